@@ -1,0 +1,2 @@
+//! The program: command line, configuration, supervision of roles.
+fn main() {}

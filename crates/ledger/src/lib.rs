@@ -1,0 +1,1 @@
+//! Work done, credits, who is to be paid: pure rules, and a store.

@@ -1,0 +1,1 @@
+//! The client roles: announcement miner and block miner.

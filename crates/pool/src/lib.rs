@@ -1,0 +1,1 @@
+//! The server roles of a pool, one module each.

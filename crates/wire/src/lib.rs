@@ -1,0 +1,1 @@
+//! Every byte that crosses the network, parsed and built once.

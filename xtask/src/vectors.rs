@@ -1,0 +1,75 @@
+//! `cargo xtask vectors DIR`: runs every test vector found under a folder, and lists the files it does not know.
+
+use std::path::{Path, PathBuf};
+
+/// What came of one vector file.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Rows that gave what the file says.
+    pub passed: usize,
+    /// One line for each row that did not: which row, what was expected, what came.
+    pub failed: Vec<String>,
+    /// Set where the file is only material for another one, which is named.
+    pub used_by: Option<String>,
+}
+
+impl Tally {
+    /// The tally of a file that holds no cases of its own.
+    pub fn companion(of: impl Into<String>) -> Self {
+        Self { used_by: Some(of.into()), ..Self::default() }
+    }
+
+    /// Counts one row: `problem` is `None` where it gave what was expected.
+    pub fn row(&mut self, name: impl std::fmt::Display, problem: Option<String>) {
+        match problem {
+            None => self.passed += 1,
+            Some(problem) => self.failed.push(format!("{name}: {problem}")),
+        }
+    }
+}
+
+/// One family of vectors: tells whether a file is its kind and, if so, runs it.
+type Family = fn(&Path) -> Option<anyhow::Result<Tally>>;
+
+/// Every family, asked in this order.
+const FAMILIES: &[Family] = &[];
+
+/// Runs all vectors under `folder`, prints a line for each file, and fails if any row failed.
+pub fn run(folder: &Path) -> anyhow::Result<()> {
+    let mut files = Vec::new();
+    collect(folder, &mut files)?;
+    files.sort();
+    let (mut passed, mut failed, mut unknown) = (0, 0, Vec::new());
+    for file in &files {
+        match FAMILIES.iter().find_map(|family| family(file)) {
+            None => unknown.push(file),
+            Some(Err(error)) => {
+                failed += 1;
+                println!("{}: 0 passed, 1 failed\n    {error:#}", file.display());
+            }
+            Some(Ok(Tally { used_by: Some(other), .. })) => println!("{}: used by {other}", file.display()),
+            Some(Ok(tally)) => {
+                println!("{}: {} passed, {} failed", file.display(), tally.passed, tally.failed.len());
+                tally.failed.iter().for_each(|line| println!("    {line}"));
+                passed += tally.passed;
+                failed += tally.failed.len();
+            }
+        }
+    }
+    unknown.iter().for_each(|file| println!("{}: unknown kind of file, not run", file.display()));
+    println!("{passed} passed, {failed} failed, {} files unknown", unknown.len());
+    anyhow::ensure!(failed == 0, "{failed} vectors failed");
+    Ok(())
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            collect(&path, files)?;
+        } else {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
