@@ -1,0 +1,271 @@
+//! `/whotopay`: who is paid by the next block, and why (`docs/protocol/packetcrypt-pool.md` 11.6 and 11.10).
+
+use std::fmt;
+
+use packetcrypt::BlockHash;
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{Error as _, MapAccess, Visitor},
+};
+
+use crate::{Decimal, EventId, FormatError, PktAddress, json};
+
+/// The largest document that is read: some hundred thousand addresses.
+pub const LIMIT: usize = 64 << 20;
+
+const DOCUMENT: &str = "who-to-pay document";
+
+/// A part of the whole reward, in units of 10⁻¹². All parts of a distribution sum exactly to
+/// [`WHOLE`](Self::WHOLE).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Portion(u64);
+
+impl Portion {
+    /// Nothing.
+    pub const NONE: Self = Self(0);
+    /// The whole reward.
+    pub const WHOLE: Self = Self(1_000_000_000_000);
+
+    /// From units of 10⁻¹²; `None` above the whole.
+    pub fn from_units(units: u64) -> Option<Self> {
+        (units <= Self::WHOLE.0).then_some(Self(units))
+    }
+
+    /// In units of 10⁻¹².
+    pub fn units(self) -> u64 {
+        self.0
+    }
+
+    /// As a fraction of 1, with at most twelve decimals (11.10.5).
+    pub fn to_decimal(self) -> Decimal {
+        // At most 13 digits: within the bounds.
+        Decimal::new(u128::from(self.0), -12).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Portion {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.to_decimal().fmt(formatter)
+    }
+}
+
+impl Serialize for Portion {
+    /// As a fraction of 1, the form that the node's `configureminingpayouts` takes.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.to_decimal().serialize(serializer)
+    }
+}
+
+/// Something for each of many addresses: a JSON object that keeps its order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ByAddress<T>(pub Vec<(PktAddress, T)>);
+
+impl<T> Default for ByAddress<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T> FromIterator<(PktAddress, T)> for ByAddress<T> {
+    fn from_iter<I: IntoIterator<Item = (PktAddress, T)>>(entries: I) -> Self {
+        Self(entries.into_iter().collect())
+    }
+}
+
+impl<T> ByAddress<T> {
+    /// What stands for an address, searched from the start.
+    pub fn get(&self, address: &PktAddress) -> Option<&T> {
+        self.0.iter().find(|(one, _)| one == address).map(|(_, value)| value)
+    }
+}
+
+impl<T: Serialize> Serialize for ByAddress<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(address, value)| (address, value)))
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for ByAddress<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries<T>(std::marker::PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Entries<T> {
+            type Value = ByAddress<T>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object with addresses as keys")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(ByAddress(entries))
+            }
+        }
+        deserializer.deserialize_map(Entries(std::marker::PhantomData))
+    }
+}
+
+/// The document. Members are spelt as in the reference; the last three are additions of this pool, which
+/// other readers ignore.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WhoToPay {
+    /// Why nobody can be paid; the node is then told to pay the error address.
+    pub error: Vec<String>,
+    /// What the operator should know.
+    pub warn: Vec<String>,
+    /// Announcements received, kilobits per second.
+    pub total_kbps: u64,
+    /// Blocks of the chain in each of the last 24 hours of UTC, oldest first.
+    pub blocks_per_hour: Vec<u64>,
+    /// Blocks of this pool in each of the last 24 hours of UTC, oldest first.
+    pub wins_per_hour: Vec<u64>,
+    /// Estimated hash operations per second of all miners.
+    #[serde(deserialize_with = "whole")]
+    pub total_encryptions_per_second: u128,
+    /// From the oldest share in the window to `latestPayout`, milliseconds.
+    pub blk_payout_warmup_period: Option<i64>,
+    /// From the oldest announcement slot in the window to `latestPayout`, milliseconds.
+    pub ann_payout_warmup_period: Option<i64>,
+    /// When the document was made, milliseconds since 1970.
+    pub generated_at: u64,
+    /// Newest share or announcement slot, milliseconds since 1970; 0 if there is none.
+    pub latest_payout: u64,
+    /// The block that this pool won last.
+    #[serde(with = "last_won_block")]
+    pub last_won_block: Option<BlockHash>,
+    /// When this pool won it, milliseconds since 1970; −1 if it never did.
+    pub last_won_block_time: i64,
+    /// Announcement miners with work in at least two paid slots.
+    pub ann_miner_stats: ByAddress<AnnMinerStats>,
+    /// Block miners with a share in the window.
+    pub blk_miner_stats: ByAddress<BlkMinerStats>,
+    /// Each address's part of the reward, as a fraction of 1.
+    pub result: ByAddress<Decimal>,
+    /// The pool's part.
+    pub pool_fee: Decimal,
+    /// The block miners' part.
+    pub block_miners: Decimal,
+    /// The announcement miners' part.
+    pub ann_miners: Decimal,
+    /// `result` in whole units of 10⁻¹², which sum to 10¹². Ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub units: Option<ByAddress<u64>>,
+    /// Exact bounds of the window over shares. Ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share_window: Option<PaidWindow>,
+    /// Exact bounds of the window over announcements. Ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ann_window: Option<PaidWindow>,
+}
+
+/// An announcement miner in [`WhoToPay::ann_miner_stats`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AnnMinerStats {
+    /// Kilobits per second, an announcement counting as 1 kB.
+    pub kbps: u64,
+    /// How far the miner's work fills the window; `null` if the window is a single slot.
+    pub warmup_percent: Option<i64>,
+    /// Estimated hash operations per second.
+    #[serde(deserialize_with = "whole")]
+    pub current_encryptions_per_second: u128,
+    /// Newest slot with work of the miner, milliseconds since 1970.
+    pub last_seen: u64,
+    /// Part of the reward before the fee.
+    pub credits: Decimal,
+}
+
+/// A block miner in [`WhoToPay::blk_miner_stats`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BlkMinerStats {
+    /// Estimated hash operations per second over ten minutes.
+    #[serde(deserialize_with = "whole")]
+    pub current_encryptions_per_second: u128,
+    /// Newest share of the miner, milliseconds since 1970.
+    pub last_seen: u64,
+    /// Part of the reward before the fee.
+    pub credits: Decimal,
+}
+
+/// The part of the recorded work that a distribution pays: what an auditor needs to compute it again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PaidWindow {
+    /// Time of the newest share, or end of the newest slot, that is paid; milliseconds since 1970.
+    pub newest_time: Option<u64>,
+    /// Time of the oldest share, or end of the oldest slot, that is paid.
+    pub oldest_time: Option<u64>,
+    /// Id of the oldest share that is paid. Slots have none.
+    pub oldest_event_id: Option<EventId>,
+    /// Whether the credits reach: if not, the default address gets what is left.
+    pub full: bool,
+    /// Width of the window in units of 2⁻⁹⁶ (11.10.2), as a decimal text: too long for many JSON readers.
+    pub width: String,
+    /// Credits inside the window, same unit.
+    pub credits: String,
+    /// Credits of the oldest share or slot of the window, of which only a part may be inside; same unit.
+    pub oldest_credits: String,
+    /// How much of the oldest share or slot is inside, same unit.
+    pub oldest_credits_paid: String,
+}
+
+impl WhoToPay {
+    /// Reads the document of any PayMaker.
+    pub fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
+        json::parse(DOCUMENT, bytes, LIMIT)
+    }
+
+    /// The text to serve, indented by tabs.
+    pub fn to_json(&self) -> String {
+        json::tabbed(self)
+    }
+}
+
+/// A whole number that other programs may write with an exponent, as JavaScript does from 10²¹ on.
+fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u128, D::Error> {
+    Decimal::deserialize(deserializer).map(|number| number.floor_saturating())
+}
+
+/// A block hash, or an empty text for none.
+mod last_won_block {
+    use super::{BlockHash, Deserialize, Deserializer, Serializer};
+    use serde::de::Error;
+
+    pub(super) fn serialize<S: Serializer>(
+        hash: &Option<BlockHash>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match hash {
+            Some(hash) => serializer.collect_str(hash),
+            None => serializer.serialize_str(""),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<BlockHash>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.is_empty() {
+            return Ok(None);
+        }
+        BlockHash::from_display_hex(&text).map(Some).map_err(D::Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for Portion {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        const EXPECTED: &str = "a part of the reward is a number from 0 to 1 with at most twelve decimals";
+        let fraction = Decimal::deserialize(deserializer)?;
+        if fraction.is_negative() || fraction.exponent() < -12 {
+            return Err(D::Error::custom(EXPECTED));
+        }
+        let units = Decimal::new(fraction.mantissa(), fraction.exponent().saturating_add(12))
+            .map_err(D::Error::custom)?
+            .floor_saturating();
+        u64::try_from(units).ok().and_then(Self::from_units).ok_or_else(|| D::Error::custom(EXPECTED))
+    }
+}
