@@ -113,3 +113,101 @@ impl Assignment {
         spread.checked_rem(count as u64).map(|number| number as usize)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::arbitrary;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<PostHeaders, Refusal> {
+        PostHeaders::read(|name| {
+            pairs.iter().find(|(one, _)| *one == name).map(|(_, value)| value.as_bytes())
+        })
+    }
+
+    const GOOD: [(&str, &str); 3] = [
+        ("x-pc-sver", "1"),
+        ("x-pc-worknum", "61"),
+        ("x-pc-payto", "pkt1q5lhplx6swyfq6h7202u6lmfhw3ey26d7m5qm9w"),
+    ];
+
+    #[test]
+    fn headers_are_missed_in_the_order_of_the_reference() {
+        for (count, text) in [
+            (0, "missing_header: Missing request header \"x-pc-sver\""),
+            (1, "missing_header: Missing request header \"x-pc-worknum\""),
+            (2, "missing_header: Missing request header \"x-pc-payto\""),
+        ] {
+            assert_eq!(read(&GOOD[..count]).unwrap_err().to_string(), text);
+        }
+        assert_eq!(read(&GOOD).unwrap().parent_height(), Some(Height(60)));
+    }
+
+    #[test]
+    fn r_a4_an_address_that_cannot_be_paid_is_refused() {
+        let mut pairs = GOOD;
+        pairs[2].1 = "pkt1-abc";
+        let text = read(&pairs).unwrap_err().to_string();
+        assert!(text.starts_with("invalid_pay_to: invalid payto pkt1-abc: "), "{text}");
+    }
+
+    #[test]
+    fn work_numbers_below_one_have_no_parent() {
+        for number in ["0", "-5", "-2147483648"] {
+            let mut pairs = GOOD;
+            pairs[1].1 = number;
+            assert_eq!(read(&pairs).unwrap().parent_height(), None, "{number}");
+        }
+    }
+
+    #[test]
+    fn r_a3_a_body_is_one_announcement_or_more() {
+        assert_eq!(announcements(&[]), Err(Refusal::NoAnnouncements));
+        for length in [1, 1023, 1025] {
+            assert_eq!(announcements(&vec![0; length]), Err(Refusal::NotAligned { length }));
+        }
+        assert_eq!(announcements(&[0; 2048]).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn r_a2_without_handlers_an_announcement_belongs_to_none() {
+        let announcement = Announcement::from_bytes(&[0; 1024]);
+        let hash = announcement.announcement_hash();
+        assert_eq!(Assignment::ByHash.handler(&announcement, &hash, 0), None);
+    }
+
+    #[test]
+    fn content_decides_which_rule_an_announcement_follows() {
+        let mut bytes = [0; 1024];
+        bytes[4] = 7;
+        let plain = Announcement::from_bytes(&bytes);
+        bytes[24] = 1;
+        let with_content = Announcement::from_bytes(&bytes);
+        let hash = AnnouncementHash([5; 32]);
+        assert_eq!(Assignment::ByHash.handler(&plain, &hash, 4), Some(1));
+        assert_eq!(Assignment::ByHash.handler(&with_content, &hash, 4), None);
+        assert_eq!(Assignment::ByHardNonce.handler(&plain, &hash, 4), None);
+        assert_eq!(Assignment::ByHardNonce.handler(&with_content, &hash, 4), Some(3));
+    }
+
+    proptest! {
+        #[test]
+        fn headers_round_trip(share_version: u32, work_number: i32, pay_to in arbitrary::pkt_address()) {
+            let headers = PostHeaders { share_version, work_number, pay_to };
+            let pairs = headers.to_pairs();
+            let get = |name: &str| pairs.iter().find(|(one, _)| *one == name).map(|(_, value)| value.as_bytes());
+            prop_assert_eq!(PostHeaders::read(get), Ok(headers));
+        }
+
+        #[test]
+        fn any_headers_are_answered(values: [Option<Vec<u8>>; 3]) {
+            let get = |name: &str| {
+                let place = GOOD.iter().position(|(one, _)| *one == name)?;
+                values[place].as_deref()
+            };
+            let _ = PostHeaders::read(get);
+        }
+    }
+}

@@ -103,3 +103,57 @@ impl BatchIndex {
         self.files.iter().filter_map(|name| name.parse().ok())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn name() -> impl Strategy<Value = BatchName> {
+        (any::<u64>(), any::<u32>(), any::<u32>()).prop_map(|(file_number, parent_height, handler)| {
+            BatchName { file_number, parent_height: Height(parent_height), handler }
+        })
+    }
+
+    #[test]
+    fn a_batch_has_one_name() {
+        for wrong in [
+            "anns_65_0.bin",
+            "anns_65_0_1",
+            "anns_065_0_1.bin",
+            "anns_65_0_1_2.bin",
+            "anns_65_+0_1.bin",
+            "anns_-1_0_1.bin",
+            "anns_65_0_99999999999999999999.bin",
+            "../anns_65_0_1.bin",
+        ] {
+            assert!(wrong.parse::<BatchName>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_index_from_before_names_were_listed_can_be_read() {
+        let index = BatchIndex::parse(br#"{"highestAnnFile":12}"#).unwrap();
+        assert_eq!((index.highest_file, index.names().count()), (12, 0));
+    }
+
+    proptest! {
+        #[test]
+        fn name_round_trip(name in name()) {
+            prop_assert_eq!(name.to_string().parse(), Ok(name));
+        }
+
+        #[test]
+        fn index_round_trip(names in prop::collection::vec(name(), 0..5)) {
+            let index = BatchIndex::parse(BatchIndex::of(&names).to_json().as_bytes()).unwrap();
+            prop_assert_eq!(index.names().collect::<Vec<_>>(), names);
+        }
+
+        #[test]
+        fn any_bytes_are_answered(bytes: Vec<u8>, name: String) {
+            let _ = BatchIndex::parse(&bytes);
+            let _ = name.parse::<BatchName>();
+        }
+    }
+}

@@ -77,3 +77,61 @@ impl BlockInfo {
         BlockHash::from_display_hex(digits).ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::arbitrary;
+
+    fn block_info() -> impl Strategy<Value = BlockInfo> {
+        let hashes = (arbitrary::block_hash(), arbitrary::block_hash(), arbitrary::block_hash());
+        let key = prop::option::of(any::<[u8; 32]>());
+        (hashes, arbitrary::height(), any::<[u32; 4]>(), arbitrary::positive_decimal(), key).prop_map(
+            |(hashes, height, [version, time, nonce, bits], difficulty, key)| BlockInfo {
+                header: BlockInfoHeader {
+                    hash: hashes.0,
+                    height,
+                    version,
+                    version_hex: version,
+                    merkle_root: hashes.1,
+                    time,
+                    nonce,
+                    bits: CompactTarget(bits),
+                    difficulty,
+                    previous_block_hash: hashes.2,
+                },
+                signing_key: key.and_then(SigningKey::new),
+            },
+        )
+    }
+
+    #[test]
+    fn a_file_name_holds_a_hash_in_lower_case() {
+        let hash = BlockHash::from_internal([0xab; 32]);
+        let name = BlockInfo::file_name(&hash);
+        assert_eq!(BlockInfo::parse_file_name(&name), Some(hash));
+        for wrong in [
+            name.to_uppercase(),
+            name.replace("ab", "AB"),
+            name.replace(".json", ""),
+            name.replace("ab", "a"),
+        ] {
+            assert_eq!(BlockInfo::parse_file_name(&wrong), None, "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn round_trip(info in block_info()) {
+            prop_assert_eq!(BlockInfo::parse(info.to_json().as_bytes()), Ok(info));
+        }
+
+        #[test]
+        fn any_bytes_are_answered(bytes: Vec<u8>, name: String) {
+            let _ = BlockInfo::parse(&bytes);
+            let _ = BlockInfo::parse_file_name(&name);
+        }
+    }
+}

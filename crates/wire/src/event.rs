@@ -329,3 +329,150 @@ impl Serialize for BlockEvent {
         object.end()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::arbitrary;
+
+    const SHARE: &str = r#"{"type":"share","payTo":"pkt1q8cfkzu88mrusf2zug5wj27l2tg4ltp73uaqjpe","block":false,"time":1795223171663,"eventId":"77bc7dd0742228276087ea5bbe8f78f1","target":522190846,"annCount":"4096","annMinWork":538968064,"encryptions":0}"#;
+    const BLOCK: &str = r#"{"type":"block","hash":"254ab1adea200e94fca830f089cb49ffef3f63550ef122a108c6434fc029e409","height":63,"difficulty":1.5,"time":1795223172552,"eventId":"254ab1adea200e94fca830f089cb49ff"}"#;
+    const ANNS: &str = r#"{"type":"anns","accepted":1,"dup":0,"inval":0,"badHash":0,"runt":0,"internalErr":0,"payTo":"pkt1q5lhplx6swyfq6h7202u6lmfhw3ey26d7m5qm9w","unsigned":1,"totalLen":0,"target":538968064,"time":1795223738632,"eventId":"07a23f6ff68f9a4330003e5be1cbf6b2"}"#;
+
+    fn fault(line: &str) -> String {
+        Event::parse_line(line.as_bytes()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn recorded_lines_are_read_and_written_byte_for_byte() {
+        for line in [SHARE, BLOCK, ANNS] {
+            let event = Event::parse_line(line.as_bytes()).unwrap();
+            assert_eq!(event.to_line(), format!("{line}\n"));
+        }
+    }
+
+    #[test]
+    fn r_p2_only_objects_are_events() {
+        for (line, kind) in [
+            ("null", "null"),
+            ("42", "a number"),
+            ("\"x\"", "a text"),
+            ("[]", "an array"),
+            (" [1,2]", "an array"),
+        ] {
+            assert_eq!(fault(line), format!("an event is a JSON object, not {kind}"));
+        }
+        assert!(fault("this is not json").starts_with("not JSON: "));
+    }
+
+    #[test]
+    fn r_p9_every_text_is_an_event_id() {
+        let texts =
+            ["constructor", "toString", "", "valueOf", "__proto__", "77BC7DD0742228276087EA5BBE8F78F1"];
+        let ids: std::collections::HashSet<_> = texts.iter().map(|text| EventId::from_text(text)).collect();
+        assert_eq!(ids.len(), texts.len());
+        assert!(["a", "b", "c", "d"].map(EventId::from_text).is_sorted());
+    }
+
+    #[test]
+    fn r_p14_targets_without_meaning_are_refused() {
+        for target in ["1", "553648127", "545259519"] {
+            let line = SHARE.replace("522190846", target);
+            let refused = Event::parse_line(line.as_bytes()).is_err();
+            assert_eq!(refused, !is_creditable_target(CompactTarget(target.parse().unwrap())), "{target}");
+        }
+        for target in
+            ["-1", "1.5", "\"522190846\"", "545259520", "528482304", "8388609", "99999999999999999999"]
+        {
+            let words = fault(&SHARE.replace("522190846", target));
+            assert!(words.starts_with("`target`: expected a compact target"), "{target}: {words}");
+        }
+        for none in ["\"target\":0", "\"target\":null", "\"tar\":7"] {
+            let line = SHARE.replace("\"target\":522190846", none);
+            let Ok(Event::Share(share)) = Event::parse_line(line.as_bytes()) else { panic!("{none}") };
+            assert_eq!(share.target, DEFAULT_TARGET);
+        }
+    }
+
+    #[test]
+    fn r_p15_counts_and_difficulties_without_meaning_are_refused() {
+        for accepted in ["-1", "4294967296", "1.5", "1e999", "\"5\"", "true", "[]"] {
+            let words = fault(&ANNS.replace("\"accepted\":1", &format!("\"accepted\":{accepted}")));
+            assert!(words.starts_with("`accepted`: expected a whole number"), "{accepted}: {words}");
+        }
+        for difficulty in ["0", "-1", "1e999", "\"1\"", "null"] {
+            let words = fault(&BLOCK.replace("1.5", difficulty));
+            assert!(words.starts_with("`difficulty`"), "{difficulty}: {words}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        for (line, member) in [
+            (SHARE, "payTo"),
+            (SHARE, "time"),
+            (SHARE, "eventId"),
+            (SHARE, "type"),
+            (ANNS, "accepted"),
+            (ANNS, "unsigned"),
+            (ANNS, "totalLen"),
+            (BLOCK, "height"),
+            (BLOCK, "difficulty"),
+        ] {
+            let words = fault(&line.replace(&format!("\"{member}\""), "\"other\""));
+            assert_eq!(words, format!("`{member}` is missing"));
+        }
+    }
+
+    #[test]
+    fn accepted_announcements_make_any_line_an_anns_event() {
+        for line in [ANNS.replace("\"anns\"", "\"share\""), ANNS.replace("\"type\":\"anns\",", "")] {
+            assert!(matches!(Event::parse_line(line.as_bytes()), Ok(Event::Anns(_))), "{line}");
+        }
+        assert_eq!(
+            fault(&SHARE.replace("share", "gift")),
+            "`type`: expected \"anns\", \"share\" or \"block\", found \"gift\""
+        );
+    }
+
+    #[test]
+    fn a_difficulty_is_the_number_that_is_written() {
+        let line = BLOCK.replace("1.5", "4093.83928400000000000001");
+        let Ok(Event::Block(block)) = Event::parse_line(line.as_bytes()) else { panic!("{line}") };
+        assert_eq!(block.difficulty.to_string(), "4093.83928400000000000001");
+    }
+
+    #[test]
+    fn a_deeply_nested_line_is_refused() {
+        let line = format!("{{\"type\":\"share\",\"x\":{}{}}}", "[".repeat(20_000), "]".repeat(20_000));
+        assert!(Event::parse_line(line.as_bytes()).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn line_round_trip(event in arbitrary::event()) {
+            prop_assert_eq!(Event::parse_line(event.to_line().as_bytes()), Ok(event));
+        }
+
+        #[test]
+        fn event_id_round_trip(id in arbitrary::event_id(), text: String) {
+            prop_assert_eq!(EventId::from_text(&id.to_string()), id);
+            let _ = EventId::from_text(&text);
+        }
+
+        #[test]
+        fn any_bytes_are_answered(bytes: Vec<u8>) {
+            let _ = Event::parse_line(&bytes);
+        }
+
+        #[test]
+        fn a_damaged_line_is_answered(event in arbitrary::event(), at: prop::sample::Index, byte: u8) {
+            let mut line = event.to_line().into_bytes();
+            let at = at.index(line.len());
+            line[at] = byte;
+            let _ = Event::parse_line(&line);
+        }
+    }
+}

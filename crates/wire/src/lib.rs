@@ -14,6 +14,8 @@
 //! - everybody: [`reply`], [`refusal`], [`pkt_address`], [`signing_key`], [`decimal`].
 
 pub mod announcement_post;
+#[cfg(test)]
+mod arbitrary;
 pub mod batch;
 pub mod block_info;
 pub mod byte_reader;

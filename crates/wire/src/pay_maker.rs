@@ -63,3 +63,31 @@ impl PayMakerStats {
         json::compact(self)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_receipt_names_the_file() {
+        let receipt = UploadReceipt { event_id: EventId::of_upload(b"") };
+        assert_eq!(json::compact(&receipt), r#"{"eventId":"e3b0c44298fc1c149afbf4c8996fb924"}"#);
+    }
+
+    proptest! {
+        #[test]
+        fn stats_round_trip(numbers: [u64; 8]) {
+            let [blocks, compressed_ann_slots, shares, rss, heap_total, heap_used, external, array_buffers] = numbers;
+            let memory = MemoryStats { rss, heap_total, heap_used, external, array_buffers };
+            let stats = PayMakerStats { blocks, compressed_ann_slots, shares, memory };
+            prop_assert_eq!(PayMakerStats::parse(stats.to_json().as_bytes()), Ok(stats));
+        }
+
+        #[test]
+        fn any_bytes_are_answered(bytes: Vec<u8>) {
+            let _ = PayMakerStats::parse(&bytes);
+        }
+    }
+}

@@ -264,3 +264,81 @@ impl<'de> Deserialize<'de> for PktAddress {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::arbitrary;
+
+    const KEY_HASH: &str = "pkt1qap720cstv7tl9sp6xv7kyy37avu04un88sntja";
+    const OLD_KEY_HASH: &str = "pSjrJSrQGyG8h9g8YNoRSoh2Rm9USynaQW";
+    const SCRIPT_HASH: &str = "PY2622XspDpDBkRpa6myWNk1EwM7FtKAJ8";
+
+    #[test]
+    fn r_p1_one_spelling_of_an_address_is_paid() {
+        assert_eq!(PktAddress::parse(KEY_HASH).unwrap().to_string(), KEY_HASH);
+        assert_eq!(PktAddress::parse(&KEY_HASH.to_uppercase()), Err(AddressFault::UpperCase));
+        assert_eq!(PktAddress::parse(OLD_KEY_HASH).unwrap().to_string(), OLD_KEY_HASH);
+        assert_eq!(PktAddress::parse(SCRIPT_HASH), Err(AddressFault::ScriptHash));
+    }
+
+    #[test]
+    fn the_chain_pays_upper_case_and_script_addresses_too() {
+        assert_eq!(ChainAddress::parse(&KEY_HASH.to_uppercase()).unwrap().to_string(), KEY_HASH);
+        assert_eq!(ChainAddress::parse(SCRIPT_HASH).unwrap().to_string(), SCRIPT_HASH);
+    }
+
+    /// The reference accepts this one, and the node then refuses everybody's payouts.
+    #[test]
+    fn r_p1_an_address_without_content_is_refused() {
+        assert_eq!(PktAddress::parse("pkt1sj0s7u"), Err(AddressFault::NoContent));
+    }
+
+    #[test]
+    fn the_reason_of_a_refusal_is_the_first_thing_to_mend() {
+        for (text, fault) in [
+            ("", AddressFault::Empty),
+            (" pkt1qap720cstv7tl9sp6xv7kyy37avu04un88sntja", AddressFault::Character(' ')),
+            ("pkt1qap720cstv7tl9sp6xv7kyy37avu04un88sntja\n", AddressFault::Character('\n')),
+            ("1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa", AddressFault::Form),
+            ("pkt1qap720CSTV7TL9SP6XV7KYY37AVU04UN88SNTJA", AddressFault::MixedCase),
+            ("pkt1qap720cstv7tl9sp6xv7kyy37avu04un88sntjq", AddressFault::Checksum),
+            ("pSjrJSrQGyG8h9g8YNoRSoh2Rm9USynaQ1", AddressFault::Checksum),
+            ("pSjrJSrQGyG8h9g8YNoRSoh2Rm9USynaQl", AddressFault::Character('l')),
+            ("tpk1qqyqszqgpqyqszqgpqyqszqgpqyqszqgpts37j6", AddressFault::OtherNetwork("tpk".into())),
+            ("pkt1pqyqszqgpqyqszqgpqyqszqgpqyqszqgpnt6qua", AddressFault::WitnessVersion(1)),
+            ("pkt1qqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqhgtkz", AddressFault::Length(21)),
+        ] {
+            assert_eq!(PktAddress::parse(text), Err(fault), "{text:?}");
+        }
+        assert_eq!(PktAddress::parse(&"p".repeat(65)), Err(AddressFault::TooLong));
+    }
+
+    proptest! {
+        #[test]
+        fn text_round_trip(address in arbitrary::chain_address()) {
+            prop_assert_eq!(ChainAddress::parse(&address.to_string()), Ok(address));
+        }
+
+        #[test]
+        fn script_round_trip(address in arbitrary::chain_address()) {
+            prop_assert_eq!(ChainAddress::from_script(&address.script()), Some(address));
+        }
+
+        #[test]
+        fn one_wrong_character_is_noticed(address in arbitrary::pkt_address(), at: prop::sample::Index, to in "[0-9a-z]") {
+            let mut text = address.to_string();
+            let at = at.index(text.len());
+            text.replace_range(at..=at, &to);
+            prop_assert!(text == address.to_string() || PktAddress::parse(&text).is_err());
+        }
+
+        #[test]
+        fn any_text_is_answered(text: String, tail in "[pPkKtT1]{0,4}[0-9a-zA-Z]{0,80}") {
+            let _ = ChainAddress::parse(&text);
+            let _ = PktAddress::parse(&tail);
+        }
+    }
+}

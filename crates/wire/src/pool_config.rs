@@ -110,3 +110,85 @@ impl PoolConfig {
         self.ann_versions.first().copied().unwrap_or(1)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::arbitrary;
+
+    fn config() -> impl Strategy<Value = PoolConfig> {
+        let urls = || prop::collection::vec("http://[a-z]{1,8}/submit", 0..4);
+        let lists = (urls(), urls(), urls(), prop::collection::vec(any::<u8>(), 0..3));
+        (
+            arbitrary::block_hash(),
+            arbitrary::height(),
+            any::<String>(),
+            lists,
+            any::<[u32; 2]>(),
+            prop::option::of(any::<u32>()),
+            prop::option::of(any::<String>()),
+        )
+            .prop_map(|(tip_hash, current_height, url, lists, numbers, ann_target, blkinfo_url)| {
+                PoolConfig {
+                    tip_hash,
+                    current_height,
+                    master_url: url.clone(),
+                    submit_ann_urls: lists.0,
+                    download_ann_urls: lists.1,
+                    submit_block_urls: lists.2,
+                    paymaker_url: url,
+                    version: VERSION,
+                    soft_version: numbers[0],
+                    ann_versions: lists.3,
+                    mine_old_anns: numbers[1],
+                    ann_target: ann_target.map(CompactTarget),
+                    blkinfo_url,
+                }
+            })
+    }
+
+    const LEAST: &str = r#"{"tipHash":"0cc6d63033608d5a1a6ea9dd59c1c62d1db496a97f0f4a4a4e13ccd29123187a",
+        "currentHeight":68,"submitAnnUrls":[],"submitBlockUrls":[],"paymakerUrl":"","version":3}"#;
+
+    #[test]
+    fn members_that_public_pools_leave_out_have_their_old_meaning() {
+        let config = PoolConfig::parse(LEAST.as_bytes()).unwrap();
+        assert_eq!((config.tip_height(), config.announcement_version()), (Height(67), 1));
+        assert_eq!((config.mine_old_anns, config.ann_target), (0, None));
+    }
+
+    #[test]
+    fn a_fault_is_said_with_its_member() {
+        for (from, to, words) in [
+            ("\"version\":3", "\"version\":4", "`version`: expected 3, found 4"),
+            ("tipHash", "tip", "missing field `tipHash`"),
+            ("0cc6", "0c", "64 hexadecimal digits"),
+            ("68", "-1", "invalid value"),
+            ("68", "4294967295", "a height is at most 2147483647"),
+        ] {
+            let error = PoolConfig::parse(LEAST.replace(from, to).as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_list_without_end_is_refused() {
+        let urls = format!("\"submitAnnUrls\":[{}\"\"]", "\"\",".repeat(MAX_HANDLERS));
+        let text = LEAST.replace("\"submitAnnUrls\":[]", &urls);
+        assert!(PoolConfig::parse(text.as_bytes()).unwrap_err().to_string().contains("at most 1024 URLs"));
+    }
+
+    proptest! {
+        #[test]
+        fn round_trip(config in config()) {
+            prop_assert_eq!(PoolConfig::parse(config.to_json().as_bytes()), Ok(config));
+        }
+
+        #[test]
+        fn any_bytes_are_answered(bytes: Vec<u8>) {
+            let _ = PoolConfig::parse(&bytes);
+        }
+    }
+}

@@ -338,3 +338,58 @@ impl std::fmt::Display for Refusal {
 }
 
 impl std::error::Error for Refusal {}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn texts_that_reference_clients_compare_stand_alone() {
+        assert_eq!(Refusal::Overloaded { role: Role::AnnHandler }.to_string(), "overloaded");
+        let wrong_work = Refusal::WrongWork {
+            expected: BlockHash::from_internal([0xab; 32]),
+            got: BlockHash::from_internal([0x01; 32]),
+        };
+        let text = format!(
+            "Share is for wrong work, expecting previous hash [{}] but got [{}]",
+            "ab".repeat(32),
+            "01".repeat(32)
+        );
+        assert_eq!(wrong_work.to_string(), text);
+    }
+
+    #[test]
+    fn every_other_text_starts_with_its_code() {
+        let refusal = Refusal::NotAligned { length: 1023 };
+        assert_eq!(
+            refusal.to_string(),
+            "not_aligned: size not an even multiple of 1024: the body has 1023 bytes"
+        );
+    }
+
+    #[test]
+    fn codes_are_distinct_and_in_snake_case() {
+        let distinct: HashSet<_> = Refusal::CODES.iter().collect();
+        assert_eq!(distinct.len(), Refusal::CODES.len());
+        let snake = |code: &str| {
+            code.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+        };
+        assert!(Refusal::CODES.iter().all(|code| snake(code)));
+    }
+
+    #[test]
+    fn overload_and_not_ready_have_the_status_of_the_role() {
+        let statuses = [Role::Master, Role::AnnHandler, Role::BlkHandler, Role::PayMaker]
+            .map(|role| (Refusal::Overloaded { role }.status(), Refusal::NotReady { role }.status()));
+        assert_eq!(statuses, [(503, 500), (503, 400), (501, 500), (501, 500)]);
+    }
+
+    #[test]
+    fn foreign_text_in_a_refusal_is_short_and_printable() {
+        let refusal = Refusal::invalid_pay_to(&"\u{1b}[31m".repeat(1000), AddressFault::Form);
+        let text = refusal.to_string();
+        assert!(text.len() < 1000 && !text.contains('\u{1b}'), "{text}");
+    }
+}

@@ -99,3 +99,44 @@ impl<T: DeserializeOwned> Reply<T> {
         Ok(Self { warn: text.warn, error: text.error, result })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{AnnsEvent, arbitrary, refusal::Role};
+
+    type AnyReply = Reply<serde_json::Map<String, Value>>;
+
+    #[test]
+    fn a_refusal_has_all_three_members() {
+        let refused = AnyReply::refused(&Refusal::Overloaded { role: Role::AnnHandler });
+        assert_eq!(refused.to_json(EmptyResult::Null), r#"{"warn":[],"error":["overloaded"],"result":null}"#);
+        assert_eq!(
+            refused.to_json(EmptyResult::EmptyText),
+            r#"{"warn":[],"error":["overloaded"],"result":""}"#
+        );
+    }
+
+    #[test]
+    fn a_result_that_is_no_object_is_none() {
+        for text in [r#"{"result":null}"#, r#"{"result":""}"#, "{}", r#"{"result":7,"warn":[],"new":1}"#] {
+            let reply = AnyReply::parse(text.as_bytes()).unwrap();
+            assert_eq!((reply.result, reply.warn, reply.error), (None, vec![], vec![]), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn round_trip(event in arbitrary::anns_event(), warn: Vec<String>, error: Vec<String>) {
+            let reply = Reply { warn, error, result: Some(event) };
+            prop_assert_eq!(Reply::<AnnsEvent>::parse(reply.to_json(EmptyResult::Null).as_bytes()), Ok(reply));
+        }
+
+        #[test]
+        fn any_bytes_are_answered(bytes: Vec<u8>) {
+            let _ = AnyReply::parse(&bytes);
+        }
+    }
+}

@@ -47,3 +47,36 @@ impl fmt::Debug for PrivateSeed {
         formatter.write_str("PrivateSeed(secret)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ed25519_dalek::Verifier;
+
+    use super::*;
+
+    #[test]
+    fn a_pool_without_seed_does_not_sign() {
+        assert_eq!(PrivateSeed::new(""), None);
+    }
+
+    #[test]
+    fn a_signature_is_verified_by_the_key_of_its_height() {
+        let seed = PrivateSeed::new("correct horse battery staple").unwrap();
+        let announcement = [7; 1024];
+        let signature = ed25519_dalek::Signature::from_bytes(&seed.sign(Height(61), &announcement));
+        let verifies = |height| {
+            let key = seed.signing_key(height).unwrap();
+            ed25519_dalek::VerifyingKey::from_bytes(key.as_bytes())
+                .unwrap()
+                .verify(&announcement, &signature)
+                .is_ok()
+        };
+        assert!(verifies(Height(61)));
+        assert!(!verifies(Height(62)));
+    }
+
+    #[test]
+    fn the_seed_is_not_printed() {
+        assert!(!format!("{:?}", PrivateSeed::new("hush")).contains("hush"));
+    }
+}

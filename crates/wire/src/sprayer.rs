@@ -122,3 +122,74 @@ impl std::fmt::Debug for Subscription {
         formatter.write_str("Subscription(secret)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn record() -> impl Strategy<Value = Record> {
+        (any::<u64>(), prop::array::uniform32(any::<u8>())).prop_map(|(counter, start)| {
+            let mut bytes = [0; 1024];
+            bytes[..32].copy_from_slice(&start);
+            Record { counter, announcement: Announcement::from_bytes(&bytes) }
+        })
+    }
+
+    #[test]
+    fn a_subscription_is_what_the_reference_sends() {
+        assert_eq!(
+            Subscription::new("bmpass").to_datagram(),
+            br#"{"yes_please_dos_me_passwd":"bmpass","num":0,"count":1}"#
+        );
+        assert_eq!(
+            Subscription::parse(br#"{"yes_please_dos_me_passwd":"bmpass"}"#).unwrap(),
+            Subscription::new("bmpass")
+        );
+    }
+
+    #[test]
+    fn the_longest_subscription_is_shorter_than_a_record() {
+        const { assert!(SUBSCRIPTION_LIMIT < RECORD_SIZE) };
+        let password = "x".repeat(SUBSCRIPTION_LIMIT);
+        let datagram = Subscription::new(password).to_datagram();
+        assert!(matches!(Subscription::parse(&datagram), Err(FormatError::TooLong { .. })));
+    }
+
+    #[test]
+    fn a_datagram_that_would_look_like_a_record_is_padded() {
+        let overhead = Subscription::new("").to_datagram().len();
+        let datagram = Subscription::new("x".repeat(RECORD_SIZE - overhead)).to_datagram();
+        assert_eq!(datagram.len(), RECORD_SIZE + 1);
+    }
+
+    #[test]
+    fn datagrams_hold_what_the_reference_packs() {
+        let sizes = [0, 1472, 8972, 65_507, usize::MAX];
+        assert_eq!(sizes.map(records_per_datagram), [1, 1, 8, 63, 63]);
+    }
+
+    proptest! {
+        #[test]
+        fn records_and_a_subscription_in_one_datagram(
+            records in prop::collection::vec(record(), 0..5),
+            password in prop::option::of("[a-z\"]{0,20}"),
+        ) {
+            let mut bytes = Vec::new();
+            records.iter().for_each(|record| record.write(&mut bytes));
+            let subscription = password.map(Subscription::new);
+            bytes.extend(subscription.iter().flat_map(Subscription::to_datagram));
+            let datagram = Datagram::split(&bytes);
+            prop_assert_eq!(datagram.records().collect::<Vec<_>>(), records);
+            prop_assert_eq!(datagram.subscription(), subscription.map(Ok));
+        }
+
+        #[test]
+        fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..3000)) {
+            let datagram = Datagram::split(&bytes);
+            prop_assert_eq!(datagram.records().count(), datagram.record_count());
+            let _ = datagram.subscription();
+        }
+    }
+}

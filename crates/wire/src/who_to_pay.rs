@@ -269,3 +269,99 @@ impl<'de> Deserialize<'de> for Portion {
         u64::try_from(units).ok().and_then(Self::from_units).ok_or_else(|| D::Error::custom(EXPECTED))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::arbitrary;
+
+    fn window() -> impl Strategy<Value = PaidWindow> {
+        (
+            prop::option::of(any::<u64>()),
+            prop::option::of(arbitrary::event_id()),
+            any::<bool>(),
+            "[0-9]{1,40}",
+        )
+            .prop_map(|(time, oldest_event_id, full, number)| PaidWindow {
+                newest_time: time,
+                oldest_time: time,
+                oldest_event_id,
+                full,
+                width: number.clone(),
+                credits: number.clone(),
+                oldest_credits: number.clone(),
+                oldest_credits_paid: number,
+            })
+    }
+
+    fn document() -> impl Strategy<Value = WhoToPay> {
+        let address = arbitrary::pkt_address;
+        let decimal = arbitrary::positive_decimal;
+        let result = prop::collection::vec((address(), decimal()), 0..4);
+        let units = prop::option::of(prop::collection::vec((address(), any::<u64>()), 0..4));
+        let last_won_block = prop::option::of(arbitrary::block_hash());
+        (any::<Vec<String>>(), any::<[u64; 3]>(), last_won_block, result, units, decimal(), window())
+            .prop_map(|(warn, numbers, last_won_block, result, units, fraction, window)| WhoToPay {
+                warn,
+                total_kbps: numbers[0],
+                blocks_per_hour: numbers.to_vec(),
+                total_encryptions_per_second: u128::from(numbers[1]),
+                generated_at: numbers[2],
+                last_won_block,
+                last_won_block_time: -1,
+                ann_miner_stats: result
+                    .iter()
+                    .map(|(address, credits)| {
+                        (*address, AnnMinerStats { credits: *credits, ..AnnMinerStats::default() })
+                    })
+                    .collect(),
+                result: ByAddress(result),
+                pool_fee: fraction,
+                units: units.map(ByAddress),
+                share_window: Some(window),
+                ..WhoToPay::default()
+            })
+    }
+
+    #[test]
+    fn units_are_written_with_at_most_twelve_decimals_and_no_exponent() {
+        for (units, text) in [
+            (0, "0"),
+            (1, "0.000000000001"),
+            (781_250, "0.00000078125"),
+            (200_000_000_000, "0.2"),
+            (1_000_000_000_000, "1"),
+        ] {
+            assert_eq!(Portion::from_units(units).unwrap().to_string(), text);
+        }
+        assert_eq!(Portion::from_units(1_000_000_000_001), None);
+    }
+
+    #[test]
+    fn figures_that_javascript_writes_with_an_exponent_can_be_read() {
+        let text = r#"{"currentEncryptionsPerSecond":1.5e21,"lastSeen":1,"credits":7.8125e-7}"#;
+        let stats: BlkMinerStats = serde_json::from_str(text).unwrap();
+        assert_eq!(stats.current_encryptions_per_second, 1_500_000_000_000_000_000_000);
+        assert_eq!(stats.credits.to_string(), "0.00000078125");
+    }
+
+    proptest! {
+        #[test]
+        fn round_trip(document in document()) {
+            prop_assert_eq!(WhoToPay::parse(document.to_json().as_bytes()), Ok(document));
+        }
+
+        #[test]
+        fn portion_round_trip(units in 0..=1_000_000_000_000u64) {
+            let portion = Portion::from_units(units).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Portion>(&serde_json::to_string(&portion).unwrap()).unwrap(), portion);
+        }
+
+        #[test]
+        fn any_bytes_are_answered(bytes: Vec<u8>) {
+            let _ = WhoToPay::parse(&bytes);
+        }
+    }
+}
