@@ -1,1 +1,22 @@
-//! The server roles of a pool, one module each.
+//! The server roles of a pool, one module each, and what they stand on.
+//!
+//! A role is started with its configuration, its dependencies, a [`Metrics`] handle and a stop signal, and gives
+//! back routes to be served by [`listener::serve`]. How an announcement walks through it: [`listener`] →
+//! [`ann_handler`] (cheap checks) → [`intake`] → proof-of-work check → duplicates → [`outbox`] (durable) → reply.
+//!
+//! What all roles use:
+//! * [`listener`]: the accept loop with its limits on connections, headers, bodies and time;
+//! * [`metrics`] and [`health`]: `/metrics` and `/healthz`;
+//! * [`outbox`]: events on disk before "accepted" is answered, on their way to the PayMaker;
+//! * [`work_feed`]: the long poll for the next work;
+//! * [`master_client`]: how handlers follow a Master, ours or another.
+
+pub mod backoff;
+pub mod health;
+pub mod listener;
+pub mod metrics;
+pub mod outbox;
+pub mod work_feed;
+
+pub use health::Health;
+pub use metrics::Metrics;

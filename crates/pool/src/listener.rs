@@ -1,0 +1,193 @@
+//! The accept loop: every byte that a role receives over HTTP comes through here, within limits.
+//!
+//! [`Limits`] bound connections in total and per address, the time of a request's header (also the time a
+//! kept-alive connection may idle), and the time a client may take to read an answer. Bodies are read by the
+//! routes themselves with [`read_body`], which bounds bytes and time. [`Client`] says who asks; it is found in the
+//! extensions of each request.
+
+mod body;
+mod client;
+mod connections;
+mod stall;
+
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use prometheus_client::metrics::counter::Counter;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+
+pub use body::{BodyFault, BodyLimits, read_body};
+pub use client::{Client, address_group};
+
+use crate::metrics::Metrics;
+use connections::{Place, Places};
+use stall::StallGuard;
+
+/// hyper's smallest read buffer: a waiting long-poll client costs about this much.
+const READ_BUFFER_BYTES: usize = 8 * 1024;
+/// Read buffer of listeners that receive large posts.
+const LARGE_READ_BUFFER_BYTES: usize = 256 * 1024;
+/// Pause after a failed accept (usually: no file descriptors left).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What a listener grants its clients.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Connections open at once, all clients together; more are closed unanswered.
+    pub connections: usize,
+    /// Connections open at once from one address (IPv6: one /64); loopback and trusted proxies are exempt.
+    pub connections_per_address: usize,
+    /// Time for a request's header, and for the pause between two requests of one connection.
+    pub header_time: Duration,
+    /// Time in which a client must take some bytes of its answer.
+    pub write_time: Duration,
+    /// Time that open requests have to finish after the stop signal.
+    pub drain_time: Duration,
+    /// Proxies whose `x-forwarded-for` is believed.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// Whether requests with bodies of megabytes are usual: larger read buffers, more memory per connection.
+    pub large_bodies: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 25_000,
+            connections_per_address: 256,
+            header_time: Duration::from_secs(30),
+            write_time: Duration::from_secs(30),
+            drain_time: Duration::from_secs(5),
+            trusted_proxies: Vec::new(),
+            large_bodies: false,
+        }
+    }
+}
+
+/// Serves `router` on `listener` until `shutdown`, then lets open requests finish.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: Limits,
+    metrics: &Metrics,
+    shutdown: CancellationToken,
+) {
+    let figures = Figures::new(metrics);
+    let places = Places::new(&limits, metrics);
+    let connections = TaskTracker::new();
+    let cut = CancellationToken::new();
+    while let Some((stream, peer)) = accept(&listener, &figures, &shutdown).await {
+        let Some(place) = places.take(peer.ip()) else {
+            figures.refused.inc();
+            continue;
+        };
+        figures.accepted.inc();
+        let serving = serve_connection(stream, peer, router.clone(), limits.clone(), place, shutdown.clone());
+        let cut = cut.clone();
+        connections.spawn(async move {
+            tokio::select! { () = serving => {}, () = cut.cancelled() => {} }
+        });
+    }
+    drop(listener);
+    connections.close();
+    if tokio::time::timeout(limits.drain_time, connections.wait()).await.is_err() {
+        tracing::warn!(open = connections.len(), "connections cut: they did not finish in time");
+        cut.cancel();
+        connections.wait().await;
+    }
+}
+
+/// Counters of one listener.
+struct Figures {
+    accepted: Counter,
+    refused: Counter,
+    failed: Counter,
+}
+
+impl Figures {
+    fn new(metrics: &Metrics) -> Self {
+        Self {
+            accepted: metrics.counter("connections_accepted", "Connections accepted"),
+            refused: metrics.counter("connections_refused", "Connections closed because a limit was reached"),
+            failed: metrics.counter("connections_failed", "Connections that could not be accepted"),
+        }
+    }
+}
+
+/// The next connection; `None` after the stop signal.
+async fn accept(
+    listener: &TcpListener,
+    figures: &Figures,
+    shutdown: &CancellationToken,
+) -> Option<(TcpStream, SocketAddr)> {
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return None,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok(connection) => return Some(connection),
+            Err(error) => {
+                figures.failed.inc();
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn serve_connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    limits: Limits,
+    place: Place,
+    shutdown: CancellationToken,
+) {
+    // Only a hint to the kernel: an answer is sent all the same where it fails.
+    let _ = stream.set_nodelay(true);
+    let trusted = limits.trusted_proxies.contains(&peer.ip());
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        let client = Client::of_request(peer.ip(), trusted, request.headers());
+        request.extensions_mut().insert(client);
+        let router = router.clone();
+        async move {
+            let answer = router.oneshot(request.map(Body::new)).await;
+            answer.map_err(|impossible: Infallible| match impossible {})
+        }
+    });
+    let buffer = if limits.large_bodies { LARGE_READ_BUFFER_BYTES } else { READ_BUFFER_BYTES };
+    let stream = TokioIo::new(StallGuard::new(stream, limits.write_time));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_time)
+        .max_buf_size(buffer)
+        .serve_connection(stream, service)
+        .with_upgrades();
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = shutdown.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%peer, %error, "connection ended early");
+    }
+    drop(place);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,112 @@
+//! How many connections are open, in total and per address.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hashbrown::HashMap;
+use prometheus_client::metrics::gauge::Gauge;
+
+use super::{Limits, address_group};
+use crate::metrics::Metrics;
+
+/// The places of one listener.
+#[derive(Clone)]
+pub(super) struct Places {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    total: usize,
+    per_address: usize,
+    exempt: Vec<IpAddr>,
+    taken: Mutex<Taken>,
+    open: Gauge,
+}
+
+#[derive(Default)]
+struct Taken {
+    total: usize,
+    by_address: HashMap<IpAddr, usize>,
+}
+
+/// One open connection; its place is free again when this is dropped.
+pub(super) struct Place {
+    shared: Arc<Shared>,
+    /// Set where the connection counts for its address.
+    group: Option<IpAddr>,
+}
+
+impl Places {
+    pub(super) fn new(limits: &Limits, metrics: &Metrics) -> Self {
+        let shared = Shared {
+            total: limits.connections,
+            per_address: limits.connections_per_address,
+            exempt: limits.trusted_proxies.clone(),
+            taken: Mutex::default(),
+            open: metrics.gauge("connections_open", "Connections open now"),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// A place for a connection from `address`, unless all are taken.
+    pub(super) fn take(&self, address: IpAddr) -> Option<Place> {
+        let exempt = address.is_loopback() || self.shared.exempt.contains(&address);
+        let group = if exempt { None } else { Some(address_group(address)) };
+        let mut taken = self.shared.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if taken.total >= self.shared.total {
+            return None;
+        }
+        if let Some(group) = group {
+            let of_address = taken.by_address.entry(group).or_insert(0);
+            if *of_address >= self.shared.per_address {
+                return None;
+            }
+            *of_address += 1;
+        }
+        taken.total += 1;
+        self.shared.open.inc();
+        Some(Place { shared: Arc::clone(&self.shared), group })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = self.shared.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.total = taken.total.saturating_sub(1);
+        self.shared.open.dec();
+        let Some(group) = self.group else { return };
+        if let Some(of_address) = taken.by_address.get_mut(&group) {
+            *of_address = of_address.saturating_sub(1);
+            if *of_address == 0 {
+                taken.by_address.remove(&group);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_bounded_per_address_and_in_total_and_come_back() {
+        let limits = Limits { connections: 4, connections_per_address: 2, ..Limits::default() };
+        let places = Places::new(&limits, &Metrics::new());
+        let one: IpAddr = "192.0.2.1".parse().unwrap();
+        let first = places.take(one).unwrap();
+        let _second = places.take(one).unwrap();
+        assert!(places.take(one).is_none(), "a third of one address");
+        drop(first);
+        let _third = places.take(one).unwrap();
+        let loopback: IpAddr = "127.0.0.1".parse().unwrap();
+        let _more: Vec<_> = (0..2).map(|_| places.take(loopback).unwrap()).collect();
+        assert!(places.take(loopback).is_none(), "a fifth in total");
+    }
+
+    #[test]
+    fn addresses_that_left_are_forgotten() {
+        let places = Places::new(&Limits::default(), &Metrics::new());
+        drop(places.take("192.0.2.1".parse().unwrap()));
+        assert!(places.shared.taken.lock().unwrap().by_address.is_empty());
+    }
+}

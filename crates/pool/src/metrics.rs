@@ -1,0 +1,170 @@
+//! Figures for Prometheus: one registry for a process, a labelled view of it for each role.
+//!
+//! A [`Metrics`] handle gives counters, gauges and histograms that carry the handle's labels (`role`, `name`).
+//! The same metric asked for under other labels becomes another series of one family, so that each name has one
+//! `HELP` and one `TYPE` line however many roles a process holds. Label values come from closed lists, never from
+//! the network.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::routing::get;
+use hashbrown::HashMap;
+use http::header::CONTENT_TYPE;
+use prometheus_client::encoding::text;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::{Family, MetricConstructor};
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+/// All metric names start with this word and an underscore.
+const PREFIX: &str = "headframe";
+
+type Labels = Vec<(String, String)>;
+
+/// A process's registry, seen with the labels of one role.
+#[derive(Clone)]
+pub struct Metrics {
+    shared: Arc<Mutex<Shared>>,
+    labels: Labels,
+}
+
+struct Shared {
+    registry: Registry,
+    counters: HashMap<&'static str, Family<Labels, Counter>>,
+    gauges: HashMap<&'static str, Family<Labels, Gauge>>,
+    histograms: HashMap<&'static str, Family<Labels, Histogram, Buckets>>,
+}
+
+/// Makes the histograms of one family.
+#[derive(Clone)]
+struct Buckets(Vec<f64>);
+
+impl MetricConstructor<Histogram> for Buckets {
+    fn new_metric(&self) -> Histogram {
+        Histogram::new(self.0.iter().copied())
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// An empty registry, without labels.
+    pub fn new() -> Self {
+        let shared = Shared {
+            registry: Registry::with_prefix(PREFIX),
+            counters: HashMap::new(),
+            gauges: HashMap::new(),
+            histograms: HashMap::new(),
+        };
+        Self { shared: Arc::new(Mutex::new(shared)), labels: Labels::new() }
+    }
+
+    /// The same registry, with `role` (and `name`, unless empty) as labels.
+    #[must_use]
+    pub fn for_role(&self, role: &'static str, name: &str) -> Self {
+        let view = self.with_label("role", role);
+        if name.is_empty() { view } else { view.with_label("name", name) }
+    }
+
+    /// The same registry with one more label.
+    #[must_use]
+    pub fn with_label(&self, key: &'static str, value: &str) -> Self {
+        let mut labels = self.labels.clone();
+        labels.push((key.to_owned(), value.to_owned()));
+        Self { shared: Arc::clone(&self.shared), labels }
+    }
+
+    /// A number that only grows. The exposed name gets the prefix `headframe_` and the suffix `_total`.
+    pub fn counter(&self, name: &'static str, help: &'static str) -> Counter {
+        self.with_shared(|Shared { registry, counters, .. }| {
+            let family = counters.entry(name).or_insert_with(|| {
+                let family = Family::default();
+                registry.register(name, help, family.clone());
+                family
+            });
+            family.get_or_create_owned(&self.labels)
+        })
+    }
+
+    /// A number that goes up and down.
+    pub fn gauge(&self, name: &'static str, help: &'static str) -> Gauge {
+        self.with_shared(|Shared { registry, gauges, .. }| {
+            let family = gauges.entry(name).or_insert_with(|| {
+                let family = Family::default();
+                registry.register(name, help, family.clone());
+                family
+            });
+            family.get_or_create_owned(&self.labels)
+        })
+    }
+
+    /// A distribution; `buckets` are the upper bounds, ascending. The first caller's bounds hold for all.
+    pub fn histogram(&self, name: &'static str, help: &'static str, buckets: &[f64]) -> Histogram {
+        self.with_shared(|Shared { registry, histograms, .. }| {
+            let family = histograms.entry(name).or_insert_with(|| {
+                let family = Family::new_with_constructor(Buckets(buckets.to_vec()));
+                registry.register(name, help, family.clone());
+                family
+            });
+            family.get_or_create_owned(&self.labels)
+        })
+    }
+
+    /// Everything registered, as OpenMetrics text.
+    pub fn text(&self) -> String {
+        let mut written = String::new();
+        self.with_shared(|shared| {
+            if text::encode(&mut written, &shared.registry).is_err() {
+                tracing::error!("the metrics could not be written");
+            }
+        });
+        written
+    }
+
+    /// `GET …/metrics`.
+    pub fn routes(&self) -> Router {
+        const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+        let metrics = self.clone();
+        let answer = move || async move { ([(CONTENT_TYPE, OPEN_METRICS)], metrics.text()) };
+        Router::new().route("/metrics", get(answer))
+    }
+
+    fn with_shared<T>(&self, action: impl FnOnce(&mut Shared) -> T) -> T {
+        action(&mut self.shared.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Buckets for times of answers, in seconds: 1 ms to 30 s.
+pub const SECONDS: &[f64] = &[0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_roles_share_one_help_and_one_type_line() {
+        let metrics = Metrics::new();
+        metrics.for_role("ann_handler", "a").counter("posts", "Posts received").inc();
+        metrics.for_role("ann_handler", "b").counter("posts", "Posts received").inc_by(2);
+        let text = metrics.text();
+        assert_eq!(text.matches("# HELP headframe_posts ").count(), 1, "{text}");
+        assert_eq!(text.matches("# TYPE headframe_posts counter").count(), 1, "{text}");
+        assert!(text.contains(r#"headframe_posts_total{role="ann_handler",name="a"} 1"#), "{text}");
+        assert!(text.contains(r#"headframe_posts_total{role="ann_handler",name="b"} 2"#), "{text}");
+    }
+
+    #[test]
+    fn a_name_asked_for_twice_is_one_series() {
+        let metrics = Metrics::new().for_role("master", "");
+        metrics.gauge("waiting", "Clients waiting").set(3);
+        assert_eq!(metrics.gauge("waiting", "Clients waiting").get(), 3);
+        metrics.histogram("check_seconds", "Time of a check", SECONDS).observe(0.02);
+        assert!(metrics.text().contains(r#"headframe_check_seconds_count{role="master"} 1"#));
+    }
+}

@@ -1,0 +1,244 @@
+//! Sending closed segments to the PayMaker until it confirms them (rule R-L1).
+
+use std::path::Path;
+use std::time::Duration;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use reqwest::StatusCode;
+use reqwest::header::{AUTHORIZATION, HeaderValue};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::segment::{self, Segment, State};
+use super::{Outbox, OutboxError, reading};
+use crate::backoff::Backoff;
+use crate::metrics::Metrics;
+
+/// A segment that was refused this often is moved aside.
+const REFUSALS_ALLOWED: u32 = 10;
+/// Longest reply that is read.
+const REPLY_BYTES: usize = 64 * 1024;
+
+/// Where events go.
+pub struct UploadConfig {
+    /// Base URL of the PayMaker (`paymakerUrl` of the pool's configuration), once known.
+    pub paymaker_url: watch::Receiver<Option<String>>,
+    /// Password of its `/events`.
+    pub password: String,
+    /// Time for one upload.
+    pub timeout: Duration,
+}
+
+/// Uploads closed segments, oldest first, until `shutdown`.
+pub async fn upload(
+    outbox: Outbox,
+    config: UploadConfig,
+    http: reqwest::Client,
+    metrics: Metrics,
+    shutdown: CancellationToken,
+) {
+    let uploader = Uploader {
+        outbox,
+        authorization: authorization(&config.password),
+        paymaker_url: config.paymaker_url,
+        timeout: config.timeout,
+        http,
+        uploads: metrics.counter("outbox_uploads", "Segments confirmed by the PayMaker"),
+        failed: metrics.counter("outbox_upload_failures", "Uploads that failed and are repeated"),
+        refused: metrics.counter("outbox_segments_refused", "Segments moved aside because they were refused"),
+        unconfirmed: metrics.gauge("outbox_unconfirmed_events", "Events waiting for the PayMaker"),
+    };
+    tokio::select! {
+        () = uploader.run() => {}
+        () = shutdown.cancelled() => {}
+    }
+}
+
+struct Uploader {
+    outbox: Outbox,
+    paymaker_url: watch::Receiver<Option<String>>,
+    authorization: HeaderValue,
+    timeout: Duration,
+    http: reqwest::Client,
+    uploads: Counter,
+    failed: Counter,
+    refused: Counter,
+    unconfirmed: Gauge,
+}
+
+/// Why an upload was not confirmed.
+#[derive(Debug, thiserror::Error)]
+enum UploadFault {
+    #[error("the pool's configuration names no PayMaker yet")]
+    NoPayMaker,
+    #[error("refused with status 400: {reply}")]
+    Refused { reply: String },
+    #[error("status {status} instead of 200: {reply}")]
+    Status { status: StatusCode, reply: String },
+    #[error("confirmed as {found:?} instead of {expected}")]
+    OtherId { found: Option<String>, expected: String },
+    #[error("{0}")]
+    Http(String),
+    #[error(transparent)]
+    Disk(#[from] OutboxError),
+}
+
+/// The part of the PayMaker's reply that counts.
+#[derive(Deserialize)]
+struct Reply {
+    result: serde_json::Value,
+    #[serde(default)]
+    warn: Vec<String>,
+}
+
+impl Uploader {
+    async fn run(mut self) {
+        let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_mins(1));
+        let mut refusals = (0, 0);
+        loop {
+            self.unconfirmed.set(self.outbox.unconfirmed() as i64);
+            let Some(segment) = self.outbox.shared.oldest_closed() else {
+                self.outbox.shared.closed.notified().await;
+                continue;
+            };
+            match self.send(&segment).await {
+                Ok(()) => {
+                    self.uploads.inc();
+                    backoff.reset();
+                    continue;
+                }
+                Err(UploadFault::NoPayMaker) => {
+                    // An error means that the role which tells the URL has ended: there is nothing to wait for.
+                    if self.paymaker_url.changed().await.is_err() {
+                        return;
+                    }
+                    continue;
+                }
+                Err(fault @ UploadFault::Refused { .. }) => {
+                    refusals = if refusals.0 == segment.number {
+                        (segment.number, refusals.1 + 1)
+                    } else {
+                        (segment.number, 1)
+                    };
+                    tracing::error!(segment = segment.number, attempt = refusals.1, %fault, "events not confirmed");
+                    if refusals.1 >= REFUSALS_ALLOWED && self.set_aside(&segment) {
+                        continue;
+                    }
+                }
+                Err(fault) => {
+                    tracing::warn!(segment = segment.number, %fault, "events not confirmed, trying again");
+                }
+            }
+            self.failed.inc();
+            tokio::time::sleep(backoff.after_failure()).await;
+        }
+    }
+
+    /// Sends one segment and marks it confirmed.
+    async fn send(&self, segment: &Segment) -> Result<(), UploadFault> {
+        let base = self.paymaker_url.borrow().clone().ok_or(UploadFault::NoPayMaker)?;
+        let path = segment::path(&self.outbox.shared.dir, segment.number, State::Closed);
+        let events = tokio::task::spawn_blocking(move || event_lines(&path))
+            .await
+            .map_err(|fault| UploadFault::Http(fault.to_string()))??;
+        let expected = hex::encode(&Sha256::digest(&events)[..16]);
+        let sent = self
+            .http
+            .post(format!("{}/events", base.trim_end_matches('/')))
+            .header(AUTHORIZATION, self.authorization.clone())
+            .timeout(self.timeout)
+            .body(events)
+            .send();
+        let mut answer = sent.await.map_err(|fault| UploadFault::Http(with_sources(&fault)))?;
+        let status = answer.status();
+        let reply = read_reply(&mut answer).await?;
+        if status == StatusCode::BAD_REQUEST {
+            return Err(UploadFault::Refused { reply: cut_text(&reply) });
+        }
+        if status != StatusCode::OK {
+            return Err(UploadFault::Status { status, reply: cut_text(&reply) });
+        }
+        check_reply(&reply, expected)?;
+        let state = if segment.torn { State::Damaged } else { State::Confirmed };
+        Ok(self.outbox.shared.mark(segment.number, state)?)
+    }
+
+    /// Moves a segment out of the way of the others; `false` if the disk does not let it.
+    fn set_aside(&self, segment: &Segment) -> bool {
+        match self.outbox.shared.mark(segment.number, State::Refused) {
+            Ok(()) => {
+                let path = segment::path(&self.outbox.shared.dir, segment.number, State::Refused);
+                tracing::error!(path = %path.display(), events = segment.records, "events moved aside: not paid");
+                self.refused.inc();
+                true
+            }
+            Err(error) => {
+                tracing::error!(%error, "refused events could not be moved aside");
+                false
+            }
+        }
+    }
+}
+
+/// The upload of a segment: its event lines, always the same bytes.
+fn event_lines(path: &Path) -> Result<Vec<u8>, OutboxError> {
+    let mut lines = Vec::new();
+    reading::read(path, |stored| {
+        lines.extend_from_slice(stored.event);
+        lines.push(b'\n');
+    })
+    .map_err(|fault| OutboxError::disk("reading", path, &fault))?;
+    Ok(lines)
+}
+
+async fn read_reply(answer: &mut reqwest::Response) -> Result<String, UploadFault> {
+    let mut reply = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(|fault| UploadFault::Http(with_sources(&fault)))? {
+        if reply.len() + chunk.len() > REPLY_BYTES {
+            return Err(UploadFault::Http(format!("the reply is longer than {REPLY_BYTES} bytes")));
+        }
+        reply.extend_from_slice(&chunk);
+    }
+    Ok(String::from_utf8_lossy(&reply).into_owned())
+}
+
+/// Whether the PayMaker names the upload by its id.
+fn check_reply(reply: &str, expected: String) -> Result<(), UploadFault> {
+    let parsed = serde_json::from_str::<Reply>(reply).ok();
+    let found = parsed.as_ref().and_then(|reply| reply.result.get("eventId")?.as_str().map(str::to_owned));
+    if found.as_ref() != Some(&expected) {
+        return Err(UploadFault::OtherId { found, expected });
+    }
+    for warning in parsed.into_iter().flat_map(|reply| reply.warn).take(20) {
+        tracing::warn!(%warning, "the PayMaker accepted events with a warning");
+    }
+    Ok(())
+}
+
+fn authorization(password: &str) -> HeaderValue {
+    use base64::Engine;
+    let credentials = base64::engine::general_purpose::STANDARD.encode(format!("x:{password}"));
+    let mut value = HeaderValue::try_from(format!("Basic {credentials}"))
+        .unwrap_or_else(|_| HeaderValue::from_static("Basic eDo="));
+    value.set_sensitive(true);
+    value
+}
+
+/// An error with everything that caused it, in one line.
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+fn cut_text(text: &str) -> String {
+    text.chars().take(300).collect()
+}
