@@ -1,5 +1,10 @@
 //! `cargo xtask`: builds, tests and measures Headframe.
 
+mod bench;
+mod fuzz;
+mod reference;
+mod test;
+mod tidy;
 mod vectors;
 
 use std::path::PathBuf;
@@ -15,6 +20,34 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Runs every check there is; `.ci/run` calls this
+    Test {
+        /// Only this step (see the list that is printed at the start); may be repeated
+        #[arg(long = "step", value_name = "STEP")]
+        steps: Vec<String>,
+    },
+    /// Measures speed and memory, in a build with optimisation
+    Bench {
+        /// What to measure: pool
+        area: String,
+        /// Only the measurements whose name contains this
+        #[arg(long)]
+        only: Option<String>,
+    },
+    /// Feeds the parsers with mutated inputs
+    Fuzz {
+        /// One target; without it: all of them
+        target: Option<String>,
+        /// How long for each target
+        #[arg(long, default_value_t = 10)]
+        seconds: u64,
+    },
+    /// Checks the house rules
+    Tidy,
+    /// Checks licences, sources and known faults of the dependencies (installs cargo-deny where it is missing)
+    Deny,
+    /// Installs the reference programs that the interoperability tests run against
+    Reference,
     /// Runs every vector file under a folder
     Vectors {
         /// The folder, searched with all its sub-folders
@@ -25,6 +58,12 @@ enum Task {
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().task {
+        Task::Test { steps } => test::run(&steps),
+        Task::Bench { area, only } => bench::run(&area, only.as_deref()),
+        Task::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
+        Task::Tidy => tidy::run(),
+        Task::Deny => test::deny(),
+        Task::Reference => reference::install().map(|program| println!("{}", program.display())),
         Task::Vectors { folder } => vectors::run(&folder),
     }
 }

@@ -1,2 +1,7 @@
 //! The program: command line, configuration, supervision of roles.
-fn main() {}
+
+mod config;
+
+fn main() {
+    print!("{}", config::Config::example());
+}

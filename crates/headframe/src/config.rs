@@ -1,0 +1,264 @@
+//! The configuration: one file for all roles, written once, checked completely, typed afterwards.
+//!
+//! Layers, the later wins: defaults, file, environment, command line. [`written`] is what the operator wrote, with
+//! places; [`sections`] defines every key; [`rules`] is what must hold between keys. A [`Config`] cannot be wrong:
+//! [`Config::load`] gives one, or *all* problems.
+
+mod example;
+mod keys;
+mod problem;
+mod rules;
+mod sections;
+mod values;
+mod written;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+pub use problem::{Place, Problem, Problems};
+pub use sections::{AnnHandler, BlkHandler, DevChain, Http, Master, Mine, Node, PayMaker, Pool};
+pub use values::{HandlerName, PublicUrl, Secret};
+
+use keys::{Definition, Keys, Section};
+use written::Table;
+
+/// Everything an operator can say.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub pool: Pool,
+    pub http: Http,
+    /// The nodes in the order of preference; none: the dev chain.
+    pub nodes: Vec<Node>,
+    pub dev_chain: DevChain,
+    pub master: Master,
+    /// At least one.
+    pub ann_handlers: Vec<AnnHandler>,
+    /// At least one.
+    pub blk_handlers: Vec<BlkHandler>,
+    pub pay_maker: PayMaker,
+    pub mine: Mine,
+}
+
+/// A value from the command line.
+#[derive(Debug, Clone)]
+pub struct Override {
+    /// Section and key, `master.mine_old_anns`; with the name between them for a repeated section.
+    pub key: String,
+    /// The value: TOML, or a text without quotes.
+    pub value: String,
+    /// The flag that it came from.
+    pub flag: String,
+}
+
+/// The environment variables that start with `HEADFRAME_` and are no keys of the configuration.
+const OTHER_VARIABLES: &[&str] = &["HEADFRAME_CONFIG", "HEADFRAME_LOG"];
+
+impl Config {
+    /// Puts all layers together. `file` is the path with its text, `environment` every variable of the process.
+    pub fn load(
+        file: Option<(&Path, &str)>,
+        environment: impl IntoIterator<Item = (String, String)>,
+        overrides: &[Override],
+    ) -> Result<Self, Problems> {
+        let mut problems = Vec::new();
+        let mut tables =
+            file.map_or_else(Vec::new, |(path, text)| written::read_file(path, text, &mut problems));
+        check_sections(&mut tables, &mut problems);
+        add_missing_sections(&mut tables);
+        apply_environment(&mut tables, environment, &mut problems);
+        apply_overrides(&mut tables, overrides, &mut problems);
+        let config = Self::read(&tables, &mut problems);
+        problems.extend(rules::check(&config, &tables));
+        problems.sort_by_key(|problem| match problem.place {
+            Place::File { line, column, .. } => (0, line, column),
+            _ => (1, 0, 0),
+        });
+        if problems.is_empty() { Ok(config) } else { Err(Problems(problems)) }
+    }
+
+    fn read(tables: &[Table], problems: &mut Vec<Problem>) -> Self {
+        Self {
+            pool: single(tables, problems),
+            http: single(tables, problems),
+            nodes: repeated(tables, problems),
+            dev_chain: single(tables, problems),
+            master: single(tables, problems),
+            ann_handlers: repeated(tables, problems),
+            blk_handlers: repeated(tables, problems),
+            pay_maker: single(tables, problems),
+            mine: single(tables, problems),
+        }
+    }
+
+    /// The commented example of every key.
+    pub fn example() -> String {
+        example::render(&[
+            sketch::<Pool>(),
+            sketch::<Http>(),
+            sketch::<Node>(),
+            sketch::<DevChain>(),
+            sketch::<Master>(),
+            sketch::<AnnHandler>(),
+            sketch::<BlkHandler>(),
+            sketch::<PayMaker>(),
+            sketch::<Mine>(),
+        ])
+    }
+}
+
+/// Every section by name, and whether it is a repeated one.
+const SECTIONS: &[(&str, bool)] = &[
+    (Pool::NAME, Pool::REPEATED),
+    (Http::NAME, Http::REPEATED),
+    (Node::NAME, Node::REPEATED),
+    (DevChain::NAME, DevChain::REPEATED),
+    (Master::NAME, Master::REPEATED),
+    (AnnHandler::NAME, AnnHandler::REPEATED),
+    (BlkHandler::NAME, BlkHandler::REPEATED),
+    (PayMaker::NAME, PayMaker::REPEATED),
+    (Mine::NAME, Mine::REPEATED),
+];
+
+fn single<S: Section>(tables: &[Table], problems: &mut Vec<Problem>) -> S {
+    let absent = Table::absent(S::NAME);
+    let table = tables.iter().find(|table| table.section == S::NAME).unwrap_or(&absent);
+    read_section(table, S::NAME.to_owned(), problems).0
+}
+
+fn repeated<S: Section>(tables: &[Table], problems: &mut Vec<Problem>) -> Vec<S> {
+    let of_this_kind = tables.iter().filter(|table| table.section == S::NAME);
+    of_this_kind
+        .enumerate()
+        .map(|(index, table)| read_section(table, label(table, index), problems).0)
+        .collect()
+}
+
+fn read_section<S: Section>(
+    table: &Table,
+    label: String,
+    problems: &mut Vec<Problem>,
+) -> (S, Vec<Definition>) {
+    let mut keys = Keys::new(table, label, problems);
+    let section = S::read(&mut keys);
+    (section, keys.finish())
+}
+
+fn sketch<S: Section>() -> example::Sketch {
+    let (_, definitions) = read_section::<S>(&Table::absent(S::NAME), String::new(), &mut Vec::new());
+    example::Sketch { name: S::NAME, repeated: S::REPEATED, about: S::ABOUT, definitions }
+}
+
+/// What an operator calls a table of a repeated section: by its name, or its number from 1.
+fn label(table: &Table, index: usize) -> String {
+    match table.name() {
+        Some(name) => format!("{}.{name}", table.section),
+        None => format!("{}.{}", table.section, index + 1),
+    }
+}
+
+/// Reports sections that nobody knows or that have the wrong number of brackets, and drops them.
+fn check_sections(tables: &mut Vec<Table>, problems: &mut Vec<Problem>) {
+    tables.retain(|table| {
+        let known = SECTIONS.iter().find(|(name, _)| *name == table.section);
+        let (fault, suggestion) = match known {
+            Some((_, repeated)) if *repeated == table.repeated => return true,
+            Some((name, true)) => ("may be given several times", format!("write it as [[{name}]]")),
+            Some((name, false)) => ("can be given only once", format!("write it as [{name}]")),
+            None => {
+                let names = SECTIONS.iter().map(|(name, _)| *name);
+                let suggestion = problem::nearest(&table.section, names.clone()).map_or_else(
+                    || format!("there are {}", names.collect::<Vec<_>>().join(", ")),
+                    |name| format!("did you mean `{name}`?"),
+                );
+                ("is no section", suggestion)
+            }
+        };
+        problems.push(Problem {
+            place: table.place.clone(),
+            key: table.section.clone(),
+            fault: fault.to_owned(),
+            suggestion: Some(suggestion),
+        });
+        false
+    });
+}
+
+/// A pool has at least one handler of each kind; and every single section can be set by a flag.
+fn add_missing_sections(tables: &mut Vec<Table>) {
+    for (name, repeated) in SECTIONS {
+        if tables.iter().any(|table| table.section == *name) || *name == Node::NAME {
+            continue;
+        }
+        let mut table = Table::absent(name);
+        if *repeated {
+            table.repeated = true;
+            table.set("name", written::read_value("main", Place::Default));
+        }
+        tables.push(table);
+    }
+}
+
+fn apply_environment(
+    tables: &mut [Table],
+    environment: impl IntoIterator<Item = (String, String)>,
+    problems: &mut Vec<Problem>,
+) {
+    // Sorted, so that messages do not depend on the system's order.
+    let variables: BTreeMap<String, String> = environment.into_iter().collect();
+    for (name, value) in variables {
+        let Some(path) = name.strip_prefix("HEADFRAME_") else { continue };
+        if OTHER_VARIABLES.contains(&name.as_str()) {
+            continue;
+        }
+        let place = Place::Environment(name.clone());
+        let path = path.to_lowercase();
+        let prefixes = tables.iter().enumerate().filter_map(|(index, table)| {
+            let prefix = format!("{}_", environment_prefix(tables, index));
+            let key = path.strip_prefix(&prefix)?;
+            Some((prefix.len(), index, key.to_owned(), table.section.clone()))
+        });
+        match prefixes.max_by_key(|(length, ..)| *length) {
+            Some((_, index, key, _)) => tables[index].set(&key, written::read_value(&value, place)),
+            None => problems.push(Problem {
+                place,
+                key: String::new(),
+                fault: "names no section of the configuration".to_owned(),
+                suggestion: Some("for example HEADFRAME_MASTER_MINE_OLD_ANNS".to_owned()),
+            }),
+        }
+    }
+}
+
+/// `master`, `ann_handler_main`: what the names of a table's variables start with.
+fn environment_prefix(tables: &[Table], index: usize) -> String {
+    path_of(tables, index).replace(['.', '-'], "_")
+}
+
+/// `master`, `ann_handler.main`: what the overrides for a table start with.
+fn path_of(tables: &[Table], index: usize) -> String {
+    let table = &tables[index];
+    if !table.repeated {
+        return table.section.clone();
+    }
+    let before = tables[..index].iter().filter(|other| other.section == table.section).count();
+    label(table, before)
+}
+
+fn apply_overrides(tables: &mut [Table], overrides: &[Override], problems: &mut Vec<Problem>) {
+    for Override { key, value, flag } in overrides {
+        let place = Place::Flag(flag.clone());
+        let (section, name) = key.rsplit_once('.').unwrap_or((key, ""));
+        match (0..tables.len()).find(|index| path_of(tables, *index) == section) {
+            Some(index) => tables[index].set(name, written::read_value(value, place)),
+            None => problems.push(Problem {
+                place,
+                key: key.clone(),
+                fault: "names no section of the configuration".to_owned(),
+                suggestion: Some("for example master.mine_old_anns, ann_handler.main.threads".to_owned()),
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

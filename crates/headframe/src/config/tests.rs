@@ -1,0 +1,171 @@
+//! Configurations as operators write them, and what they are told.
+
+use super::*;
+
+fn load(text: &str) -> Result<Config, Problems> {
+    Config::load(Some((Path::new("pool.toml"), text)), [], &[])
+}
+
+/// The messages for a text that is wrong.
+fn faults(text: &str) -> Vec<String> {
+    load(text).unwrap_err().0.iter().map(Problem::to_string).collect()
+}
+
+#[test]
+fn nothing_at_all_is_a_pool_on_the_dev_chain() {
+    let config = Config::load(None, [], &[]).unwrap();
+    assert!(config.nodes.is_empty());
+    assert_eq!(config.ann_handlers[0].name.as_ref().unwrap().as_str(), "main");
+    assert_eq!(config.blk_handlers.len(), 1);
+    assert!(config.http.listen.ip().is_loopback());
+}
+
+#[test]
+fn the_example_is_good_as_printed_and_in_the_repository() {
+    let example = Config::example();
+    load(&example).unwrap();
+    let kept = concat!(env!("CARGO_MANIFEST_DIR"), "/../../pool.example.toml");
+    let kept = std::fs::read_to_string(kept).unwrap();
+    assert!(kept == example, "pool.example.toml is not what `headframe config example` prints");
+}
+
+#[test]
+fn the_example_is_good_with_every_key_uncommented() {
+    let key = |line: &str| {
+        let bare = line.strip_prefix("# ")?;
+        let name = bare.trim_start_matches('[').split([' ', ']']).next()?;
+        let is_key = bare.starts_with("[[") && bare.ends_with("]]") || bare.contains(" = ");
+        (is_key && name.chars().all(|c| c.is_ascii_lowercase() || c == '_')).then(|| bare.to_owned())
+    };
+    let lines: Vec<String> =
+        Config::example().lines().map(|line| key(line).unwrap_or_else(|| line.to_owned())).collect();
+    let text = lines.join("\n").replace("announcement_work = 128\n", "");
+    let config = load(&text).unwrap();
+    assert_eq!(config.ann_handlers[0].name.as_ref().unwrap().as_str(), "main");
+    assert_eq!(config.nodes.len(), 1);
+}
+
+#[test]
+fn every_error_is_reported_with_its_place_and_a_suggestion() {
+    let faults = faults(
+        "[mastr]\n\
+         [master]\n\
+         mine_old_ann = 3\n\
+         announcement_work = \"many\"\n\
+         announcement_target = 0x20000001\n\
+         [pay_maker]\n\
+         pool_fee = 1.5\n\
+         update_cycle = 0\n\
+         default_address = \"pkt1nobody\"\n\
+         [node]\n\
+         url = \"http://127.0.0.1:1\"\n",
+    );
+    let expected = [
+        "pool.toml:1:2: `mastr` is no section; did you mean `master`?",
+        "pool.toml:3:1: `master.mine_old_ann` is no key of this section; did you mean `mine_old_anns`?",
+        "pool.toml:4:21: `master.announcement_work` must be a whole number from 1 to 16777216 (hashes), not the text \"many\"",
+        "pool.toml:5:23: `master.announcement_target` must be a canonical compact target such as 0x1f0fffff, not the whole \
+         number 536870913 (target 20000001 is not canonical",
+        "pool.toml:5:23: `master.announcement_target` says the same as `announcement_work`, which is also given; keep one of them",
+        "pool.toml:7:12: `pay_maker.pool_fee` must be a decimal number from 0 to 0.999999 with at most 12 decimals, not the number 1.5",
+        "pool.toml:8:16: `pay_maker.update_cycle` must be a whole number from 1 to 3600 (seconds), not the whole number 0",
+        "pool.toml:9:19: `pay_maker.default_address` must be a PKT address that a pool can pay, not the text \"pkt1nobody\"",
+        "pool.toml:10:2: `node` may be given several times; write it as [[node]]",
+    ];
+    assert_eq!(faults.len(), expected.len(), "{faults:#?}");
+    for (fault, expected) in faults.iter().zip(expected) {
+        assert!(fault.starts_with(expected), "{fault}\nis not\n{expected}");
+    }
+}
+
+#[test]
+fn a_handler_that_the_masters_list_does_not_have_is_found() {
+    let faults = faults(
+        "[master]\n\
+         announcement_urls = [\"http://pool.example/ann/one\", \"http://pool.example/ann/one\"]\n\
+         [[ann_handler]]\n\
+         name = \"one\"\n\
+         url = \"http://pool.example/ann/on\"\n",
+    );
+    assert!(faults[0].contains("has http://pool.example/ann/one twice"), "{faults:?}");
+    assert_eq!(
+        faults[1],
+        "pool.toml:5:7: `ann_handler.one.url` is http://pool.example/ann/on, which is not in \
+         `master.announcement_urls`: no miner would find this handler; the nearest entry of the list is \
+         http://pool.example/ann/one"
+    );
+}
+
+#[test]
+fn r_m8_two_handlers_cannot_have_one_url_or_one_name() {
+    let faults = faults(
+        "[[ann_handler]]\nname = \"a\"\nurl = \"http://h/x\"\n[[ann_handler]]\nname = \"a\"\nurl = \"http://h/x\"\n",
+    );
+    assert_eq!(faults.len(), 2, "{faults:?}");
+    assert!(
+        faults[0].starts_with("pool.toml:5:8: `ann_handler.a.name` \"a\" is already the name"),
+        "{faults:?}"
+    );
+    assert!(faults[1].starts_with("pool.toml:6:7: `ann_handler.a.url` \"http://h/x\" is already the url"));
+}
+
+#[test]
+fn a_guessable_password_may_guard_loopback_only() {
+    let text =
+        "[pool]\npassword = \"x\"\nurl = \"http://pool.example/master\"\n[http]\nlisten = \"192.0.2.1:80\"\n";
+    assert!(faults(text)[0].starts_with("pool.toml:2:12: `pool.password` is easy to guess"));
+    load(&text.replace("192.0.2.1:80", "127.0.0.1:80")).unwrap();
+}
+
+#[test]
+fn who_listens_everywhere_must_say_how_to_reach_it() {
+    let faults = faults("[http]\nlisten = \"0.0.0.0:80\"\n");
+    assert_eq!(faults.len(), 4, "{faults:?}");
+    assert!(faults.iter().all(|fault| fault.contains("url` is missing: the role listens on all interfaces")));
+}
+
+#[test]
+fn a_real_node_needs_payees() {
+    let faults = faults("[[node]]\nurl = \"http://127.0.0.1:64765\"\n");
+    assert_eq!(faults.len(), 2, "{faults:?}");
+    assert!(faults.iter().all(|fault| fault.contains("address` is missing")));
+}
+
+#[test]
+fn later_layers_win_and_are_named_when_they_are_wrong() {
+    let text = "[master]\nmine_old_anns = 1\n";
+    let file = Some((Path::new("pool.toml"), text));
+    let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let flag = |value: &str| Override {
+        key: "master.mine_old_anns".to_owned(),
+        value: value.to_owned(),
+        flag: "--set master.mine_old_anns".to_owned(),
+    };
+    let environment = || {
+        [
+            variable("HEADFRAME_MASTER_MINE_OLD_ANNS", "3"),
+            variable("HEADFRAME_ANN_HANDLER_MAIN_THREADS", "2"),
+            variable("HEADFRAME_LOG", "debug"),
+            variable("HOME", "/"),
+        ]
+    };
+    let config = Config::load(file, environment(), &[]).unwrap();
+    assert_eq!((config.master.mine_old_anns, config.ann_handlers[0].threads), (3, 2));
+    let config = Config::load(file, environment(), &[flag("4")]).unwrap();
+    assert_eq!(config.master.mine_old_anns, 4);
+
+    let problems = Config::load(file, [variable("HEADFRAME_MASTR_X", "1")], &[flag("99")]).unwrap_err().0;
+    let problems: Vec<String> = problems.iter().map(Problem::to_string).collect();
+    assert!(
+        problems[0].starts_with("environment variable HEADFRAME_MASTR_X: names no section"),
+        "{problems:?}"
+    );
+    assert!(problems[1].starts_with(
+        "command line --set master.mine_old_anns: `master.mine_old_anns` must be a whole number from 0 to 5"
+    ));
+}
+
+#[test]
+fn a_secret_that_does_not_fit_is_not_shown() {
+    assert!(faults("[pool]\npassword = 12345678\n")[0].ends_with("not something else"));
+}

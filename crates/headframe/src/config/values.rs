@@ -1,0 +1,137 @@
+//! The types of configuration values that no lower crate has: names, public URLs, secrets.
+
+use std::fmt;
+
+/// The name of a handler, as it stands in URLs (`/ann/NAME`), folders, logs and metrics.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HandlerName(String);
+
+impl HandlerName {
+    /// 1 to 32 characters of `a-z`, `0-9` and `-`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        ((1..=32).contains(&text.len()) && text.chars().all(fits)).then(|| Self(text.to_owned()))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for HandlerName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// An absolute base URL without query and without a slash at its end, so that a path can be put behind it
+/// (docs/protocol/packetcrypt-pool.md 2.4).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PublicUrl(String);
+
+impl PublicUrl {
+    /// What is expected, in words.
+    pub const EXPECTED: &'static str =
+        "an absolute http or https URL without a slash at its end, such as http://pool.example/master";
+
+    /// Checks a text; the error says what is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let uri: axum::http::Uri = text.parse().map_err(|error| format!("{error}"))?;
+        match uri.scheme_str() {
+            Some("http" | "https") => {}
+            Some(other) => return Err(format!("the scheme is {other}")),
+            None => return Err("the scheme http:// or https:// is missing".to_owned()),
+        }
+        if uri.host().is_none_or(str::is_empty) {
+            return Err("the host is missing".to_owned());
+        }
+        if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+            return Err("user name and password do not belong into it".to_owned());
+        }
+        if uri.query().is_some() || text.contains('#') {
+            return Err("it has a query or a fragment".to_owned());
+        }
+        if text.ends_with('/') {
+            return Err("there is a slash at its end".to_owned());
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The URL as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// This URL with a path behind it.
+    pub fn join(&self, path: &str) -> String {
+        format!("{}{path}", self.0)
+    }
+}
+
+impl fmt::Display for PublicUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// A text that is never shown: what prints of it is a placeholder.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself; the name says that the caller has a reason.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether anyone would guess it: shorter than 12 characters, of fewer than 6 different ones, or made of a
+    /// word that examples use.
+    pub fn is_weak(&self) -> bool {
+        let lower = self.0.to_lowercase();
+        let distinct: std::collections::BTreeSet<char> = lower.chars().collect();
+        let examples = ["password", "secret", "changeme", "change me", "example"];
+        self.0.chars().count() < 12 || distinct.len() < 6 || examples.iter().any(|word| lower.contains(word))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("(secret)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_print_as_a_placeholder() {
+        assert_eq!(format!("{:?}", Some(Secret::new("hunter2"))), "Some((secret))");
+    }
+
+    #[test]
+    fn guessable_secrets_are_known() {
+        for weak in ["x", "poolpass", "changeme-changeme", "aaaaaaaaaaaaaaaa", "My Long Password 1"] {
+            assert!(Secret::new(weak).is_weak(), "{weak}");
+        }
+        assert!(!Secret::new("b7f3c01d9e8a4c55").is_weak());
+    }
+
+    #[test]
+    fn urls_that_miners_could_not_use_are_refused() {
+        for good in ["http://127.0.0.1:8080/master", "https://pool.example", "http://invalid/1"] {
+            assert!(PublicUrl::parse(good).is_ok(), "{good}");
+        }
+        for bad in
+            ["pool.example/master", "ftp://x/y", "http://x/", "http://x/y?z", "http://u:p@x/y", "http:///x"]
+        {
+            assert!(PublicUrl::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

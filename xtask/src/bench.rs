@@ -1,0 +1,148 @@
+//! `cargo xtask bench AREA`: measures, and prints a table with the goals and the reference's figures beside ours.
+
+pub mod processor_time;
+
+use std::process::Command;
+
+use anyhow::Context;
+
+/// One measured figure.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// What was measured: "AnnHandler, fully checked".
+    pub measure: String,
+    /// Its unit: "announcements per core-second".
+    pub unit: &'static str,
+    /// Our figure.
+    pub ours: f64,
+    /// The reference's figure, if there is one.
+    pub reference: Option<Reference>,
+    /// What is wanted of ours.
+    pub goal: Option<Goal>,
+}
+
+/// Where a figure of the reference comes from.
+#[derive(Debug, Clone, Copy)]
+pub enum Reference {
+    /// From this run, on this machine.
+    Measured(f64),
+    /// From the literature, on a machine like this.
+    Known(f64),
+}
+
+/// What is wanted of a figure.
+#[derive(Debug, Clone, Copy)]
+pub enum Goal {
+    /// At least this.
+    AtLeast(f64),
+    /// At most this.
+    AtMost(f64),
+}
+
+impl Goal {
+    fn is_met_by(self, figure: f64) -> bool {
+        match self {
+            Self::AtLeast(least) => figure >= least,
+            Self::AtMost(most) => figure <= most,
+        }
+    }
+}
+
+/// A file of measurements: what it measures, and the function that does.
+type Measurement = (&'static str, fn() -> anyhow::Result<Vec<Row>>);
+
+/// What `cargo xtask bench pool` measures, in this order.
+const POOL: &[Measurement] = &[];
+
+/// Builds with optimisation, then measures in that build.
+pub fn run(area: &str, only: Option<&str>) -> anyhow::Result<()> {
+    if cfg!(debug_assertions) {
+        let mut command = Command::new(env!("CARGO"));
+        command.args(["run", "--quiet", "--release", "--package", "xtask", "--", "bench", area]);
+        command.args(only.map(|only| format!("--only={only}")));
+        println!("building with optimisation first");
+        let status = command.status().context("cannot start cargo")?;
+        anyhow::ensure!(status.success(), "the measurement failed");
+        return Ok(());
+    }
+    anyhow::ensure!(area == "pool", "there is one area: pool");
+    let wanted = |(name, _): &&Measurement| only.is_none_or(|only| name.contains(only));
+    let mut rows = Vec::new();
+    for (name, measure) in POOL.iter().filter(wanted) {
+        eprintln!("measuring: {name}");
+        rows.extend(measure().with_context(|| format!("measuring {name}"))?);
+    }
+    print!("{}", table(&rows));
+    Ok(())
+}
+
+/// The rows as a table in Markdown.
+fn table(rows: &[Row]) -> String {
+    let head = ["measure", "unit", "ours", "reference", "goal", ""].map(str::to_owned);
+    let mut cells = vec![head];
+    cells.extend(rows.iter().map(|row| {
+        [
+            row.measure.clone(),
+            row.unit.to_owned(),
+            figure(row.ours),
+            match row.reference {
+                None => String::new(),
+                Some(Reference::Measured(value)) => figure(value),
+                Some(Reference::Known(value)) => format!("({})", figure(value)),
+            },
+            match row.goal {
+                None => String::new(),
+                Some(Goal::AtLeast(least)) => format!("≥ {}", figure(least)),
+                Some(Goal::AtMost(most)) => format!("≤ {}", figure(most)),
+            },
+            match row.goal {
+                None => String::new(),
+                Some(goal) => if goal.is_met_by(row.ours) { "met" } else { "NOT MET" }.to_owned(),
+            },
+        ]
+    }));
+    let width = |column: usize| cells.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..6).map(width).collect();
+    let line = |row: &[String; 6]| {
+        let cells =
+            row.iter().zip(&widths).map(|(cell, width)| format!(" {cell:<width$} ")).collect::<Vec<_>>();
+        format!("|{}|\n", cells.join("|"))
+    };
+    let rule = widths.iter().map(|width| "-".repeat(width + 2)).collect::<Vec<_>>().join("|");
+    let mut text = line(&cells[0]);
+    text.push_str(&format!("|{rule}|\n"));
+    cells[1..].iter().for_each(|row| text.push_str(&line(row)));
+    text.push_str("\nReference figures in brackets are from the literature, not from this run.\n");
+    text
+}
+
+/// A figure with thousands apart, and with decimals only where it is small.
+fn figure(value: f64) -> String {
+    if value.abs() < 100.0 {
+        return format!("{value:.2}");
+    }
+    let digits = format!("{value:.0}");
+    let from_right: Vec<char> = digits.chars().rev().collect();
+    let groups: Vec<String> = from_right.chunks(3).map(|group| group.iter().collect()).collect();
+    groups.join(",").chars().rev().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_says_whether_a_goal_is_met() {
+        let row = |ours, goal| Row {
+            measure: "x".to_owned(),
+            unit: "per s",
+            ours,
+            reference: Some(Reference::Known(6000.0)),
+            goal: Some(goal),
+        };
+        let text = table(&[row(1_234_567.4, Goal::AtLeast(1e6)), row(1.5, Goal::AtMost(1.0))]);
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[2].contains("1,234,567") && lines[2].contains("(6,000)") && lines[2].contains(" met"));
+        assert!(lines[3].contains("1.50") && lines[3].contains("≤ 1.00") && lines[3].contains("NOT MET"));
+    }
+}

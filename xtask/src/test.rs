@@ -1,0 +1,149 @@
+//! `cargo xtask test`: every check there is, in the order in which a fault is cheapest to find.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::Context;
+
+use crate::{reference, tidy, vectors};
+
+/// A check by its name on the command line.
+struct Step {
+    name: &'static str,
+    about: &'static str,
+    run: fn() -> anyhow::Result<()>,
+}
+
+const STEPS: &[Step] = &[
+    Step { name: "tools", about: "what the checks need: rustfmt, clippy, a C compiler", run: tools },
+    Step { name: "tidy", about: "the house rules", run: tidy::run },
+    Step { name: "format", about: "cargo fmt --check", run: || cargo(&["fmt", "--all", "--check"]) },
+    Step {
+        name: "lints",
+        about: "cargo clippy, warnings are errors",
+        run: || cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]),
+    },
+    Step {
+        name: "vectors",
+        about: "the test vectors in vectors/",
+        run: || vectors::run(Path::new("vectors")),
+    },
+    Step {
+        name: "tests",
+        about: "unit, property, role, end-to-end, fault and interoperability tests",
+        run: tests,
+    },
+    Step {
+        name: "fuzz",
+        about: "two seconds of mutated input for each parser",
+        run: || crate::fuzz::run(None, 2),
+    },
+];
+
+/// Runs all steps, or those named.
+pub fn run(only: &[String]) -> anyhow::Result<()> {
+    for name in only {
+        let known = STEPS.iter().any(|step| step.name == name);
+        anyhow::ensure!(known, "there is no step {name:?}");
+    }
+    std::env::set_current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))?;
+    for step in STEPS {
+        println!("step {:8} {}", step.name, step.about);
+    }
+    let mut failed = Vec::new();
+    for step in STEPS.iter().filter(|step| only.is_empty() || only.iter().any(|name| name == step.name)) {
+        println!("\n==> {}: {}", step.name, step.about);
+        let start = Instant::now();
+        let result = (step.run)();
+        let seconds = start.elapsed().as_secs();
+        match result {
+            Ok(()) => println!("==> {}: passed in {seconds} s", step.name),
+            Err(error) => {
+                println!("==> {}: FAILED after {seconds} s: {error:#}", step.name);
+                failed.push(step.name);
+            }
+        }
+    }
+    anyhow::ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
+    println!("\nall checks passed");
+    Ok(())
+}
+
+fn cargo(arguments: &[&str]) -> anyhow::Result<()> {
+    let status = Command::new(env!("CARGO")).args(arguments).status().context("cannot start cargo")?;
+    anyhow::ensure!(status.success(), "cargo {} failed", arguments.join(" "));
+    Ok(())
+}
+
+/// All tests of the workspace, documentation tests included.
+fn tests() -> anyhow::Result<()> {
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["test", "--workspace", "--no-fail-fast"]);
+    match reference::install() {
+        Ok(program) => {
+            println!("reference programs: {}", program.display());
+            command.env(reference::VARIABLE, program);
+        }
+        Err(error) if in_ci() => return Err(error.context("needed for the interoperability tests")),
+        Err(error) => {
+            println!("SKIPPED: the interoperability tests, since there are no reference programs: {error:#}")
+        }
+    }
+    let status = command.status().context("cannot start cargo")?;
+    anyhow::ensure!(status.success(), "cargo test failed");
+    Ok(())
+}
+
+/// Whether a machine, not a person, is looking: then nothing may be skipped.
+fn in_ci() -> bool {
+    std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false")
+}
+
+/// Checks for what the other steps need, installs what is missing where that is possible, and says so.
+fn tools() -> anyhow::Result<()> {
+    for (tool, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
+        if !answers(env!("CARGO"), &[tool, "--version"]) {
+            println!("installing {component} with rustup");
+            let status = Command::new("rustup").args(["component", "add", component]).status();
+            let done = status.is_ok_and(|status| status.success());
+            anyhow::ensure!(
+                done,
+                "{component} is missing; install it with: rustup component add {component}"
+            );
+        }
+    }
+    if answers("cc", &["--version"]) {
+        return Ok(());
+    }
+    let by_hand = "install it with: apt-get install build-essential";
+    anyhow::ensure!(rustix::process::geteuid().is_root(), "a C compiler is missing; {by_hand}");
+    println!("installing a C compiler with apt-get");
+    let status = Command::new("apt-get").args(["install", "--yes", "build-essential"]).status();
+    anyhow::ensure!(status.is_ok_and(|status| status.success()), "apt-get failed; {by_hand}");
+    Ok(())
+}
+
+fn answers(program: &str, arguments: &[&str]) -> bool {
+    Command::new(program).args(arguments).output().is_ok_and(|output| output.status.success())
+}
+
+/// Checks licences, sources and known faults of the dependencies with cargo-deny. A command of its own: building
+/// that tool takes longer than everything else.
+pub fn deny() -> anyhow::Result<()> {
+    let root = reference::target_folder().join("tools");
+    let own = root.join("bin/cargo-deny");
+    let program = if answers("cargo-deny", &["--version"]) {
+        "cargo-deny".into()
+    } else {
+        if !own.exists() {
+            println!("installing cargo-deny into {}; once, many minutes", root.display());
+            let root = root.to_str().context("the path of the target folder is not UTF-8")?;
+            cargo(&["install", "cargo-deny", "--locked", "--quiet", "--root", root])?;
+        }
+        own
+    };
+    let status = Command::new(program).args(["check", "bans", "licenses", "sources"]).status()?;
+    anyhow::ensure!(status.success(), "cargo deny found something");
+    Ok(())
+}
