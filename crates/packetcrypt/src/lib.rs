@@ -3,10 +3,15 @@
 //! No I/O, no async, no clock: bytes and numbers in, verdicts and bytes out. The rules are those of
 //! `docs/protocol/packetcrypt-announcements.md` and `docs/protocol/packetcrypt-blocks.md`.
 
+pub mod announcement;
 mod block_hash;
+pub mod crypto_cycle;
+pub mod hash;
 mod height;
 pub mod target;
 
+pub use announcement::{Announcement, AnnouncementHash, AnnouncementHeader, SigningKey};
 pub use block_hash::{BlockHash, ParseBlockHashError};
+pub use crypto_cycle::WorkHash;
 pub use height::Height;
 pub use target::CompactTarget;
