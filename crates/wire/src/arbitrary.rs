@@ -1,6 +1,6 @@
 //! Values for property tests.
 
-use packetcrypt::{BlockHash, CompactTarget, Height};
+use packetcrypt::{BlockHash, CompactTarget, Height, block::Header};
 use proptest::{array::uniform32, prelude::*};
 
 use crate::{
@@ -25,6 +25,11 @@ pub(crate) fn pkt_address() -> impl Strategy<Value = PktAddress> {
 
 pub(crate) fn block_hash() -> impl Strategy<Value = BlockHash> {
     uniform32(any::<u8>()).prop_map(BlockHash::from_internal)
+}
+
+pub(crate) fn header() -> impl Strategy<Value = Header> {
+    prop::array::uniform20(any::<[u8; 4]>())
+        .prop_filter_map("80 bytes", |words| Some(Header::from_bytes(words.as_flattened().try_into().ok()?)))
 }
 
 pub(crate) fn height() -> impl Strategy<Value = Height> {

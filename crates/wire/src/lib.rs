@@ -28,10 +28,14 @@ pub mod pkt_address;
 pub mod pool_config;
 pub mod refusal;
 pub mod reply;
+pub mod share_post;
 pub mod signing_key;
 pub mod sprayer;
+pub mod template;
 pub mod var_int;
 pub mod who_to_pay;
+pub mod work;
+pub mod work_number;
 
 pub use decimal::Decimal;
 pub use event::{AnnsEvent, BlockEvent, Event, EventId, ShareEvent};

@@ -62,7 +62,7 @@ refusals! {
     /// This sender has been refused or has asked too often, and must wait.
     TooManyRequests { /** How long to wait. */ retry_after_seconds: u64 } = "too_many_requests";
     /// The body is larger than any honest one.
-    BodyTooLarge { /** Bytes allowed. */ limit: usize } = "body_too_large";
+    BodyTooLarge { /** Whose body. */ role: Role, /** Bytes allowed. */ limit: usize } = "body_too_large";
     /// The body did not arrive in time.
     BodyTimeout { /** Time allowed. */ seconds: u64 } = "body_timeout";
     /// The body ended before its end.
@@ -188,12 +188,15 @@ impl Refusal {
             Self::MethodNotAllowed => 405,
             Self::BodyTimeout { .. } => 408,
             Self::AlreadyHaveBlock => 409,
-            Self::BodyTooLarge { .. } => 413,
             Self::TooManyRequests { .. } => 429,
             Self::NodeUnavailable => 500,
             Self::NotReady { role } => match role {
                 Role::AnnHandler => 400,
                 Role::Master | Role::BlkHandler | Role::PayMaker => 500,
+            },
+            Self::BodyTooLarge { role, .. } => match role {
+                Role::BlkHandler => 400,
+                Role::Master | Role::AnnHandler | Role::PayMaker => 413,
             },
             Self::Overloaded { role } => match role {
                 Role::BlkHandler | Role::PayMaker => 501,
@@ -237,7 +240,7 @@ impl Refusal {
             Self::TooManyRequests { retry_after_seconds } => {
                 format!("too many requests from this address, wait {retry_after_seconds} s")
             }
-            Self::BodyTooLarge { limit } => format!("too big: a body has at most {limit} bytes here"),
+            Self::BodyTooLarge { limit, .. } => format!("too big: a body has at most {limit} bytes here"),
             Self::BodyTimeout { seconds } => format!("the body must arrive within {seconds} s"),
             Self::BodyIncomplete => "the connection ended before the body did".into(),
             Self::Unauthorized => "401 Unauthorized: the password is missing or wrong".into(),
