@@ -1,1 +1,19 @@
-//! The chain nodes above a pool: JSON-RPC clients, and the embedded dev chain that answers the same RPC.
+//! The chain nodes above a pool: what a pool asks of them, and the embedded dev chain that answers the same RPC.
+//!
+//! - [`json_rpc`]: one node's calls, with their limits and the kinds of fault;
+//! - [`failover`]: several nodes as one, with a watch on each node's tip;
+//! - [`pktd`]: what a PacketCrypt pool asks of pktd, in our types ([`PktdClient`]);
+//! - [`merkle`]: the tree over a block's transactions;
+//! - [`dev_chain`]: a chain of our own that behaves as pktd towards a pool.
+
+pub mod dev_chain;
+pub mod failover;
+pub mod json_rpc;
+pub mod merkle;
+pub mod pktd;
+mod tls;
+
+pub use failover::Tip;
+pub use json_rpc::{Credentials, NodeAddress, NodeError};
+pub use pktd::{PktdClient, PktdConfig};
+pub use tls::TlsTrust;
