@@ -1,1 +1,30 @@
 //! Work done, credits, who is to be paid: pure rules, and a store.
+//!
+//! How money walks through it: the text of an upload → [`event_intake`] (what may be credited) → [`Ledger::admit`]
+//! (each event once) → [`Ledger::distribution`] (two windows, whole units that sum to [`UNITS`]) →
+//! [`Ledger::describe`] (the document that shows it).
+//!
+//! The rules are those of `docs/protocol/packetcrypt-pool.md`, section 11. Everything above the files is a
+//! deterministic state machine: time arrives as an argument, and equal events give equal distributions.
+
+mod addresses;
+mod chain;
+pub mod credit;
+mod distribution;
+mod document;
+pub mod event_intake;
+mod posts;
+mod rates;
+mod rules;
+mod shares;
+mod slot;
+mod state;
+mod tally;
+mod unix_millis;
+mod window;
+
+pub use distribution::Distribution;
+pub use event_intake::{Examined, Warnings};
+pub use rules::{Fee, Rules, RulesConfig, RulesFault, UNITS};
+pub use state::{Holdings, Ledger, Receipt};
+pub use unix_millis::UnixMillis;

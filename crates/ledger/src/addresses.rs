@@ -1,0 +1,118 @@
+//! The addresses that events name, each as a small number while any event names it.
+
+use hashbrown::HashMap;
+use wire::PktAddress;
+
+/// An address of the [`Addresses`] that gave it out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct AddressNumber(pub(crate) u32);
+
+impl AddressNumber {
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// All addresses with events. Numbers are used again, so tables indexed by them stay as long as there are
+/// addresses at one time.
+#[derive(Debug, Default)]
+pub(crate) struct Addresses {
+    by_text: HashMap<Box<str>, AddressNumber>,
+    by_address: HashMap<PktAddress, AddressNumber>,
+    entries: Vec<Entry>,
+    free: Vec<AddressNumber>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    address: PktAddress,
+    /// Events that name it.
+    events: u32,
+}
+
+impl Addresses {
+    /// One more than the highest number given out: the length of a table by address.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The address that has this number.
+    pub(crate) fn get(&self, number: AddressNumber) -> PktAddress {
+        self.entries[number.index()].address
+    }
+
+    /// The address that is written so, if an event names it already: spares decoding it again.
+    pub(crate) fn known(&self, text: &str) -> Option<PktAddress> {
+        self.by_text.get(text).map(|number| self.get(*number))
+    }
+
+    /// The number of an address, which soon an event will name.
+    pub(crate) fn number(&mut self, address: PktAddress) -> AddressNumber {
+        match self.by_address.get(&address) {
+            Some(number) => *number,
+            None => self.insert(address),
+        }
+    }
+
+    /// One more event names this address.
+    pub(crate) fn add_event(&mut self, address: PktAddress) -> AddressNumber {
+        let number = self.number(address);
+        self.add_event_of(number);
+        number
+    }
+
+    /// One more event names an address that has a number.
+    pub(crate) fn add_event_of(&mut self, number: AddressNumber) {
+        self.entries[number.index()].events += 1;
+    }
+
+    /// One event less names it; without any its number is free.
+    pub(crate) fn remove_event(&mut self, number: AddressNumber) {
+        let entry = &mut self.entries[number.index()];
+        entry.events -= 1;
+        if entry.events == 0 {
+            self.by_text.remove(entry.address.to_string().as_str());
+            self.by_address.remove(&entry.address);
+            self.free.push(number);
+        }
+    }
+
+    fn insert(&mut self, address: PktAddress) -> AddressNumber {
+        let entry = Entry { address, events: 0 };
+        let number = match self.free.pop() {
+            Some(number) => {
+                self.entries[number.index()] = entry;
+                number
+            }
+            None => {
+                self.entries.push(entry);
+                AddressNumber(self.entries.len() as u32 - 1)
+            }
+        };
+        self.by_text.insert(address.to_string().into(), number);
+        self.by_address.insert(address, number);
+        number
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_free_when_no_event_names_its_address() {
+        let [first, second]: [PktAddress; 2] = [
+            "pBuYQ8dZe5KHNmCx1SBzmuXxqpAWrNTe2t".parse().unwrap(),
+            "pKTcgnvpPdXQ6HztTC5snBc69887g471zE".parse().unwrap(),
+        ];
+        let mut addresses = Addresses::default();
+        let number = addresses.add_event(first);
+        assert_eq!(addresses.add_event(first), number);
+        addresses.remove_event(number);
+        assert_eq!(addresses.known("pBuYQ8dZe5KHNmCx1SBzmuXxqpAWrNTe2t"), Some(first));
+        addresses.remove_event(number);
+        assert_eq!(addresses.known("pBuYQ8dZe5KHNmCx1SBzmuXxqpAWrNTe2t"), None);
+        assert_eq!(addresses.add_event(second), number, "the number is used again");
+        assert_eq!((addresses.get(number), addresses.len()), (second, 1));
+    }
+}

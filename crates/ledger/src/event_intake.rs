@@ -1,0 +1,261 @@
+//! From the text of an upload to events that may be credited, and a word about every line that may not.
+//!
+//! Nothing is changed here: whether an event is known already is seen when it is admitted.
+
+use packetcrypt::CompactTarget;
+use serde::Deserialize;
+use wire::event::{AnnsEvent, DEFAULT_TARGET, LINE_LIMIT, is_creditable_target};
+use wire::{Event, EventId, PktAddress};
+
+use crate::UnixMillis;
+
+/// How far ahead of the clock an event may be (rule R-P13).
+pub const FUTURE_MAX_MS: u64 = 5 * 60 * 1000;
+
+/// How many warnings a reply carries (rule R-P2).
+const WARNINGS_SHOWN: usize = 20;
+
+/// What the sender of an upload should know: the first of many, by line, and how many there are in all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Warnings {
+    shown: Vec<(u32, String)>,
+    count: u32,
+}
+
+impl Warnings {
+    /// One more. `says` is not asked for what nobody will read.
+    pub(crate) fn add(&mut self, line: u32, says: impl FnOnce() -> String) {
+        self.count += 1;
+        if self.shown.len() < WARNINGS_SHOWN {
+            self.shown.push((line, says()));
+        }
+    }
+
+    pub(crate) fn append(&mut self, other: &Self) {
+        self.count += other.count;
+        self.shown.extend_from_slice(&other.shown);
+        self.shown.sort_by_key(|(line, _)| *line);
+        self.shown.truncate(WARNINGS_SHOWN);
+    }
+
+    /// How many lines there is something to say about.
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// The first twenty as texts, and a last one that counts the rest.
+    pub fn texts(&self) -> Vec<String> {
+        let mut texts: Vec<_> =
+            self.shown.iter().map(|(line, says)| format!("line {line}: {says}")).collect();
+        let more = self.count as usize - self.shown.len();
+        if more > 0 {
+            texts.push(format!("{more} more lines are not shown"));
+        }
+        texts
+    }
+}
+
+/// An upload that has been read.
+#[derive(Debug, Default)]
+pub struct Examined {
+    /// What may be admitted, with the number of its line, from 1.
+    pub(crate) events: Vec<(u32, Event)>,
+    /// What may not, and why.
+    pub(crate) faults: Warnings,
+}
+
+impl Examined {
+    /// The newest time of a good line; `None` if no line is good, and the upload is to be refused.
+    pub fn newest_time(&self) -> Option<UnixMillis> {
+        self.events.iter().map(|(_, event)| UnixMillis(event.time_ms())).max()
+    }
+
+    /// What is wrong with the lines that are not good.
+    pub fn faults(&self) -> &Warnings {
+        &self.faults
+    }
+}
+
+/// Reads an upload line by line (rules R-P1, R-P2, R-P13 to R-P15).
+///
+/// `known` gives the address for a text that has been decoded before.
+pub(crate) fn examine(text: &str, now: UnixMillis, known: impl Fn(&str) -> Option<PktAddress>) -> Examined {
+    let latest = now.plus(FUTURE_MAX_MS);
+    let mut examined = Examined::default();
+    for (line, number) in text.split('\n').zip(1..) {
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        match read(line, &known) {
+            Ok(event) if UnixMillis(event.time_ms()) > latest => {
+                let ahead = event.time_ms().saturating_sub(now.0) / 1000;
+                examined.faults.add(number, || {
+                    format!("`time`: expected at most 300 seconds ahead of the clock, found {ahead} seconds")
+                });
+            }
+            Ok(event) => examined.events.push((number, event)),
+            Err(fault) => examined.faults.add(number, || fault),
+        }
+    }
+    examined
+}
+
+fn read(line: &str, known: &impl Fn(&str) -> Option<PktAddress>) -> Result<Event, String> {
+    match plain_announcements(line, known) {
+        Some(event) => Ok(Event::Anns(event)),
+        None => Event::parse_line(line.as_bytes()).map_err(|fault| fault.to_string()),
+    }
+}
+
+/// An announcement event as the handlers write it: all members there, each of its plain type.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PlainAnnouncements<'a> {
+    r#type: &'a str,
+    accepted: u32,
+    #[serde(default)]
+    dup: u32,
+    pay_to: &'a str,
+    unsigned: u32,
+    total_len: u32,
+    #[serde(default)]
+    target: u32,
+    time: u64,
+    event_id: &'a str,
+}
+
+/// The short way for the bulk of all lines. `None`: not as plain as that, the long way must judge it.
+fn plain_announcements(line: &str, known: &impl Fn(&str) -> Option<PktAddress>) -> Option<AnnsEvent> {
+    let is_object = line.trim_ascii_start().starts_with('{');
+    if !is_object || line.len() > LINE_LIMIT {
+        return None;
+    }
+    let plain: PlainAnnouncements =
+        serde_json::from_str(line).ok().filter(|plain: &PlainAnnouncements| plain.r#type == "anns")?;
+    let target = if plain.target == 0 { DEFAULT_TARGET } else { CompactTarget(plain.target) };
+    is_creditable_target(target).then_some(())?;
+    Some(AnnsEvent {
+        accepted: plain.accepted,
+        duplicate: plain.dup,
+        pay_to: known(plain.pay_to).or_else(|| PktAddress::parse(plain.pay_to).ok())?,
+        unsigned: plain.unsigned,
+        total_length: plain.total_len,
+        target,
+        time_ms: plain.time,
+        event_id: EventId::from_text(plain.event_id),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ADDRESS: &str = "pBuYQ8dZe5KHNmCx1SBzmuXxqpAWrNTe2t";
+
+    fn one(line: &str) -> Examined {
+        examine(line, UnixMillis(1_600_000_000_000), |_| None)
+    }
+
+    fn anns(members: &str) -> String {
+        format!(r#"{{"type":"anns","payTo":"{ADDRESS}","time":1600000000000,"eventId":"x",{members}}}"#)
+    }
+
+    fn fault(line: &str) -> String {
+        one(line).faults().texts().pop().unwrap_or_default()
+    }
+
+    #[test]
+    fn r_p2_only_objects_are_events() {
+        for line in ["null", "42", "\"text\"", "[]", "this is not json"] {
+            let examined =
+                one(&format!("{line}\n\n   \n{}", anns(r#""accepted":1,"unsigned":0,"totalLen":0"#)));
+            assert_eq!((examined.events.len(), examined.faults.count()), (1, 1), "{line}");
+            assert!(fault(line).starts_with("line 1: "), "{}", fault(line));
+        }
+    }
+
+    #[test]
+    fn r_p1_addresses_are_checked_before_anything_is_credited() {
+        for address in ["pkt1sj0s7u", "PKT1QAP720CSTV7TL9SP6XV7KYY37AVU04UN88SNTJA", "", "nonsense"] {
+            let line = anns(r#""accepted":1,"unsigned":0,"totalLen":0"#).replace(ADDRESS, address);
+            assert!(fault(&line).contains("`payTo`"), "{}", fault(&line));
+        }
+    }
+
+    #[test]
+    fn r_p13_events_from_the_future_and_fractions_of_milliseconds_are_refused() {
+        let at =
+            |time: &str| anns(r#""accepted":1,"unsigned":0,"totalLen":0"#).replace("1600000000000", time);
+        assert_eq!(one(&at("1600000300000")).events.len(), 1);
+        assert!(fault(&at("1600000300001")).contains("ahead of the clock"));
+        assert!(fault(&at("1600000000000.5")).contains("`time`"));
+        assert_eq!(one(&at("1.6e12")).events.len(), 1, "a whole number however written");
+    }
+
+    #[test]
+    fn r_p14_targets_that_no_hash_could_be_measured_by_are_refused() {
+        let with =
+            |target: u64| anns(&format!(r#""accepted":1,"unsigned":0,"totalLen":0,"target":{target}"#));
+        for target in [0x2080_0001u64, 0x2080_0000, 0x2000_0000, 0x2100_ffff, 1 << 32] {
+            assert!(fault(&with(target)).contains("`target`"), "{target:x}");
+        }
+        for (target, counts_as) in [(0, 0x2000_0fff), (1, 1), (0x207f_ffff, 0x207f_ffff)] {
+            let Some((_, Event::Anns(event))) = one(&with(target)).events.pop() else { panic!("{target:x}") };
+            assert_eq!(event.target, CompactTarget(counts_as));
+        }
+    }
+
+    #[test]
+    fn r_p15_negative_and_endless_numbers_are_refused() {
+        for members in [
+            r#""accepted":-1,"unsigned":0,"totalLen":0"#,
+            r#""accepted":1,"unsigned":-1,"totalLen":0"#,
+            r#""accepted":1,"unsigned":0,"totalLen":4294967296"#,
+            r#""accepted":1e400,"unsigned":0,"totalLen":0"#,
+        ] {
+            assert_eq!(one(&anns(members)).events.len(), 0, "{members}");
+        }
+        for difficulty in ["0", "-1", "1e999", "null"] {
+            let line =
+                format!(r#"{{"type":"block","eventId":"x","time":1,"height":1,"difficulty":{difficulty}}}"#);
+            assert!(fault(&line).contains("`difficulty`"), "{}", fault(&line));
+        }
+    }
+
+    #[test]
+    fn a_reply_carries_twenty_warnings_and_counts_the_rest() {
+        let texts = one(&"null\n".repeat(1000)).faults().texts();
+        assert_eq!(texts.len(), 21);
+        assert!(texts[19].starts_with("line 20: "), "{}", texts[19]);
+        assert_eq!(texts[20], "980 more lines are not shown");
+    }
+
+    #[test]
+    fn an_upload_without_a_good_line_has_no_time() {
+        assert_eq!(one("").newest_time(), None);
+        assert_eq!(one("{\"time\":\"x\"}\n").newest_time(), None);
+    }
+
+    proptest! {
+        /// The short way may give up, but must never say anything else than the long way.
+        #[test]
+        fn short_and_long_way_agree(
+            kind in prop::sample::select(vec!["anns", "share", "", "gift"]),
+            accepted in "-?[0-9]{1,11}(\\.0)?|true|null|\"5\"",
+            target in "0|[0-9]{8,10}|null|-1",
+            pay_to in prop::sample::select(vec![ADDRESS, "pkt1sj0s7u", "p\\u0042uYQ8dZe5KHNmCx1SBzmuXxqpAWrNTe2t"]),
+            time in "1600000[0-9]{6}(\\.5)?",
+            id in "[0-9a-f]{32}|[a-zA-Z]{0,12}",
+            extra in prop::sample::select(vec!["", ",\"dup\":3", ",\"dup\":\"x\"", ",\"accepted\":7", ",\"inval\":0"]),
+        ) {
+            let line = format!(
+                r#"{{"type":"{kind}","accepted":{accepted},"payTo":"{pay_to}","unsigned":1,"totalLen":0,"target":{target},"time":{time},"eventId":"{id}"{extra}}}"#
+            );
+            if let Some(event) = plain_announcements(&line, &|_| None) {
+                prop_assert_eq!(Ok(Event::Anns(event)), Event::parse_line(line.as_bytes()));
+            }
+        }
+    }
+}
