@@ -4,6 +4,7 @@
 //! `docs/protocol/packetcrypt-announcements.md` and `docs/protocol/packetcrypt-blocks.md`.
 
 pub mod announcement;
+pub mod block;
 mod block_hash;
 pub mod crypto_cycle;
 pub mod hash;
@@ -14,4 +15,4 @@ pub use announcement::{Announcement, AnnouncementHash, AnnouncementHeader, Signi
 pub use block_hash::{BlockHash, ParseBlockHashError};
 pub use crypto_cycle::WorkHash;
 pub use height::Height;
-pub use target::CompactTarget;
+pub use target::{CanonicalTarget, CompactTarget};

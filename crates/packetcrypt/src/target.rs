@@ -434,7 +434,7 @@ mod tests {
                 (Some(now), Some(next)) => {
                     let (now, next) = (now.expand().unwrap(), next.expand().unwrap());
                     // Each is rounded down on its own.
-                    prop_assert!((now << 1).abs_diff(next) <= now >> 14);
+                    prop_assert!((now << 1usize).abs_diff(next) <= now >> 14usize);
                 }
             }
         }

@@ -1,0 +1,126 @@
+//! One hash attempt of block mining: header and low nonce choose four announcements, one after the other.
+//!
+//! Rules: `docs/protocol/packetcrypt-blocks.md` 3.1. The first index depends on the header only; each further one
+//! on the announcement before it, so an attempt costs four dependent reads of 1 KiB at random places.
+
+use crate::WorkHash;
+use crate::announcement::ANNOUNCEMENT_SIZE;
+use crate::crypto_cycle::{BEHIND_ITEM, State, Template};
+
+use super::commitment::AnnouncementCount;
+use super::elements::{PROOF_ANNOUNCEMENTS, Proof};
+use super::header::HeaderHash;
+
+/// What came of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The random numbers that chose the announcements, before they were reduced to indexes.
+    pub numbers: [u64; PROOF_ANNOUNCEMENTS],
+    /// The hash that must meet the effective target.
+    pub work_hash: WorkHash,
+}
+
+/// All attempts with one header. Reusable for many low nonces; holds the only buffers that are needed.
+#[derive(Clone, Debug, Default)]
+pub struct Attempt {
+    template: Template,
+    state: State,
+}
+
+impl Attempt {
+    /// Makes ready for a header.
+    pub fn new(header: &HeaderHash) -> Self {
+        Self { template: Template::new(&header.0), state: State::default() }
+    }
+
+    /// Makes ready for another header.
+    pub fn set_header(&mut self, header: &HeaderHash) {
+        self.template.reseed(&header.0);
+    }
+
+    /// One attempt by a miner: `announcement` gives the one at an index below `count`.
+    ///
+    /// `None` as soon as one is not there.
+    pub fn mine<'a>(
+        &mut self,
+        nonce2: u32,
+        count: AnnouncementCount,
+        announcement: impl Fn(u64) -> Option<&'a [u8; ANNOUNCEMENT_SIZE]>,
+    ) -> Option<Outcome> {
+        self.run(nonce2, |_, number| announcement(count.index_of(number)))
+    }
+
+    /// The attempt that a proof claims to have made.
+    pub fn repeat(&mut self, proof: &Proof) -> Outcome {
+        self.run(proof.nonce2, |position, _| Some(proof.announcements[position].as_bytes()))
+            .expect("a proof has all four announcements")
+    }
+
+    /// `announcement` is asked by position and random number.
+    fn run<'a>(
+        &mut self,
+        nonce2: u32,
+        announcement: impl Fn(usize, u64) -> Option<&'a [u8; ANNOUNCEMENT_SIZE]>,
+    ) -> Option<Outcome> {
+        let state = &mut self.state;
+        self.template.start(u64::from(nonce2), state);
+        let mut numbers = [0; PROOF_ANNOUNCEMENTS];
+        for (position, number) in numbers.iter_mut().enumerate() {
+            *number = state.item_number();
+            let item = announcement(position, *number)?;
+            if position + 1 < PROOF_ANNOUNCEMENTS {
+                state.update_keeping(item, BEHIND_ITEM);
+            } else {
+                state.update(item);
+            }
+        }
+        state.multiply_scalars();
+        Some(Outcome { numbers, work_hash: state.finish() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Announcement;
+    use crate::hash::expand;
+    use proptest::prelude::*;
+
+    fn announcements(count: usize, seed: u8) -> Vec<[u8; ANNOUNCEMENT_SIZE]> {
+        (0..count)
+            .map(|number| {
+                let mut bytes = [0; ANNOUNCEMENT_SIZE];
+                expand(&[seed; 32], number as u32, &mut bytes);
+                bytes
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_first_number_depends_on_the_header_only() {
+        let set = announcements(5, 1);
+        let count = AnnouncementCount::new(5).unwrap();
+        let mut attempt = Attempt::new(&HeaderHash([9; 32]));
+        let mut mine = |nonce2| attempt.mine(nonce2, count, |index| set.get(index as usize)).unwrap();
+        let (one, other) = (mine(0), mine(u32::MAX));
+        assert_eq!(one.numbers[0], other.numbers[0]);
+        assert_ne!(one.numbers[1], other.numbers[1]);
+        assert_ne!(one.work_hash, other.work_hash);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn a_validator_repeats_what_a_miner_did(header: [u8; 32], nonce2: u32, seed: u8, size in 1usize..20) {
+            let set = announcements(size, seed);
+            let count = AnnouncementCount::new(size as u64).unwrap();
+            let mut attempt = Attempt::new(&HeaderHash([0; 32]));
+            attempt.set_header(&HeaderHash(header));
+            let mined = attempt.mine(nonce2, count, |index| set.get(index as usize)).unwrap();
+            let announcements =
+                mined.numbers.map(|number| Announcement::from_bytes(&set[count.index_of(number) as usize]));
+            let proof = Proof { nonce2, announcements, tree_proof: vec![] };
+            prop_assert_eq!(Attempt::new(&HeaderHash(header)).repeat(&proof), mined);
+        }
+    }
+}
