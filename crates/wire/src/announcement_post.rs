@@ -3,7 +3,7 @@
 
 use packetcrypt::{Announcement, AnnouncementHash, Height};
 
-use crate::{AnnsEvent, PktAddress, Refusal, Reply};
+use crate::{AnnsEvent, PktAddress, Refusal, Reply, refusal::Role};
 
 /// The reply to a post of announcements: its result is the event that was logged.
 pub type AnnouncementReply = Reply<AnnsEvent>;
@@ -56,7 +56,8 @@ impl PostHeaders {
         let share_version = number(SHARE_VERSION_HEADER, value(SHARE_VERSION_HEADER)?)?;
         let work_number = number(WORK_NUMBER_HEADER, value(WORK_NUMBER_HEADER)?)?;
         let address = value(PAY_TO_HEADER)?;
-        let pay_to = PktAddress::parse(address).map_err(|fault| Refusal::invalid_pay_to(address, fault))?;
+        let pay_to = PktAddress::parse(address)
+            .map_err(|fault| Refusal::invalid_pay_to(Role::AnnHandler, address, fault))?;
         Ok(Self { share_version, work_number, pay_to })
     }
 

@@ -15,6 +15,8 @@ pub const INDEX_LIMIT: usize = 4 << 20;
 pub const MAX_ANNOUNCEMENTS: usize = 1024;
 /// The path, behind the handler's URL, of the index.
 pub const INDEX_PATH: &str = "/anns/index.json";
+/// Header with the password for batches; the index needs none.
+pub const PASSWORD_HEADER: &str = "x-pc-passwd";
 /// The path, behind the handler's URL, that batch names are appended to.
 pub const FOLDER_PATH: &str = "/anns/";
 

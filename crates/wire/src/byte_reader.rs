@@ -84,13 +84,11 @@ impl<'a> ByteReader<'a> {
     pub fn prefixed(&mut self, field: &'static str) -> Result<&'a [u8], FormatError> {
         let start = self.offset;
         let length = self.var_int(field)?;
-        match usize::try_from(length).ok().filter(|length| *length <= self.rest().len()) {
-            Some(length) => self.take(field, length),
-            None => {
-                let found = format!("{} behind its length", self.rest().len());
-                Err(self.error_at(start, field, format!("{length} bytes"), found))
-            }
+        let rest = self.rest().len();
+        if usize::try_from(length).is_ok_and(|length| length <= rest) {
+            return self.take(field, length as usize);
         }
+        Err(self.error_at(start, field, format!("{length} bytes"), format!("{rest} behind its length")))
     }
 
     /// Refuses bytes behind the last field.

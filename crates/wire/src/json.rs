@@ -1,6 +1,9 @@
 //! How the JSON documents of the pool spell the types of this house: hashes as hex, heights and targets as
 //! numbers; and the two layouts, compact and indented by tabs.
 
+// The functions for `#[serde(with = …)]` have the signatures that serde calls them by.
+#![allow(clippy::ref_option, clippy::trivially_copy_pass_by_ref)]
+
 use packetcrypt::{CompactTarget, Height};
 use serde::{Serialize, de::DeserializeOwned};
 

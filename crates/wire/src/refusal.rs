@@ -80,6 +80,8 @@ refusals! {
     InvalidHeader { /** Its name. */ name: &'static str } = "invalid_header";
     /// Nobody can be paid at this address (rule R-P1).
     InvalidPayTo {
+        /** Who was asked to credit it. */
+        role: Role,
         /** The text, cut to a readable length. */ address: String,
         /** What is wrong with it. */ fault: AddressFault,
     } = "invalid_pay_to";
@@ -157,6 +159,8 @@ refusals! {
     NodeRefusedShare { /** First line of the node's words. */ reason: String } = "node_refused_share";
     /// The node could not be asked.
     NodeUnavailable = "node_unavailable";
+    /// The node answered something that it should not.
+    UnexpectedNodeAnswer { /** First line of the node's words. */ answer: String } = "unexpected_node_answer";
     /// The block that this share makes is known already.
     AlreadyHaveBlock = "already_have_block";
     /// The node does not accept the block that this share makes.
@@ -189,7 +193,7 @@ impl Refusal {
             Self::BodyTimeout { .. } => 408,
             Self::AlreadyHaveBlock => 409,
             Self::TooManyRequests { .. } => 429,
-            Self::NodeUnavailable => 500,
+            Self::NodeUnavailable | Self::UnexpectedNodeAnswer { .. } => 500,
             Self::NotReady { role } => match role {
                 Role::AnnHandler => 400,
                 Role::Master | Role::BlkHandler | Role::PayMaker => 500,
@@ -208,8 +212,8 @@ impl Refusal {
     }
 
     /// A refusal of an address, with the text cut to a readable length.
-    pub fn invalid_pay_to(address: &str, fault: AddressFault) -> Self {
-        Self::InvalidPayTo { address: excerpt(address), fault }
+    pub fn invalid_pay_to(role: Role, address: &str, fault: AddressFault) -> Self {
+        Self::InvalidPayTo { role, address: excerpt(address), fault }
     }
 
     /// Whether a client that comes back with the same request later may be served.
@@ -221,6 +225,7 @@ impl Refusal {
                 | Self::TooManyRequests { .. }
                 | Self::StorageFailed
                 | Self::NodeUnavailable
+                | Self::UnexpectedNodeAnswer { .. }
                 | Self::BodyTimeout { .. }
                 | Self::BodyIncomplete
         )
@@ -247,7 +252,10 @@ impl Refusal {
             Self::StorageFailed => "this could not be stored safely, send it again".into(),
             Self::MissingHeader { name } => format!("Missing request header {name:?}"),
             Self::InvalidHeader { name } => format!("Invalid request header {name:?}"),
-            Self::InvalidPayTo { address, fault } => format!("invalid payto {address}: {fault}"),
+            Self::InvalidPayTo { role: Role::BlkHandler, address, fault } => {
+                format!("Address [{address}] is not a valid pkt address, WORK WILL NOT BE CREDITED: {fault}")
+            }
+            Self::InvalidPayTo { address, fault, .. } => format!("invalid payto {address}: {fault}"),
             Self::HeightOutOfRange { lowest, highest, got } => {
                 format!("block number out of range, expect {lowest} to {highest} got {got}")
             }
@@ -310,6 +318,7 @@ impl Refusal {
                 format!("Failed validation of share [{reason}] by the node")
             }
             Self::NodeUnavailable => "Failed validation of share, no reply from the node".into(),
+            Self::UnexpectedNodeAnswer { answer } => format!("Unexpected result from btcd [{answer}]"),
             Self::AlreadyHaveBlock => "already have block".into(),
             Self::NodeRefusedBlock { reason } => format!("error submitting block [{reason}]"),
             Self::NotUtf8 { offset } => format!("not UTF-8 from byte {offset} on"),
@@ -391,7 +400,8 @@ mod tests {
 
     #[test]
     fn foreign_text_in_a_refusal_is_short_and_printable() {
-        let refusal = Refusal::invalid_pay_to(&"\u{1b}[31m".repeat(1000), AddressFault::Form);
+        let refusal =
+            Refusal::invalid_pay_to(Role::AnnHandler, &"\u{1b}[31m".repeat(1000), AddressFault::Form);
         let text = refusal.to_string();
         assert!(text.len() < 1000 && !text.contains('\u{1b}'), "{text}");
     }

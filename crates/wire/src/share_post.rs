@@ -6,7 +6,12 @@ use packetcrypt::block::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{EventId, Refusal, Reply, ShareEvent, json, refusal::Role};
+use crate::{
+    EventId, PktAddress, Refusal, Reply, ShareEvent,
+    announcement_post::{PAY_TO_HEADER, SHARE_VERSION_HEADER},
+    json,
+    refusal::Role,
+};
 
 /// The reply to a share: its result is the event that was logged.
 pub type ShareReply = Reply<ShareEvent>;
@@ -14,7 +19,37 @@ pub type ShareReply = Reply<ShareEvent>;
 /// The largest body that is taken; an honest one has 11 to 12 kB.
 pub const BODY_LIMIT: usize = 65_535;
 
+/// The warning for a miner that does not say which rules it follows.
+pub const OUT_OF_DATE: &str = "Your miner is out of date and will stop working soon, please update";
+
 const DOCUMENT: &str = "share";
+
+/// The request headers of a share, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShareHeaders {
+    /// The address to credit (rule R-K5).
+    pub pay_to: PktAddress,
+    /// The rules that the post follows; a miner that does not say is warned with [`OUT_OF_DATE`].
+    pub share_version: Option<u32>,
+}
+
+impl ShareHeaders {
+    /// Reads the headers; `get` gives the value of a header by its lower-case name.
+    pub fn read<'a>(get: impl Fn(&str) -> Option<&'a [u8]>) -> Result<Self, Refusal> {
+        let text = |name| get(name).map(String::from_utf8_lossy);
+        let address = text(PAY_TO_HEADER).unwrap_or_default();
+        let pay_to = PktAddress::parse(&address)
+            .map_err(|fault| Refusal::invalid_pay_to(Role::BlkHandler, &address, fault))?;
+        let share_version = text(SHARE_VERSION_HEADER).and_then(|version| version.parse().ok());
+        Ok(Self { pay_to, share_version })
+    }
+
+    /// The headers to send, apart from those of HTTP.
+    pub fn to_pairs(&self) -> [(&'static str, String); 2] {
+        let version = self.share_version.unwrap_or(1);
+        [(PAY_TO_HEADER, self.pay_to.to_string()), (SHARE_VERSION_HEADER, version.to_string())]
+    }
+}
 
 /// A share as it is sent: what was committed to, the header that was mined, and the proof.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -179,6 +214,19 @@ mod tests {
     }
 
     #[test]
+    fn r_k5_a_share_for_nobody_is_refused() {
+        for address in [None, Some("nobody")] {
+            let get = |name: &str| address.filter(|_| name == PAY_TO_HEADER).map(str::as_bytes);
+            let text = ShareHeaders::read(get).unwrap_err().to_string();
+            let words = format!(
+                "invalid_pay_to: Address [{}] is not a valid pkt address, WORK WILL NOT BE CREDITED",
+                address.unwrap_or_default()
+            );
+            assert!(text.starts_with(&words), "{text}");
+        }
+    }
+
+    #[test]
     fn bodies_that_are_no_share_at_all() {
         assert_eq!(SharePost::parse(b""), Err(Refusal::NoContent));
         let huge = vec![b' '; BODY_LIMIT + 1];
@@ -225,6 +273,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn headers_round_trip(pay_to in arbitrary::pkt_address(), share_version: u32) {
+            let headers = ShareHeaders { pay_to, share_version: Some(share_version) };
+            let pairs = headers.to_pairs();
+            let get = |name: &str| pairs.iter().find(|(one, _)| *one == name).map(|(_, value)| value.as_bytes());
+            prop_assert_eq!(ShareHeaders::read(get), Ok(headers));
+        }
+
         #[test]
         fn round_trip(share in share_post()) {
             prop_assert_eq!(SharePost::parse(share.to_json().as_bytes()), Ok(share));

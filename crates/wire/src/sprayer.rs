@@ -177,7 +177,9 @@ mod tests {
             password in prop::option::of("[a-z\"]{0,20}"),
         ) {
             let mut bytes = Vec::new();
-            records.iter().for_each(|record| record.write(&mut bytes));
+            for record in &records {
+                record.write(&mut bytes);
+            }
             let subscription = password.map(Subscription::new);
             bytes.extend(subscription.iter().flat_map(Subscription::to_datagram));
             let datagram = Datagram::split(&bytes);

@@ -231,6 +231,7 @@ fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u128, D::Error> {
 }
 
 /// A block hash, or an empty text for none.
+#[allow(clippy::ref_option)] // the signatures that serde calls
 mod last_won_block {
     use super::{BlockHash, Deserialize, Deserializer, Serializer};
     use serde::de::Error;

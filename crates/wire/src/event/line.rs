@@ -65,7 +65,11 @@ impl Members {
             Some(Value::String(text)) => !text.is_empty(),
             Some(_) => true,
         };
-        if accepted_something { Ok("anns".into()) } else { text("type", &self.r#type).map(Into::into) }
+        if accepted_something {
+            Ok("anns".into())
+        } else {
+            text("type", self.r#type.as_ref()).map(Into::into)
+        }
     }
 
     fn anns(&self) -> Result<AnnsEvent, EventFault> {
@@ -74,15 +78,15 @@ impl Members {
             time_ms: self.time_ms()?,
             pay_to: self.pay_to()?,
             target: self.target()?,
-            accepted: count("accepted", &self.accepted)?,
-            unsigned: count("unsigned", &self.unsigned)?,
-            total_length: count("totalLen", &self.total_len)?,
-            duplicate: count("dup", &self.dup).unwrap_or_default(),
+            accepted: count("accepted", self.accepted.as_ref())?,
+            unsigned: count("unsigned", self.unsigned.as_ref())?,
+            total_length: count("totalLen", self.total_len.as_ref())?,
+            duplicate: count("dup", self.dup.as_ref()).unwrap_or_default(),
         })
     }
 
     fn share(&self) -> Result<ShareEvent, EventFault> {
-        let digits = |member: &Option<Value>| match member {
+        let digits = |member: Option<&Value>| match member {
             Some(Value::String(digits)) => digits.parse().ok(),
             Some(Value::Number(number)) => number.as_str().parse().ok(),
             _ => None,
@@ -92,37 +96,41 @@ impl Members {
             time_ms: self.time_ms()?,
             pay_to: self.pay_to()?,
             target: self.target()?,
-            won_block: block_hash(&self.header_hash),
-            announcement_count: digits(&self.ann_count).unwrap_or_default(),
-            announcement_min_work: CompactTarget(count("annMinWork", &self.ann_min_work).unwrap_or_default()),
-            encryptions: decimal("encryptions", &self.encryptions).unwrap_or_default().floor_saturating(),
+            won_block: block_hash(self.header_hash.as_ref()),
+            announcement_count: digits(self.ann_count.as_ref()).unwrap_or_default(),
+            announcement_min_work: CompactTarget(
+                count("annMinWork", self.ann_min_work.as_ref()).unwrap_or_default(),
+            ),
+            encryptions: decimal("encryptions", self.encryptions.as_ref())
+                .unwrap_or_default()
+                .floor_saturating(),
         })
     }
 
     fn block(&self) -> Result<BlockEvent, EventFault> {
-        let difficulty = decimal("difficulty", &self.difficulty)?;
+        let difficulty = decimal("difficulty", self.difficulty.as_ref())?;
         if !difficulty.is_positive() {
-            return Err(wrong("difficulty", "a number above 0", &self.difficulty));
+            return Err(wrong("difficulty", "a number above 0", self.difficulty.as_ref()));
         }
         Ok(BlockEvent {
             event_id: self.event_id()?,
             time_ms: self.time_ms()?,
-            hash: block_hash(&self.hash),
-            height: Height(count("height", &self.height)?),
+            hash: block_hash(self.hash.as_ref()),
+            height: Height(count("height", self.height.as_ref())?),
             difficulty,
         })
     }
 
     fn event_id(&self) -> Result<EventId, EventFault> {
-        text("eventId", &self.event_id).map(EventId::from_text)
+        text("eventId", self.event_id.as_ref()).map(EventId::from_text)
     }
 
     fn time_ms(&self) -> Result<u64, EventFault> {
-        whole_number("time", &self.time, "whole milliseconds since 1970")
+        whole_number("time", self.time.as_ref(), "whole milliseconds since 1970")
     }
 
     fn pay_to(&self) -> Result<PktAddress, EventFault> {
-        let address = text("payTo", &self.pay_to)?;
+        let address = text("payTo", self.pay_to.as_ref())?;
         PktAddress::parse(address).map_err(|fault| EventFault::PayTo { address: excerpt(address), fault })
     }
 
@@ -131,18 +139,18 @@ impl Members {
             "a compact target: 1 to 0x207fffff with a mantissa that is not zero or negative";
         let target = match &self.target {
             None | Some(Value::Null) => 0,
-            Some(_) => whole_number("target", &self.target, EXPECTED)?,
+            Some(_) => whole_number("target", self.target.as_ref(), EXPECTED)?,
         };
         match u32::try_from(target).map(CompactTarget) {
             Ok(CompactTarget(0)) => Ok(DEFAULT_TARGET),
             Ok(target) if is_creditable_target(target) => Ok(target),
-            _ => Err(wrong("target", EXPECTED, &self.target)),
+            _ => Err(wrong("target", EXPECTED, self.target.as_ref())),
         }
     }
 }
 
 /// A text that must be there.
-fn text<'a>(field: &'static str, member: &'a Option<Value>) -> Result<&'a str, EventFault> {
+fn text<'a>(field: &'static str, member: Option<&'a Value>) -> Result<&'a str, EventFault> {
     match member {
         Some(Value::String(text)) => Ok(text),
         None => Err(EventFault::Missing(field)),
@@ -151,7 +159,7 @@ fn text<'a>(field: &'static str, member: &'a Option<Value>) -> Result<&'a str, E
 }
 
 /// A number from 0 to 2³²−1 that must be there.
-fn count(field: &'static str, member: &Option<Value>) -> Result<u32, EventFault> {
+fn count(field: &'static str, member: Option<&Value>) -> Result<u32, EventFault> {
     const EXPECTED: &str = "a whole number from 0 to 4294967295";
     let number = whole_number(field, member, EXPECTED)?;
     u32::try_from(number).map_err(|_| wrong(field, EXPECTED, member))
@@ -160,7 +168,7 @@ fn count(field: &'static str, member: &Option<Value>) -> Result<u32, EventFault>
 /// A whole number from 0 to 2⁶⁴−1 that must be there. `1.0` and `1e3` are whole numbers too.
 fn whole_number(
     field: &'static str,
-    member: &Option<Value>,
+    member: Option<&Value>,
     expected: &'static str,
 ) -> Result<u64, EventFault> {
     let Some(value) = member else { return Err(EventFault::Missing(field)) };
@@ -176,7 +184,7 @@ fn whole_number(
 }
 
 /// A decimal number that must be there.
-fn decimal(field: &'static str, member: &Option<Value>) -> Result<Decimal, EventFault> {
+fn decimal(field: &'static str, member: Option<&Value>) -> Result<Decimal, EventFault> {
     match member {
         None => Err(EventFault::Missing(field)),
         Some(Value::Number(number)) => {
@@ -186,11 +194,11 @@ fn decimal(field: &'static str, member: &Option<Value>) -> Result<Decimal, Event
     }
 }
 
-fn block_hash(member: &Option<Value>) -> Option<BlockHash> {
-    BlockHash::from_display_hex(member.as_ref()?.as_str()?).ok()
+fn block_hash(member: Option<&Value>) -> Option<BlockHash> {
+    BlockHash::from_display_hex(member?.as_str()?).ok()
 }
 
-fn wrong(field: &'static str, expected: &'static str, found: &Option<Value>) -> EventFault {
+fn wrong(field: &'static str, expected: &'static str, found: Option<&Value>) -> EventFault {
     let found = match found {
         Some(value @ (Value::Array(_) | Value::Object(_))) => kind_of(value).to_owned(),
         Some(value) => excerpt(&value.to_string()),
