@@ -1,5 +1,6 @@
 //! Whether a role can do its work now, and if not, why: `/healthz`.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::response::IntoResponse;
@@ -8,14 +9,17 @@ use axum::{Json, Router};
 use http::StatusCode;
 use serde::Serialize;
 
-/// The state of one role; clones share it.
+/// The state of one role; clones share it. A role is ready when nothing troubles it.
 #[derive(Debug, Clone)]
 pub struct Health {
     role: &'static str,
     name: String,
-    /// Why the role is not ready; `None`: it is.
-    trouble: Arc<Mutex<Option<String>>>,
+    /// What is wrong, by the part that is concerned.
+    troubles: Arc<Mutex<BTreeMap<&'static str, String>>>,
 }
+
+/// The part that a role's own state is kept under.
+const ROLE: &str = "role";
 
 /// What `/healthz` says of one role.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -40,18 +44,29 @@ struct Report {
 impl Health {
     /// A role that has just been started and is not ready yet.
     pub fn starting(role: &'static str, name: impl Into<String>) -> Self {
-        let trouble = Arc::new(Mutex::new(Some("starting".to_owned())));
-        Self { role, name: name.into(), trouble }
+        let health = Self { role, name: name.into(), troubles: Arc::default() };
+        health.trouble_of(ROLE, "starting");
+        health
     }
 
-    /// The role does its work.
+    /// The role has started, or does its work again.
     pub fn ready(&self) {
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.solved(ROLE);
     }
 
     /// The role cannot do its work, because of `reason`.
     pub fn trouble(&self, reason: impl Into<String>) {
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.into());
+        self.trouble_of(ROLE, reason);
+    }
+
+    /// One part of what the role needs does not work, because of `reason`.
+    pub fn trouble_of(&self, part: &'static str, reason: impl Into<String>) {
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner).insert(part, reason.into());
+    }
+
+    /// That part works.
+    pub fn solved(&self, part: &'static str) {
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner).remove(part);
     }
 
     /// Whether the role does its work.
@@ -61,7 +76,9 @@ impl Health {
 
     /// The state now.
     pub fn state(&self) -> RoleState {
-        let reason = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        let reasons: Vec<&str> = troubles.values().map(String::as_str).collect();
+        let reason = if reasons.is_empty() { None } else { Some(reasons.join("; ")) };
         RoleState { role: self.role, name: self.name.clone(), ready: reason.is_none(), reason }
     }
 }
@@ -90,5 +107,17 @@ mod tests {
         assert!(health.is_ready());
         health.clone().trouble("the node does not answer");
         assert_eq!(health.state().reason.as_deref(), Some("the node does not answer"));
+    }
+    #[test]
+    fn every_trouble_must_be_solved() {
+        let health = Health::starting("ann_handler", "a");
+        health.ready();
+        health.trouble_of("master", "the Master does not answer");
+        health.trouble_of("disk", "the disk is full");
+        assert_eq!(health.state().reason.as_deref(), Some("the disk is full; the Master does not answer"));
+        health.solved("disk");
+        assert!(!health.is_ready());
+        health.solved("master");
+        assert!(health.is_ready());
     }
 }

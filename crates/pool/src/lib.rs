@@ -13,7 +13,9 @@
 
 pub mod backoff;
 pub mod health;
+pub mod http_client;
 pub mod listener;
+pub mod master_client;
 pub mod metrics;
 pub mod outbox;
 pub mod work_feed;

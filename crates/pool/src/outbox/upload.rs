@@ -8,13 +8,14 @@ use prometheus_client::metrics::gauge::Gauge;
 use reqwest::StatusCode;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use wire::EventId;
 
 use super::segment::{self, Segment, State};
 use super::{Outbox, OutboxError, reading};
 use crate::backoff::Backoff;
+use crate::http_client::{self, HttpFault};
 use crate::metrics::Metrics;
 
 /// A segment that was refused this often is moved aside.
@@ -80,8 +81,10 @@ enum UploadFault {
     Status { status: StatusCode, reply: String },
     #[error("confirmed as {found:?} instead of {expected}")]
     OtherId { found: Option<String>, expected: String },
-    #[error("{0}")]
-    Http(String),
+    #[error(transparent)]
+    Http(#[from] HttpFault),
+    #[error("the upload could not be prepared: {0}")]
+    Task(#[from] tokio::task::JoinError),
     #[error(transparent)]
     Disk(#[from] OutboxError),
 }
@@ -141,25 +144,19 @@ impl Uploader {
     async fn send(&self, segment: &Segment) -> Result<(), UploadFault> {
         let base = self.paymaker_url.borrow().clone().ok_or(UploadFault::NoPayMaker)?;
         let path = segment::path(&self.outbox.shared.dir, segment.number, State::Closed);
-        let events = tokio::task::spawn_blocking(move || event_lines(&path))
-            .await
-            .map_err(|fault| UploadFault::Http(fault.to_string()))??;
-        let expected = hex::encode(&Sha256::digest(&events)[..16]);
-        let sent = self
+        let events = tokio::task::spawn_blocking(move || event_lines(&path)).await??;
+        let expected = EventId::of_upload(&events).to_string();
+        let request = self
             .http
             .post(format!("{}/events", base.trim_end_matches('/')))
             .header(AUTHORIZATION, self.authorization.clone())
-            .timeout(self.timeout)
-            .body(events)
-            .send();
-        let mut answer = sent.await.map_err(|fault| UploadFault::Http(with_sources(&fault)))?;
-        let status = answer.status();
-        let reply = read_reply(&mut answer).await?;
-        if status == StatusCode::BAD_REQUEST {
-            return Err(UploadFault::Refused { reply: cut_text(&reply) });
-        }
-        if status != StatusCode::OK {
-            return Err(UploadFault::Status { status, reply: cut_text(&reply) });
+            .body(events);
+        let answer = http_client::ask(request, REPLY_BYTES, self.timeout).await?;
+        let reply = String::from_utf8_lossy(&answer.body);
+        match answer.status {
+            StatusCode::OK => {}
+            StatusCode::BAD_REQUEST => return Err(UploadFault::Refused { reply: cut_text(&reply) }),
+            status => return Err(UploadFault::Status { status, reply: cut_text(&reply) }),
         }
         check_reply(&reply, expected)?;
         let state = if segment.torn { State::Damaged } else { State::Confirmed };
@@ -194,17 +191,6 @@ fn event_lines(path: &Path) -> Result<Vec<u8>, OutboxError> {
     Ok(lines)
 }
 
-async fn read_reply(answer: &mut reqwest::Response) -> Result<String, UploadFault> {
-    let mut reply = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(|fault| UploadFault::Http(with_sources(&fault)))? {
-        if reply.len() + chunk.len() > REPLY_BYTES {
-            return Err(UploadFault::Http(format!("the reply is longer than {REPLY_BYTES} bytes")));
-        }
-        reply.extend_from_slice(&chunk);
-    }
-    Ok(String::from_utf8_lossy(&reply).into_owned())
-}
-
 /// Whether the PayMaker names the upload by its id.
 fn check_reply(reply: &str, expected: String) -> Result<(), UploadFault> {
     let parsed = serde_json::from_str::<Reply>(reply).ok();
@@ -225,18 +211,6 @@ fn authorization(password: &str) -> HeaderValue {
         .unwrap_or_else(|_| HeaderValue::from_static("Basic eDo="));
     value.set_sensitive(true);
     value
-}
-
-/// An error with everything that caused it, in one line.
-fn with_sources(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 fn cut_text(text: &str) -> String {

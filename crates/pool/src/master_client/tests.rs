@@ -1,0 +1,265 @@
+//! A Master of our making on the other side, with every mistake a Master can make.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::routing::get;
+use http::StatusCode;
+use packetcrypt::CompactTarget;
+use packetcrypt::block::{Header, MerkleRoot};
+use wire::block_info::BlockInfoHeader;
+
+use super::*;
+
+/// Documents by name, and how often each was asked for.
+#[derive(Default)]
+struct FakeMaster {
+    documents: Mutex<BTreeMap<String, Vec<u8>>>,
+    asked: Mutex<BTreeMap<String, usize>>,
+}
+
+impl FakeMaster {
+    async fn start() -> (Arc<Self>, String) {
+        let master = Arc::new(Self::default());
+        let router = Router::new().route("/master/{name}", get(document)).with_state(Arc::clone(&master));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/master", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        (master, url)
+    }
+
+    fn put(&self, name: &str, document: impl Into<Vec<u8>>) {
+        self.documents.lock().unwrap().insert(name.to_owned(), document.into());
+    }
+
+    fn put_block(&self, branch: u8, height: u32) {
+        let info = block(branch, height);
+        self.put(&BlockInfo::file_name(&info.header.hash), info.to_json());
+    }
+
+    fn put_config(&self, branch: u8, tip: u32) {
+        self.put("config.json", config(branch, tip).to_json());
+    }
+
+    fn asked(&self, name: &str) -> usize {
+        self.asked.lock().unwrap().get(name).copied().unwrap_or(0)
+    }
+}
+
+async fn document(State(master): State<Arc<FakeMaster>>, Path(name): Path<String>) -> (StatusCode, Vec<u8>) {
+    *master.asked.lock().unwrap().entry(name.clone()).or_default() += 1;
+    match master.documents.lock().unwrap().get(&name) {
+        Some(document) => (StatusCode::OK, document.clone()),
+        None => (StatusCode::NOT_FOUND, Vec::new()),
+    }
+}
+
+fn hash(branch: u8, height: u32) -> BlockHash {
+    let mut bytes = [0; 32];
+    bytes[..2].copy_from_slice(&[if height < 3 { 0 } else { branch }, 1]);
+    bytes[28..].copy_from_slice(&height.to_be_bytes());
+    BlockHash::from_internal(bytes)
+}
+
+fn block(branch: u8, height: u32) -> BlockInfo {
+    BlockInfo {
+        header: BlockInfoHeader {
+            hash: hash(branch, height),
+            height: Height(height),
+            version: 1,
+            version_hex: 1,
+            merkle_root: BlockHash::default(),
+            time: 0,
+            nonce: 0,
+            bits: CompactTarget(0x207f_ffff),
+            difficulty: "1".parse().unwrap(),
+            previous_block_hash: height
+                .checked_sub(1)
+                .map_or_else(BlockHash::default, |below| hash(branch, below)),
+        },
+        signing_key: None,
+    }
+}
+
+fn config(branch: u8, tip: u32) -> PoolConfig {
+    PoolConfig {
+        tip_hash: hash(branch, tip),
+        current_height: Height(tip + 1),
+        master_url: String::new(),
+        submit_ann_urls: Vec::new(),
+        download_ann_urls: Vec::new(),
+        submit_block_urls: Vec::new(),
+        paymaker_url: "http://paymaker".to_owned(),
+        version: 3,
+        soft_version: 1,
+        ann_versions: vec![1],
+        mine_old_anns: 2,
+        ann_target: Some(CompactTarget(0x2020_0000)),
+        blkinfo_url: None,
+    }
+}
+
+fn work_on(branch: u8, tip: u32) -> WorkFile {
+    let header = Header {
+        version: 4,
+        previous: hash(branch, tip),
+        merkle_root: MerkleRoot::default(),
+        time: 0,
+        bits: CompactTarget(0x207f_ffff),
+        nonce: 0,
+    };
+    WorkFile {
+        header,
+        signing_key: None,
+        share_target: CompactTarget(0x207f_ffff),
+        ann_target: CompactTarget(0x2020_0000),
+        height: Height(tip + 1),
+        coinbase: Vec::new(),
+        branch: Vec::new(),
+    }
+}
+
+struct Followed {
+    client: MasterClient,
+    health: Health,
+    _stop: tokio_util::sync::DropGuard,
+}
+
+fn follow_with(url: &str, blocks: usize, work: bool) -> Followed {
+    let config = MasterClientConfig {
+        poll_time: Duration::from_millis(10),
+        ..MasterClientConfig::new(url, blocks, work)
+    };
+    let (health, shutdown) = (Health::starting("ann_handler", "a"), CancellationToken::new());
+    health.ready();
+    let http = http_client::client().unwrap();
+    let client = MasterClient::start(config, http, &health, &Metrics::new(), &shutdown);
+    Followed { client, health, _stop: shutdown.drop_guard() }
+}
+
+async fn view_where(client: &MasterClient, wanted: impl Fn(&PoolView) -> bool) -> Arc<PoolView> {
+    let mut view = client.view();
+    let found = view.wait_for(|view| view.as_deref().is_some_and(&wanted)).await.unwrap();
+    Arc::clone(found.as_ref().unwrap())
+}
+
+#[tokio::test]
+async fn the_newest_blocks_and_the_work_are_published() {
+    let (master, url) = FakeMaster::start().await;
+    (0..=12).for_each(|height| master.put_block(1, height));
+    master.put("work_13.bin", work_on(1, 12).to_bytes());
+    master.put_config(1, 12);
+    let followed = follow_with(&format!("{url}/"), 10, true);
+    let view = view_where(&followed.client, |view| view.blocks.len() == 10).await;
+    assert_eq!(view.hash_at(Height(12)), Some(hash(1, 12)));
+    assert_eq!(view.hash_at(Height(3)), Some(hash(1, 3)));
+    assert_eq!((view.hash_at(Height(2)), view.hash_at(Height(13))), (None, None));
+    assert_eq!(view.work.as_deref(), Some(&work_on(1, 12)));
+    assert_eq!(followed.client.paymaker_url().borrow().as_deref(), Some("http://paymaker"));
+    assert!(followed.health.is_ready());
+}
+
+#[tokio::test]
+async fn the_walk_stops_at_the_genesis_block() {
+    let (master, url) = FakeMaster::start().await;
+    (0..=2).for_each(|height| master.put_block(1, height));
+    master.put_config(1, 2);
+    let followed = follow_with(&url, 6, false);
+    assert_eq!(view_where(&followed.client, |view| !view.blocks.is_empty()).await.blocks.len(), 3);
+    while !followed.health.is_ready() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::test]
+async fn r_n4_a_missing_block_info_is_fetched_again() {
+    let (master, url) = FakeMaster::start().await;
+    (5..=9).filter(|height| *height != 7).for_each(|height| master.put_block(1, height));
+    master.put_config(1, 9);
+    let followed = follow_with(&url, 5, false);
+    view_where(&followed.client, |view| view.blocks.len() == 2).await;
+    assert!(!followed.health.is_ready());
+    master.put_block(1, 7);
+    view_where(&followed.client, |view| view.blocks.len() == 5).await;
+    assert_eq!(master.asked(&BlockInfo::file_name(&hash(1, 9))), 1, "known blocks are not fetched again");
+}
+
+#[tokio::test]
+async fn a_reorganisation_leads_to_the_other_branch_and_back() {
+    let (master, url) = FakeMaster::start().await;
+    for branch in [1, 2] {
+        (0..=9).for_each(|height| master.put_block(branch, height));
+    }
+    master.put_config(1, 9);
+    let followed = follow_with(&url, 4, false);
+    view_where(&followed.client, |view| view.hash_at(Height(6)) == Some(hash(1, 6))).await;
+    master.put_config(2, 9);
+    view_where(&followed.client, |view| view.hash_at(Height(6)) == Some(hash(2, 6))).await;
+    master.put_config(1, 8);
+    view_where(&followed.client, |view| view.hash_at(Height(6)) == Some(hash(1, 6))).await;
+}
+
+#[tokio::test]
+async fn r_n5_malformed_documents_keep_the_last_good_view() {
+    let (master, url) = FakeMaster::start().await;
+    (0..=9).for_each(|height| master.put_block(1, height));
+    master.put_config(1, 9);
+    let followed = follow_with(&url, 4, false);
+    let good = view_where(&followed.client, |view| view.blocks.len() == 4).await;
+    for wrong in [r#"{"tipHash":"abc"}"#, "", "[", "null"] {
+        master.put("config.json", wrong);
+        let before = master.asked("config.json");
+        while master.asked("config.json") < before + 2 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert!(!followed.health.is_ready(), "{wrong}");
+        assert_eq!(followed.client.view().borrow().as_ref(), Some(&good), "{wrong}");
+    }
+    master.put_config(1, 8);
+    view_where(&followed.client, |view| view.config.current_height == Height(9)).await;
+    while !followed.health.is_ready() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_block_info_about_another_block_is_not_believed() {
+    let (master, url) = FakeMaster::start().await;
+    master.put_block(1, 9);
+    master.put(&BlockInfo::file_name(&hash(1, 8)), block(2, 8).to_json());
+    master.put_config(1, 9);
+    let followed = follow_with(&url, 4, false);
+    assert_eq!(view_where(&followed.client, |_| true).await.blocks.len(), 1);
+}
+
+#[tokio::test]
+async fn stale_work_is_not_published() {
+    let (master, url) = FakeMaster::start().await;
+    master.put_block(1, 9);
+    master.put("work_10.bin", work_on(2, 9).to_bytes());
+    master.put_config(1, 9);
+    let followed = follow_with(&url, 1, true);
+    assert_eq!(view_where(&followed.client, |view| view.blocks.len() == 1).await.work, None);
+    master.put("work_10.bin", work_on(1, 9).to_bytes());
+    view_where(&followed.client, |view| view.work.is_some()).await;
+}
+
+#[tokio::test]
+async fn w7_new_work_is_noticed_by_the_long_poll_and_not_by_the_next_look() {
+    let (master, url) = FakeMaster::start().await;
+    (0..=10).for_each(|height| master.put_block(1, height));
+    master.put_config(1, 9);
+    let config =
+        MasterClientConfig { poll_time: Duration::from_hours(1), ..MasterClientConfig::new(&url, 2, false) };
+    let (health, shutdown) = (Health::starting("ann_handler", "a"), CancellationToken::new());
+    // The work is there before it is waited for: the answer comes at once, as that of a long poll does later.
+    master.put("work_11.bin", work_on(1, 10).to_bytes());
+    let client =
+        MasterClient::start(config, http_client::client().unwrap(), &health, &Metrics::new(), &shutdown);
+    view_where(&client, |view| view.config.current_height == Height(10)).await;
+    master.put_config(1, 10);
+    view_where(&client, |view| view.config.current_height == Height(11)).await;
+    shutdown.cancel();
+}
