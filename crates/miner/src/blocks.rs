@@ -1,0 +1,5 @@
+//! The block miner.
+
+mod status;
+
+pub use status::{ArrivalCounts, BlockStatus, ShareCounts};

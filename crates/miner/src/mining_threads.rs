@@ -1,0 +1,205 @@
+//! A group of plain threads that all work on the newest job.
+//!
+//! Mining would starve an async runtime, so it has threads of its own. A job replaces the one before; each thread
+//! looks between two small portions of work whether its job is still the newest.
+
+use std::{
+    num::NonZeroUsize,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread::JoinHandle,
+};
+
+use tracing::{debug, error};
+
+/// As many threads as there are CPUs for this process.
+pub fn one_per_cpu() -> NonZeroUsize {
+    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
+/// The threads. Dropping it asks them to stop, [`stop`](Self::stop) also waits until they have.
+pub struct MiningThreads<J> {
+    jobs: Arc<Jobs<J>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// Where a thread gets its job from.
+pub struct Jobs<J> {
+    state: Mutex<State<J>>,
+    changed: Condvar,
+    /// Number of the newest job; a copy of the one in `state` that can be read without a lock.
+    newest: AtomicU64,
+}
+
+struct State<J> {
+    job: Option<Arc<J>>,
+    number: u64,
+    stop: bool,
+}
+
+/// A job as a thread sees it.
+pub struct Assignment<'a, J> {
+    /// What is to be done.
+    pub job: Arc<J>,
+    jobs: &'a Jobs<J>,
+    number: u64,
+}
+
+impl<J> Assignment<'_, J> {
+    /// Whether nothing else is to be done instead.
+    pub fn is_current(&self) -> bool {
+        self.jobs.newest.load(Ordering::Relaxed) == self.number
+    }
+}
+
+impl<J> Jobs<J> {
+    fn new() -> Self {
+        let state = State { job: None, number: 0, stop: false };
+        Self { state: Mutex::new(state), changed: Condvar::new(), newest: AtomicU64::new(0) }
+    }
+
+    /// The newest job; waits while there is none. `None`: the thread is to end.
+    pub fn assignment(&self) -> Option<Assignment<'_, J>> {
+        let mut state = self.lock();
+        loop {
+            if state.stop {
+                return None;
+            }
+            if let Some(job) = &state.job {
+                return Some(Assignment { job: Arc::clone(job), jobs: self, number: state.number });
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State<J>)) {
+        let mut state = self.lock();
+        change(&mut state);
+        state.number += 1;
+        self.newest.store(state.number, Ordering::Relaxed);
+        self.changed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<J>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<J: Send + Sync + 'static> MiningThreads<J> {
+    /// Starts threads that run `work` with their number from 0; it returns when [`Jobs::assignment`] says so.
+    ///
+    /// `nice` makes the threads give way to others, by the scheduler's scale of 0 to 19.
+    pub fn start(
+        name: &str,
+        threads: NonZeroUsize,
+        nice: u8,
+        work: impl Fn(usize, &Jobs<J>) + Clone + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let mut group = Self { jobs: Arc::new(Jobs::new()), threads: Vec::new() };
+        for number in 0..threads.get() {
+            let (jobs, work) = (Arc::clone(&group.jobs), work.clone());
+            let thread = std::thread::Builder::new().name(format!("{name}-{number}")).spawn(move || {
+                give_way(nice);
+                work(number, &jobs);
+            })?;
+            group.threads.push(thread);
+        }
+        Ok(group)
+    }
+
+    /// Gives all threads another job; with `None` they wait for one.
+    pub fn set_job(&self, job: Option<Arc<J>>) {
+        self.jobs.change(|state| state.job = job);
+    }
+
+    /// Threads that are alive.
+    pub fn alive(&self) -> usize {
+        self.threads.iter().filter(|thread| !thread.is_finished()).count()
+    }
+
+    /// Asks the threads to end and waits for them. Blocks for as long as one portion of work takes.
+    pub fn stop(mut self) {
+        self.ask_to_stop();
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                error!("a mining thread had ended because of a defect in this program");
+            }
+        }
+    }
+}
+
+impl<J> MiningThreads<J> {
+    fn ask_to_stop(&self) {
+        self.jobs.change(|state| state.stop = true);
+    }
+}
+
+impl<J> Drop for MiningThreads<J> {
+    fn drop(&mut self) {
+        self.ask_to_stop();
+    }
+}
+
+fn give_way(nice: u8) {
+    if nice == 0 {
+        return;
+    }
+    // On Linux this is for the calling thread alone.
+    if let Err(reason) = rustix::process::nice(i32::from(nice.min(19))) {
+        debug!("a mining thread keeps its priority: {reason}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    fn threads_that_report(count: usize) -> (MiningThreads<u32>, mpsc::Receiver<(usize, u32)>) {
+        let (sender, receiver) = mpsc::channel();
+        let threads =
+            MiningThreads::start("test", NonZeroUsize::new(count).unwrap(), 0, move |number, jobs| {
+                while let Some(assignment) = jobs.assignment() {
+                    let _ = sender.send((number, *assignment.job));
+                    while assignment.is_current() {
+                        std::thread::yield_now();
+                    }
+                }
+            });
+        (threads.unwrap(), receiver)
+    }
+
+    #[test]
+    fn all_threads_work_on_the_newest_job() {
+        let (threads, reports) = threads_that_report(3);
+        for job in [7, 8] {
+            threads.set_job(Some(Arc::new(job)));
+            let mut numbers: Vec<usize> = reports
+                .iter()
+                .take(3)
+                .map(|(number, reported)| {
+                    assert_eq!(reported, job);
+                    number
+                })
+                .collect();
+            numbers.sort_unstable();
+            assert_eq!(numbers, [0, 1, 2]);
+        }
+        assert_eq!(threads.alive(), 3);
+        threads.stop();
+        assert_eq!(reports.iter().count(), 0);
+    }
+
+    #[test]
+    fn threads_without_a_job_wait_and_can_be_stopped() {
+        let (threads, reports) = threads_that_report(2);
+        threads.set_job(Some(Arc::new(1)));
+        assert_eq!(reports.iter().take(2).count(), 2);
+        threads.set_job(None);
+        threads.stop();
+        assert_eq!(reports.iter().count(), 0);
+    }
+}

@@ -1,0 +1,60 @@
+//! Says once that something does not work, and once that it works again.
+
+use std::fmt::Display;
+
+use tracing::{debug, info, warn};
+
+/// The state of something that is tried again and again, such as a pool that does not answer.
+///
+/// The first failure and every one with a new reason is a warning; repetitions are for debugging only.
+#[derive(Debug)]
+pub struct Trouble {
+    what: String,
+    reason: Option<String>,
+}
+
+impl Trouble {
+    /// `what` names the thing at the start of each line.
+    pub fn with(what: impl Into<String>) -> Self {
+        Self { what: what.into(), reason: None }
+    }
+
+    /// It did not work.
+    pub fn happened(&mut self, reason: impl Display) {
+        let reason = reason.to_string();
+        if self.reason.as_ref() == Some(&reason) {
+            debug!("{}: still {reason}", self.what);
+        } else {
+            warn!("{}: {reason}", self.what);
+            self.reason = Some(reason);
+        }
+    }
+
+    /// It worked.
+    pub fn over(&mut self) {
+        if self.reason.take().is_some() {
+            info!("{}: works again", self.what);
+        }
+    }
+
+    /// Whether the last try failed.
+    pub fn is_present(&self) -> bool {
+        self.reason.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trouble_lasts_until_it_is_over() {
+        let mut trouble = Trouble::with("pool");
+        assert!(!trouble.is_present());
+        trouble.happened("no answer");
+        trouble.happened("no answer");
+        assert!(trouble.is_present());
+        trouble.over();
+        assert!(!trouble.is_present());
+    }
+}
