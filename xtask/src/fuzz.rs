@@ -41,10 +41,10 @@ pub fn run(only: Option<&str>, seconds: u64) -> anyhow::Result<()> {
     anyhow::ensure!(!chosen.is_empty(), "there is no such target; there are: {}", names());
     let mut failed = Vec::new();
     for target in chosen {
-        if let Some(input) = fails(target, Duration::from_secs(seconds))? {
+        if let Some((input, message)) = fails(target, Duration::from_secs(seconds))? {
             let path = std::env::temp_dir().join(format!("headframe-fuzz-{}", target.name));
             std::fs::write(&path, input)?;
-            println!("{}: PANIC on {}", target.name, path.display());
+            println!("{}: PANIC on {}: {message}", target.name, path.display());
             failed.push(target.name);
         }
     }
@@ -59,8 +59,8 @@ fn canary() -> Target {
     Target { name: "canary", seeds: &[], feed }
 }
 
-/// Feeds a target for so long; gives the input at which it panicked, if any.
-fn fails(target: &Target, time: Duration) -> anyhow::Result<Option<Vec<u8>>> {
+/// Feeds a target for so long; gives the input at which it panicked, if any, and what the panic said.
+fn fails(target: &Target, time: Duration) -> anyhow::Result<Option<(Vec<u8>, String)>> {
     let seeds = seeds(target.seeds)?;
     let mut random = SmallRng::seed_from_u64(0x6865_6164_6672_616d);
     let (start, mut inputs) = (Instant::now(), 0u64);
@@ -74,8 +74,8 @@ fn fails(target: &Target, time: Duration) -> anyhow::Result<Option<Vec<u8>>> {
             mutate(seed, &mut random)
         };
         inputs += 1;
-        if catch_unwind(AssertUnwindSafe(|| (target.feed)(&input))).is_err() {
-            break Some(input);
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| (target.feed)(&input))) {
+            break Some((input, message(panic.as_ref())));
         }
         if start.elapsed() > time {
             break None;
@@ -84,6 +84,11 @@ fn fails(target: &Target, time: Duration) -> anyhow::Result<Option<Vec<u8>>> {
     std::panic::set_hook(quiet);
     println!("{}: {} seeds, {inputs} inputs", target.name, seeds.len());
     Ok(found)
+}
+
+fn message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without a text").to_owned()
 }
 
 /// A few random changes: bytes replaced by telling ones, parts cut, doubled or moved, numbers made huge.
