@@ -128,9 +128,9 @@ mod tests {
 
     #[test]
     fn a_share_of_full_block_difficulty_earns_one_part_in_4096() {
-        // Difficulty 1 stands for 4096 hashes: 0x20000fff is a target that 4096 hashes meet, nearly.
+        // Difficulty 1 stands for 4096 hashes, as many as this target takes on average.
         let rate = CreditRate::new(CompactTarget(0x2000_1000), decimal("1")).unwrap();
-        let expected = (1u128 << 96) / 4096 / 16;
+        let expected = (1u128 << 96) / 4096;
         assert!(expected.abs_diff(rate.credit(1)) <= 1, "{} {expected}", rate.credit(1));
     }
 

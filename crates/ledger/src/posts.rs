@@ -125,8 +125,8 @@ impl Posts {
         self.reset_run(slot);
     }
 
-    /// Keeps many posts whose ids are known to differ from each other and from all that is kept: the fast way in
-    /// when a ledger starts. The index is filled shard by shard, so that each is in the processor's cache.
+    /// Keeps many posts, as if each were given to [`insert`](Self::insert): the fast way in when a ledger starts.
+    /// The index is filled shard by shard, so that each is in the processor's cache.
     pub(crate) fn insert_all(&mut self, posts: impl Iterator<Item = (SlotNumber, Post)>) {
         let mut places: Vec<Vec<(u64, Place)>> = vec![Vec::new(); INDEX_SHARDS];
         let mut current = (SlotNumber(0), Vec::new());

@@ -4,16 +4,17 @@
 //! events were spread over them changes a credit.
 
 use wire::event::{AnnsEvent, BlockEvent, ShareEvent};
-use wire::{Event, PktAddress};
+use wire::{Event, EventId, PktAddress};
 
 use crate::UnixMillis;
-use crate::addresses::Addresses;
+use crate::addresses::{AddressNumber, Addresses};
 use crate::chain::{BlockNews, Chain, ChainBlock, Timeline};
 use crate::distribution::Distribution;
 use crate::event_intake::{self, Examined, Warnings};
 use crate::posts::{Period, Post, Posts};
 use crate::rates::Rates;
 use crate::rules::Rules;
+use crate::segment::{self, Record, RecordedShare};
 use crate::shares::{Share, Shares};
 use crate::slot::SlotSpan;
 use crate::window::{AnnouncementWindow, ShareWindow};
@@ -57,6 +58,21 @@ pub struct Holdings {
     pub announcement_slots: usize,
     /// Shares.
     pub shares: usize,
+}
+
+/// What a segment gave.
+#[derive(Debug, Default)]
+pub(crate) struct Restored {
+    /// Uploads, each with the time of its acceptance.
+    pub(crate) uploads: Vec<(EventId, UnixMillis)>,
+    /// The newest event.
+    pub(crate) newest: Option<UnixMillis>,
+}
+
+impl Restored {
+    fn saw(&mut self, time: UnixMillis) {
+        self.newest = self.newest.max(Some(time));
+    }
 }
 
 /// What became of one event.
@@ -249,6 +265,61 @@ impl Ledger {
         match self.rules.slots_to_keep_events {
             Some(slots) => self.newest_slot_end.minus(slots.saturating_mul(self.rules.slot_span_ms)),
             None => UnixMillis(0),
+        }
+    }
+
+    /// Takes in a whole segment, which holds events that were admitted before; gives the uploads they are from.
+    /// [`close_batch`](Self::close_batch) must follow the last segment.
+    pub(crate) fn restore(&mut self, segment: &[u8]) -> Restored {
+        let mut restored = Restored::default();
+        let records: Vec<Record> = segment::records(segment).collect();
+        let mut numbers = Vec::new();
+        for record in &records {
+            restored.uploads.push((record.upload, record.accepted_at));
+            numbers.extend(record.addresses.iter().map(|address| self.addresses.number(*address)));
+            for block in &record.blocks {
+                self.chain.report(ChainBlock::new(block), UnixMillis(0));
+                restored.saw(UnixMillis(block.time_ms));
+            }
+            for share in &record.shares {
+                self.restore_share(share, &numbers);
+                restored.saw(share.time);
+            }
+        }
+        let (span, addresses) = (self.posts.span(), &mut self.addresses);
+        self.posts.insert_all(records.iter().flat_map(Record::posts).filter_map(|post| {
+            restored.saw(post.time);
+            let address = *numbers.get(post.address as usize)?;
+            addresses.add_event_of(address);
+            Some((
+                span.slot_of(post.time)?,
+                Post {
+                    id: post.id,
+                    offset: span.offset(post.time),
+                    address,
+                    target: post.target,
+                    accepted: post.accepted,
+                    unsigned: post.unsigned,
+                    content: post.content,
+                },
+            ))
+        }));
+        restored
+    }
+
+    fn restore_share(&mut self, share: &RecordedShare, numbers: &[AddressNumber]) {
+        if let Some(address) = numbers.get(share.address as usize).copied() {
+            self.addresses.add_event_of(address);
+            self.shares.insert(
+                share.time,
+                share.id,
+                Share {
+                    address,
+                    target: share.target,
+                    won_block: share.won_block,
+                    encryptions: share.encryptions,
+                },
+            );
         }
     }
 
