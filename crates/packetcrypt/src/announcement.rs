@@ -1,12 +1,13 @@
 //! The announcement: 1024 bytes that prove work and bandwidth, and the fields in them.
 //!
 //! Rules: `docs/protocol/packetcrypt-announcements.md` 1. Any 1024 bytes are an [`Announcement`]; whether it is worth
-//! anything is for the check to say.
+//! anything is for [`check`](crate::check) to say.
 
 use std::fmt;
 
-use crate::hash::blake2b_256;
-use crate::{CompactTarget, Height};
+use crate::crypto_cycle::State;
+use crate::hash::{blake2b_256, blake2b_512};
+use crate::{BlockHash, CompactTarget, Height};
 
 /// Bytes of an announcement.
 pub const ANNOUNCEMENT_SIZE: usize = 1024;
@@ -23,7 +24,10 @@ pub const SOFT_NONCE_MAX: u32 = 0x00ff_ffff;
 const MERKLE_SIBLINGS: usize = HEADER_SIZE;
 const MERKLE_ROOT: usize = MERKLE_SIBLINGS + 64 * MERKLE_DEPTH;
 const ITEM_PREFIX: usize = MERKLE_ROOT + 64;
-const _: () = assert!(ITEM_PREFIX + 40 == ANNOUNCEMENT_SIZE);
+const _: () = assert!(ITEM_PREFIX + ITEM_PREFIX_SIZE == ANNOUNCEMENT_SIZE);
+
+/// Bytes of the fourth item that version 0 shows, and of zeros that other versions hide.
+pub const ITEM_PREFIX_SIZE: usize = 40;
 
 /// An ed25519 public key that must sign the announcement before a block can use it. Never all zero.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -125,6 +129,26 @@ impl AnnouncementHeader {
         }
         bytes
     }
+
+    /// `annHash0` (3.4): header and parent block. It is the seed of the proof table.
+    pub fn hash_with_parent(&self, parent: &BlockHash) -> [u8; 64] {
+        blake2b_512(&[&self.to_bytes(), parent.as_internal(), &[0; 32]])
+    }
+
+    /// `annHash1` (3.4): header and root of the proof table. Its first half is the seed of all attempts.
+    pub fn hash_with_root(&self, merkle_root: &[u8; 64]) -> [u8; 64] {
+        blake2b_512(&[&self.to_bytes(), merkle_root])
+    }
+}
+
+/// `v1Seed` (3.4): the seed of the hash table of version 1 and more, from the root of the proof table and its seed.
+pub fn hash_table_seed(merkle_root: &[u8; 64], proof_table_seed: &[u8; 64]) -> [u8; 64] {
+    blake2b_512(&[merkle_root, proof_table_seed])
+}
+
+/// The seed of the attempts: the first half of [`AnnouncementHeader::hash_with_root`].
+pub fn attempt_seed(hash_with_root: &[u8; 64]) -> &[u8; 32] {
+    hash_with_root.first_chunk().expect("32 of 64 bytes")
 }
 
 /// An announcement as it is sent, stored and used: 1024 bytes.
@@ -229,8 +253,8 @@ impl Announcement {
     }
 
     /// The 13 Merkle siblings, leaf level first: encrypted when the version is 1 or more.
-    pub fn merkle_siblings(&self) -> &[u8; 64 * MERKLE_DEPTH] {
-        self.bytes_at(MERKLE_SIBLINGS)
+    pub fn merkle_siblings(&self) -> [[u8; 64]; MERKLE_DEPTH] {
+        std::array::from_fn(|depth| *self.bytes_at(MERKLE_SIBLINGS + 64 * depth))
     }
 
     /// Root of the tree over the proof table, never encrypted.
@@ -239,8 +263,32 @@ impl Announcement {
     }
 
     /// Version 0: the first bytes of the fourth item. Version 1 and more: zeros, encrypted.
-    pub fn item_prefix(&self) -> &[u8; 40] {
+    pub fn item_prefix(&self) -> &[u8; ITEM_PREFIX_SIZE] {
         self.bytes_at(ITEM_PREFIX)
+    }
+
+    /// Puts an announcement together from what was found, in clear. The item prefix is zeros.
+    pub(crate) fn assemble(
+        header: &AnnouncementHeader,
+        soft_nonce: u32,
+        merkle_siblings: &[[u8; 64]; MERKLE_DEPTH],
+        merkle_root: &[u8; 64],
+    ) -> Self {
+        let mut bytes = [0; ANNOUNCEMENT_SIZE];
+        bytes[..HEADER_SIZE].copy_from_slice(&header.to_bytes());
+        bytes[1..4].copy_from_slice(&soft_nonce.to_le_bytes()[..3]);
+        bytes[MERKLE_SIBLINGS..MERKLE_ROOT].copy_from_slice(merkle_siblings.as_flattened());
+        bytes[MERKLE_ROOT..ITEM_PREFIX].copy_from_slice(merkle_root);
+        Self(bytes)
+    }
+
+    /// Encrypts or decrypts siblings and item prefix (3.6) with a state *after* its work hash was made: the key
+    /// stream begins with that hash (pitfall 14).
+    pub(crate) fn crypt(&mut self, state: &State) {
+        let siblings = MERKLE_ROOT - MERKLE_SIBLINGS;
+        let (for_siblings, for_prefix) = state.as_bytes().split_at(siblings);
+        xor(&mut self.0[MERKLE_SIBLINGS..MERKLE_ROOT], for_siblings);
+        xor(&mut self.0[ITEM_PREFIX..], for_prefix);
     }
 
     /// The name of this announcement.
@@ -255,6 +303,12 @@ impl Announcement {
     /// The `N` bytes from `offset`, both of which are constants of the layout.
     fn bytes_at<const N: usize>(&self, offset: usize) -> &[u8; N] {
         self.0[offset..].first_chunk().expect("fields lie inside the announcement")
+    }
+}
+
+fn xor(data: &mut [u8], key_stream: &[u8]) {
+    for (byte, key) in data.iter_mut().zip(key_stream) {
+        *byte ^= key;
     }
 }
 
@@ -278,7 +332,7 @@ mod tests {
         assert_eq!(announcement.content_length(), 0x17161514);
         assert_eq!(announcement.content_hash()[0], 24);
         assert_eq!(announcement.signing_key().unwrap().as_bytes()[0], 56);
-        assert_eq!(announcement.merkle_siblings()[0], 88);
+        assert_eq!(announcement.merkle_siblings()[1][0], 88 + 64);
         assert_eq!(announcement.merkle_root()[0], (920 % 256) as u8);
         assert_eq!(announcement.item_prefix()[0], (984 % 256) as u8);
     }

@@ -4,11 +4,19 @@
 //! `docs/protocol/packetcrypt-announcements.md` and `docs/protocol/packetcrypt-blocks.md`.
 
 pub mod announcement;
+mod attempt;
 pub mod block;
 mod block_hash;
+pub mod check;
 pub mod crypto_cycle;
 pub mod hash;
 mod height;
+pub mod instruction;
+pub mod item;
+pub mod merkle;
+pub mod mine;
+pub mod rand_gen;
+pub mod rand_hash;
 pub mod target;
 
 pub use announcement::{Announcement, AnnouncementHash, AnnouncementHeader, SigningKey};

@@ -1,0 +1,336 @@
+//! Items: the 8192 kilobytes of a hard nonce, of which every attempt needs four.
+//!
+//! Rules: `docs/protocol/packetcrypt-announcements.md` 3.1, 3.2 and 6.6. An announcement of version 1 and more has two
+//! tables; each is made by a program of its own, from a seed of 64 bytes.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::crypto_cycle::{self, ITEM_PART, State, Template};
+use crate::hash::{blake2b_512, expand};
+use crate::instruction::PROGRAM_LENGTH_MAX;
+use crate::rand_gen::{Generator, TooBig};
+use crate::rand_hash::{
+    HALF, ITEM_CYCLES, Machine, MalformedProgram, Program, TooLong, VERSION_0_UPDATE_CYCLES,
+};
+
+/// Bytes of an item.
+pub const ITEM_SIZE: usize = crypto_cycle::ITEM_SIZE;
+
+/// Items of a table; a power of two.
+pub const TABLE_ITEMS: usize = 8192;
+
+/// Memory windows of a program; items whose numbers differ by a multiple of this share theirs.
+const WINDOWS: usize = PROGRAM_LENGTH_MAX - HALF;
+
+/// An item.
+pub type Item = [u8; ITEM_SIZE];
+
+/// Which item of its table, 0..8192.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ItemNumber(u16);
+
+impl ItemNumber {
+    /// The item that a state asks for.
+    pub fn wanted_by(state: &State) -> Self {
+        Self((state.item_number() % TABLE_ITEMS as u64) as u16)
+    }
+
+    /// `None` from 8192 on.
+    pub fn new(number: usize) -> Option<Self> {
+        (number < TABLE_ITEMS).then_some(Self(number as u16))
+    }
+
+    /// All of them, in order.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0..TABLE_ITEMS as u16).map(Self)
+    }
+
+    /// As an index.
+    pub fn index(self) -> usize {
+        self.0.into()
+    }
+}
+
+/// The program of a seed is of no use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadProgram {
+    /// It could not be generated.
+    #[error(transparent)]
+    TooBig(#[from] TooBig),
+    /// It names registers that do not exist. No seed is known for which this happens.
+    #[error("generated program: {0}")]
+    Malformed(#[from] MalformedProgram),
+}
+
+/// What makes programs and runs them, with all buffers that this takes. One for each thread.
+#[derive(Debug, Default)]
+pub struct Workshop {
+    generator: Generator,
+    machine: Machine,
+    state: State,
+    /// The program of the last update of version 0.
+    update_program: Program,
+}
+
+impl Workshop {
+    /// A workshop with empty buffers.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+/// Everything from which the items of one table of version 1 and more are made.
+#[derive(Clone, Debug)]
+pub struct Recipe {
+    program: Program,
+    /// The program image (3.2): 2048 expanded words, the first of them overwritten by the code.
+    image: Box<[u32; PROGRAM_LENGTH_MAX]>,
+    states: Template,
+}
+
+impl Default for Recipe {
+    fn default() -> Self {
+        Self {
+            program: Program::default(),
+            image: Box::new([0; PROGRAM_LENGTH_MAX]),
+            states: Template::default(),
+        }
+    }
+}
+
+impl Recipe {
+    /// The recipe of a 64-byte seed: the first half makes the program, the second half the states.
+    pub fn new(seed: &[u8; 64], workshop: &mut Workshop) -> Result<Self, BadProgram> {
+        let mut recipe = Self::default();
+        recipe.replace(seed, workshop)?;
+        Ok(recipe)
+    }
+
+    /// Becomes the recipe of another seed. After an error this is no recipe.
+    pub fn replace(&mut self, seed: &[u8; 64], workshop: &mut Workshop) -> Result<(), BadProgram> {
+        let (program_seed, state_seed) = split_seed(seed);
+        let code = workshop.generator.generate(program_seed)?;
+        self.program.replace(code)?;
+        let mut image = [0; 4 * PROGRAM_LENGTH_MAX];
+        expand(program_seed, 0, &mut image);
+        for (word, bytes) in self.image.iter_mut().zip(image.as_chunks().0) {
+            *word = u32::from_le_bytes(*bytes);
+        }
+        self.image[..code.len()].copy_from_slice(code);
+        self.states.reseed(state_seed);
+        Ok(())
+    }
+
+    /// The program.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// The program image (3.2).
+    pub fn image(&self) -> &[u32; PROGRAM_LENGTH_MAX] {
+        &self.image
+    }
+
+    /// Makes one item.
+    pub fn item<'w>(&self, number: ItemNumber, workshop: &'w mut Workshop) -> Result<&'w Item, TooLong> {
+        let Workshop { machine, state, .. } = workshop;
+        self.run(number, machine, state)?;
+        seal(state);
+        Ok(state.item_part())
+    }
+
+    /// The state of an item after the program has run.
+    fn run(&self, number: ItemNumber, machine: &mut Machine, state: &mut State) -> Result<(), TooLong> {
+        self.states.start(u64::from(number.0), state);
+        let window =
+            self.image[number.index() % WINDOWS..].first_chunk().expect("windows end inside the image");
+        machine.run(&self.program, window, state, ITEM_CYCLES)
+    }
+}
+
+/// The two halves of a seed.
+fn split_seed(seed: &[u8; 64]) -> (&[u8; 32], &[u8; 32]) {
+    let (first, rest) = seed.split_first_chunk().expect("32 of 64 bytes");
+    (first, rest.first_chunk().expect("the other 32 bytes"))
+}
+
+/// The last step of making an item.
+fn seal(state: &mut State) {
+    state.make_fuzzable();
+    state.crypt_keeping(ITEM_PART);
+}
+
+/// All items of a recipe.
+#[derive(Clone, Debug)]
+pub struct Table(Box<[Item]>);
+
+impl Default for Table {
+    fn default() -> Self {
+        Self(vec![[0; ITEM_SIZE]; TABLE_ITEMS].into_boxed_slice())
+    }
+}
+
+/// Why a table was not made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TableFault {
+    /// The program runs for too long.
+    #[error(transparent)]
+    TooLong(#[from] TooLong),
+    /// It was asked to stop.
+    #[error("stopped before the table was made")]
+    Stopped,
+}
+
+impl Table {
+    /// Makes all items of a recipe, in place of those of another. After an error the items are unspecified. Looks at
+    /// `stop` about every millisecond.
+    pub fn fill(
+        &mut self,
+        recipe: &Recipe,
+        workshop: &mut Workshop,
+        stop: &AtomicBool,
+    ) -> Result<(), TableFault> {
+        let Workshop { machine, state, .. } = workshop;
+        let mut sealed = State::default();
+        // Items whose numbers are a multiple of 1792 apart have the same memory window and states that differ only
+        // in word 0. A program that does not read that word treats them alike, and adds the same to it: so one run
+        // gives them all. About one program in fifteen reads it.
+        let shared_runs = !recipe.program.reads_first_word();
+        for first in 0..WINDOWS {
+            if first.is_multiple_of(64) && stop.load(Ordering::Relaxed) {
+                return Err(TableFault::Stopped);
+            }
+            for number in (first..TABLE_ITEMS).step_by(WINDOWS) {
+                if number == first || !shared_runs {
+                    recipe.run(ItemNumber(number as u16), machine, state)?;
+                    sealed.clone_from(state);
+                } else {
+                    sealed.clone_from(state);
+                    add_to_first_word(&mut sealed, (number - first) as u32);
+                }
+                seal(&mut sealed);
+                self.0[number] = *sealed.item_part();
+            }
+        }
+        Ok(())
+    }
+
+    /// The table of version 0 (3.1), whose items need no program.
+    pub fn fill_version_0(&mut self, seed: &[u8; 32]) {
+        for (number, item) in ItemNumber::all().zip(&mut self.0) {
+            *item = memohash_item(seed, number);
+        }
+    }
+
+    /// One item.
+    pub fn item(&self, number: ItemNumber) -> &Item {
+        &self.0[number.index()]
+    }
+
+    /// All items in order.
+    pub fn items(&self) -> &[Item] {
+        &self.0
+    }
+}
+
+fn add_to_first_word(state: &mut State, difference: u32) {
+    let word = &mut state.as_bytes_mut().as_chunks_mut().0[0];
+    *word = u32::from_le_bytes(*word).wrapping_add(difference).to_le_bytes();
+}
+
+/// An item of version 0 (3.1): sixteen hashes in a chain, each then twice replaced by the hash of its predecessor and
+/// one that the predecessor picks.
+pub fn memohash_item(seed: &[u8; 32], number: ItemNumber) -> Item {
+    const PARTS: usize = 16;
+    let mut parts = [[0; 64]; PARTS];
+    expand(seed, number.0.into(), &mut parts[0]);
+    for part in 1..PARTS {
+        parts[part] = blake2b_512(&[&parts[part - 1]]);
+    }
+    for _ in 0..2 {
+        for part in 0..PARTS {
+            let previous = &parts[(part + PARTS - 1) % PARTS];
+            let random = u32::from_le_bytes(*previous.first_chunk().expect("4 of 64 bytes"));
+            let picked = (part + (random % (PARTS as u32 - 1)) as usize) % PARTS;
+            parts[part] = blake2b_512(&[previous, &parts[picked]]);
+        }
+    }
+    let mut item = [0; ITEM_SIZE];
+    item.copy_from_slice(parts.as_flattened());
+    item
+}
+
+/// Why an update of version 0 failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UpdateFault {
+    /// The item makes no program.
+    #[error(transparent)]
+    BadProgram(#[from] BadProgram),
+    /// The item's program runs for too long.
+    #[error(transparent)]
+    TooLong(#[from] TooLong),
+}
+
+/// The update of version 0 (6.6): before it takes in the item, the state goes through a program that the item makes.
+pub fn update_version_0(state: &mut State, item: &Item, workshop: &mut Workshop) -> Result<(), UpdateFault> {
+    let Workshop { generator, machine, update_program, .. } = workshop;
+    let seed = item.last_chunk().expect("32 of 1024 bytes");
+    update_program.replace(generator.generate(seed).map_err(BadProgram::from)?).map_err(BadProgram::from)?;
+    let mut memory = [0; HALF];
+    for (word, bytes) in memory.iter_mut().zip(item.as_chunks().0) {
+        *word = u32::from_le_bytes(*bytes);
+    }
+    machine.run(update_program, &memory, state, VERSION_0_UPDATE_CYCLES)?;
+    state.update(item);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn items_are_those_made_one_by_one(recipe: &Recipe) {
+        let mut workshop = Workshop::new();
+        let mut table = Table::default();
+        table.fill(recipe, &mut workshop, &AtomicBool::new(false)).unwrap();
+        for number in [0, 1, 5, 1791, 1792, 1797, 3584, 7167, 7168, 8191] {
+            let number = ItemNumber::new(number).unwrap();
+            assert!(table.item(number) == recipe.item(number, &mut workshop).unwrap(), "item {number:?}");
+        }
+    }
+
+    fn recipe_where(reads_first_word: bool) -> Recipe {
+        let mut workshop = Workshop::new();
+        let mut recipes = (0..255).map(|seed| Recipe::new(&[seed; 64], &mut workshop).unwrap());
+        recipes.find(|recipe| recipe.program().reads_first_word() == reads_first_word).unwrap()
+    }
+
+    #[test]
+    fn a_table_of_shared_runs_holds_the_items_made_one_by_one() {
+        items_are_those_made_one_by_one(&recipe_where(false));
+    }
+
+    #[test]
+    fn a_table_of_a_program_that_reads_the_number_holds_the_items_made_one_by_one() {
+        items_are_those_made_one_by_one(&recipe_where(true));
+    }
+
+    #[test]
+    fn pitfall_8_memory_windows_show_the_code() {
+        let recipe = recipe_where(false);
+        assert_eq!(recipe.image()[0] & 0xff, 66, "the image begins with the first LOOP");
+        let mut without_code = recipe.clone();
+        without_code.image[..recipe.program().len()].fill(0);
+        let mut workshop = Workshop::new();
+        let number = ItemNumber(0);
+        let item = *recipe.item(number, &mut workshop).unwrap();
+        assert!(item != *without_code.item(number, &mut workshop).unwrap());
+    }
+
+    #[test]
+    fn a_table_is_not_finished_when_told_to_stop() {
+        let outcome =
+            Table::default().fill(&recipe_where(false), &mut Workshop::new(), &AtomicBool::new(true));
+        assert_eq!(outcome, Err(TableFault::Stopped));
+    }
+}

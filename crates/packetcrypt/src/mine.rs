@@ -1,0 +1,191 @@
+//! Mining announcements: one hard nonce at a time.
+//!
+//! Rules: `docs/protocol/packetcrypt-announcements.md` 7.3. A hard nonce costs two tables before the first attempt;
+//! after that each soft nonce is one attempt. Version 0 can only be checked, not mined.
+
+use std::convert::Infallible;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::announcement::{attempt_seed, hash_table_seed};
+use crate::attempt::attempt;
+use crate::crypto_cycle::{State, Template};
+use crate::item::{BadProgram, Recipe, Table, TableFault, Workshop};
+use crate::merkle::Tree;
+use crate::rand_hash::TooLong;
+use crate::target::HashThreshold;
+use crate::{Announcement, AnnouncementHeader, BlockHash};
+
+/// Attempts between two looks at the stop flag: about a millisecond.
+const BATCH: u32 = 64;
+
+/// Why a hard nonce cannot be mined. All but the last mean: take the next one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unusable {
+    /// The work bits are no target that an announcement can have. No hard nonce will do.
+    #[error("work bits {0} are no target that an announcement can have")]
+    BadBits(crate::CompactTarget),
+    /// Version 0 is not mined. No hard nonce will do.
+    #[error("announcements of version 0 are no longer mined")]
+    VersionZero,
+    /// The program of a table cannot be made.
+    #[error(transparent)]
+    BadProgram(#[from] BadProgram),
+    /// The program of a table runs for too long.
+    #[error(transparent)]
+    TooLong(#[from] TooLong),
+    /// The miner was asked to stop.
+    #[error("stopped before the tables were made")]
+    Stopped,
+}
+
+impl From<TableFault> for Unusable {
+    fn from(fault: TableFault) -> Self {
+        match fault {
+            TableFault::TooLong(fault) => Self::TooLong(fault),
+            TableFault::Stopped => Self::Stopped,
+        }
+    }
+}
+
+impl Unusable {
+    /// Whether another hard nonce may do.
+    pub fn is_of_this_hard_nonce_only(&self) -> bool {
+        matches!(self, Self::BadProgram(_) | Self::TooLong(_))
+    }
+}
+
+/// How the mining of a hard nonce ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mined {
+    /// Attempts made.
+    pub attempts: u64,
+    /// Why there were not more.
+    pub end: End,
+}
+
+/// Why the mining of a hard nonce ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Every soft nonce was tried.
+    Exhausted,
+    /// The miner was asked to stop.
+    Stopped,
+    /// The hard nonce cannot be mined.
+    Unusable(Unusable),
+}
+
+/// Mines announcements. Keeps its table and tree (9 MiB) from one hard nonce to the next: one for each thread.
+#[derive(Debug, Default)]
+pub struct Miner {
+    workshop: Workshop,
+    recipe: Recipe,
+    table: Table,
+    tree: Tree,
+    state: State,
+}
+
+impl Miner {
+    /// A miner with empty buffers.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Mines all soft nonces of a header, and hands out what it finds, ready to be sent. Looks at `stop` about every
+    /// millisecond.
+    pub fn mine(
+        &mut self,
+        header: &AnnouncementHeader,
+        parent: &BlockHash,
+        stop: &AtomicBool,
+        mut found: impl FnMut(Announcement),
+    ) -> Mined {
+        let mut job = match self.prepare(header, parent, stop) {
+            Ok(job) => job,
+            Err(Unusable::Stopped) => return Mined { attempts: 0, end: End::Stopped },
+            Err(fault) => return Mined { attempts: 0, end: End::Unusable(fault) },
+        };
+        let soft_nonces = job.soft_nonces();
+        for first in soft_nonces.clone().step_by(BATCH as usize) {
+            if stop.load(Ordering::Relaxed) {
+                return Mined { attempts: first.into(), end: End::Stopped };
+            }
+            job.attempt(first..soft_nonces.end.min(first + BATCH), &mut found);
+        }
+        Mined { attempts: soft_nonces.end.into(), end: End::Exhausted }
+    }
+
+    /// Makes the tables of a header.
+    pub fn prepare(
+        &mut self,
+        header: &AnnouncementHeader,
+        parent: &BlockHash,
+        stop: &AtomicBool,
+    ) -> Result<AnnouncementJob<'_>, Unusable> {
+        let bad_bits = Unusable::BadBits(header.work_bits);
+        let soft_nonce_max = header.work_bits.soft_nonce_max().ok_or(bad_bits)?;
+        let threshold = HashThreshold::new(header.work_bits).map_err(|_| bad_bits)?;
+        if header.version == 0 {
+            return Err(Unusable::VersionZero);
+        }
+        let Self { workshop, recipe, table, tree, state } = self;
+
+        let proof_table_seed = header.hash_with_parent(parent);
+        recipe.replace(&proof_table_seed, workshop)?;
+        table.fill(recipe, workshop, stop)?;
+        tree.grow(table.items());
+
+        // Of the proof table only the tree is still needed.
+        recipe.replace(&hash_table_seed(tree.root(), &proof_table_seed), workshop)?;
+        table.fill(recipe, workshop, stop)?;
+
+        let attempts = Template::new(attempt_seed(&header.hash_with_root(tree.root())));
+        Ok(AnnouncementJob {
+            header: header.clone(),
+            soft_nonce_max,
+            threshold,
+            attempts,
+            table,
+            tree,
+            state,
+        })
+    }
+}
+
+/// A hard nonce with its tables.
+#[derive(Debug)]
+pub struct AnnouncementJob<'m> {
+    header: AnnouncementHeader,
+    soft_nonce_max: u32,
+    threshold: HashThreshold,
+    attempts: Template,
+    table: &'m Table,
+    tree: &'m Tree,
+    state: &'m mut State,
+}
+
+impl AnnouncementJob<'_> {
+    /// All soft nonces that the work bits allow.
+    pub fn soft_nonces(&self) -> Range<u32> {
+        0..self.soft_nonce_max + 1
+    }
+
+    /// Tries a range of soft nonces, and hands out the announcements of those that meet the work bits. Soft nonces
+    /// that the work bits do not allow are left out.
+    pub fn attempt(&mut self, soft_nonces: Range<u32>, mut found: impl FnMut(Announcement)) {
+        for soft_nonce in soft_nonces.start..soft_nonces.end.min(self.soft_nonces().end) {
+            self.attempts.start(soft_nonce.into(), self.state);
+            let Ok(attempted) = attempt(self.state, |state, wanted, kept| {
+                state.update_keeping(self.table.item(wanted), kept);
+                Ok::<(), Infallible>(())
+            });
+            if self.threshold.is_met_by(&attempted.work_hash.0) {
+                let branch = self.tree.branch(attempted.fourth_item);
+                let mut announcement =
+                    Announcement::assemble(&self.header, soft_nonce, &branch, self.tree.root());
+                announcement.crypt(self.state);
+                found(announcement);
+            }
+        }
+    }
+}
