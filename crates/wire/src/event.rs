@@ -18,6 +18,9 @@ use crate::{Decimal, PktAddress, json, pkt_address::AddressFault};
 /// The longest line that is looked at.
 pub const LINE_LIMIT: usize = 1 << 16;
 
+/// The largest figure that [`ShareEvent::encryptions`] takes: beyond all hash operations there ever were.
+pub const MOST_ENCRYPTIONS: u128 = 10u128.pow(30);
+
 /// What a share or post without a target, or with target 0, counts as: from the days before events had one.
 pub const DEFAULT_TARGET: CompactTarget = CompactTarget(0x2000_0fff);
 
@@ -70,7 +73,7 @@ pub struct ShareEvent {
     pub announcement_count: u64,
     /// Least work of the announcements in the tree; 0 where the event does not say.
     pub announcement_min_work: CompactTarget,
-    /// Estimated hash operations, for display; 0 where the event does not say.
+    /// Estimated hash operations, for display, at most [`MOST_ENCRYPTIONS`]; 0 where the event does not say.
     pub encryptions: u128,
 }
 
@@ -321,7 +324,7 @@ impl Serialize for BlockEvent {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut object = serializer.serialize_struct("BlockEvent", 6)?;
         object.serialize_field("type", "block")?;
-        object.serialize_field("hash", &self.hash.unwrap_or_default().to_string())?;
+        object.serialize_field("hash", &self.hash.map_or_else(String::new, |hash| hash.to_string()))?;
         object.serialize_field("height", &self.height.0)?;
         object.serialize_field("difficulty", &self.difficulty)?;
         object.serialize_field("time", &self.time_ms)?;

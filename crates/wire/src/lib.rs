@@ -11,7 +11,9 @@
 //! - announcement handler: [`announcement_post`], [`batch`], [`sprayer`];
 //! - block handler: [`share_post`];
 //! - PayMaker: [`event`], [`who_to_pay`], [`pay_maker`];
-//! - everybody: [`reply`], [`refusal`], [`pkt_address`], [`signing_key`], [`decimal`].
+//! - everybody: [`reply`], [`refusal`], [`pkt_address`], [`signing_key`], [`work_number`], [`decimal`].
+//!
+//! [`fuzz`] feeds every parser with any bytes.
 
 pub mod announcement_post;
 #[cfg(test)]
@@ -22,6 +24,7 @@ pub mod byte_reader;
 pub mod decimal;
 pub mod event;
 pub mod format_error;
+pub mod fuzz;
 mod json;
 pub mod pay_maker;
 pub mod pkt_address;

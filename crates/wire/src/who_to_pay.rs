@@ -8,7 +8,7 @@ use serde::{
     de::{Error as _, MapAccess, Visitor},
 };
 
-use crate::{Decimal, EventId, FormatError, PktAddress, json};
+use crate::{Decimal, EventId, FormatError, PktAddress, event::MOST_ENCRYPTIONS, json};
 
 /// The largest document that is read: some hundred thousand addresses.
 pub const LIMIT: usize = 64 << 20;
@@ -227,7 +227,7 @@ impl WhoToPay {
 
 /// A whole number that other programs may write with an exponent, as JavaScript does from 10²¹ on.
 fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u128, D::Error> {
-    Decimal::deserialize(deserializer).map(|number| number.floor_saturating())
+    Decimal::deserialize(deserializer).map(|number| number.floor_saturating().min(MOST_ENCRYPTIONS))
 }
 
 /// A block hash, or an empty text for none.

@@ -6,6 +6,8 @@
 
 use packetcrypt::CompactTarget;
 
+use crate::event::MOST_ENCRYPTIONS;
+
 /// Nominal work that difficulty 1 stands for.
 const WORK_PER_DIFFICULTY: f64 = 4096.0;
 /// The easiest target there is.
@@ -58,8 +60,8 @@ pub fn estimated_encryptions(
     let count = announcement_count as f64;
     let cubed = (share_work * share_work * share_work / 1024.0).floor();
     let estimate = 2.0 * ((cubed / announcement_work).floor() / (count * count)).floor();
-    // Division by zero gives no finite number, and a cast of one saturates.
-    if estimate.is_finite() { estimate as u128 } else { 0 }
+    // Division by zero gives no finite number.
+    if estimate.is_finite() { (estimate as u128).min(MOST_ENCRYPTIONS) } else { 0 }
 }
 
 #[cfg(test)]

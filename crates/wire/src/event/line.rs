@@ -5,8 +5,8 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::Value;
 
 use super::{
-    AnnsEvent, BlockEvent, DEFAULT_TARGET, Event, EventFault, EventId, LINE_LIMIT, ShareEvent,
-    is_creditable_target,
+    AnnsEvent, BlockEvent, DEFAULT_TARGET, Event, EventFault, EventId, LINE_LIMIT, MOST_ENCRYPTIONS,
+    ShareEvent, is_creditable_target,
 };
 use crate::{Decimal, PktAddress, format_error::excerpt};
 
@@ -103,7 +103,8 @@ impl Members {
             ),
             encryptions: decimal("encryptions", self.encryptions.as_ref())
                 .unwrap_or_default()
-                .floor_saturating(),
+                .floor_saturating()
+                .min(MOST_ENCRYPTIONS),
         })
     }
 
