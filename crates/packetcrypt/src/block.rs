@@ -8,12 +8,14 @@
 //! Rules: `docs/protocol/packetcrypt-blocks.md` 1 to 6.
 
 pub mod attempt;
+pub mod check;
 pub mod commitment;
 pub mod elements;
 pub mod header;
 pub mod mine;
 pub mod proof_tree;
 pub mod selection;
+pub mod share;
 pub mod transaction;
 pub mod tree_proof;
 mod var_int;
