@@ -1,5 +1,6 @@
 //! The block miner.
 
 mod status;
+mod store;
 
 pub use status::{ArrivalCounts, BlockStatus, ShareCounts};

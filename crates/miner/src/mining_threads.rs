@@ -7,7 +7,7 @@ use std::{
     num::NonZeroUsize,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
 };
@@ -29,57 +29,73 @@ pub struct MiningThreads<J> {
 pub struct Jobs<J> {
     state: Mutex<State<J>>,
     changed: Condvar,
-    /// Number of the newest job; a copy of the one in `state` that can be read without a lock.
-    newest: AtomicU64,
 }
 
 struct State<J> {
-    job: Option<Arc<J>>,
-    number: u64,
+    assignment: Option<Assignment<J>>,
     stop: bool,
 }
 
 /// A job as a thread sees it.
-pub struct Assignment<'a, J> {
+pub struct Assignment<J> {
     /// What is to be done.
     pub job: Arc<J>,
-    jobs: &'a Jobs<J>,
-    number: u64,
+    over: Arc<AtomicBool>,
 }
 
-impl<J> Assignment<'_, J> {
-    /// Whether nothing else is to be done instead.
-    pub fn is_current(&self) -> bool {
-        self.jobs.newest.load(Ordering::Relaxed) == self.number
+impl<J> Assignment<J> {
+    fn new(job: Arc<J>) -> Self {
+        Self { job, over: Arc::new(AtomicBool::new(false)) }
+    }
+
+    /// Whether something else is to be done instead.
+    pub fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
+
+    /// Becomes true when something else is to be done instead.
+    pub fn over(&self) -> &AtomicBool {
+        &self.over
+    }
+}
+
+impl<J> Clone for Assignment<J> {
+    fn clone(&self) -> Self {
+        Self { job: Arc::clone(&self.job), over: Arc::clone(&self.over) }
     }
 }
 
 impl<J> Jobs<J> {
     fn new() -> Self {
-        let state = State { job: None, number: 0, stop: false };
-        Self { state: Mutex::new(state), changed: Condvar::new(), newest: AtomicU64::new(0) }
+        Self { state: Mutex::new(State { assignment: None, stop: false }), changed: Condvar::new() }
     }
 
     /// The newest job; waits while there is none. `None`: the thread is to end.
-    pub fn assignment(&self) -> Option<Assignment<'_, J>> {
+    pub fn assignment(&self) -> Option<Assignment<J>> {
         let mut state = self.lock();
         loop {
             if state.stop {
                 return None;
             }
-            if let Some(job) = &state.job {
-                return Some(Assignment { job: Arc::clone(job), jobs: self, number: state.number });
+            if let Some(assignment) = &state.assignment {
+                return Some(assignment.clone());
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    fn change(&self, change: impl FnOnce(&mut State<J>)) {
+    fn replace(&self, job: Option<Arc<J>>) {
         let mut state = self.lock();
-        change(&mut state);
-        state.number += 1;
-        self.newest.store(state.number, Ordering::Relaxed);
+        let before = std::mem::replace(&mut state.assignment, job.map(Assignment::new));
+        if let Some(before) = before {
+            before.over.store(true, Ordering::Relaxed);
+        }
         self.changed.notify_all();
+    }
+
+    fn stop(&self) {
+        self.lock().stop = true;
+        self.replace(None);
     }
 
     fn lock(&self) -> MutexGuard<'_, State<J>> {
@@ -111,7 +127,7 @@ impl<J: Send + Sync + 'static> MiningThreads<J> {
 
     /// Gives all threads another job; with `None` they wait for one.
     pub fn set_job(&self, job: Option<Arc<J>>) {
-        self.jobs.change(|state| state.job = job);
+        self.jobs.replace(job);
     }
 
     /// Threads that are alive.
@@ -132,7 +148,7 @@ impl<J: Send + Sync + 'static> MiningThreads<J> {
 
 impl<J> MiningThreads<J> {
     fn ask_to_stop(&self) {
-        self.jobs.change(|state| state.stop = true);
+        self.jobs.stop();
     }
 }
 
@@ -164,7 +180,7 @@ mod tests {
             MiningThreads::start("test", NonZeroUsize::new(count).unwrap(), 0, move |number, jobs| {
                 while let Some(assignment) = jobs.assignment() {
                     let _ = sender.send((number, *assignment.job));
-                    while assignment.is_current() {
+                    while !assignment.is_over() {
                         std::thread::yield_now();
                     }
                 }

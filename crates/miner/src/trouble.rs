@@ -36,11 +36,6 @@ impl Trouble {
             info!("{}: works again", self.what);
         }
     }
-
-    /// Whether the last try failed.
-    pub fn is_present(&self) -> bool {
-        self.reason.is_some()
-    }
 }
 
 #[cfg(test)]
@@ -50,11 +45,11 @@ mod tests {
     #[test]
     fn trouble_lasts_until_it_is_over() {
         let mut trouble = Trouble::with("pool");
-        assert!(!trouble.is_present());
+        assert_eq!(trouble.reason, None);
         trouble.happened("no answer");
-        trouble.happened("no answer");
-        assert!(trouble.is_present());
+        trouble.happened("bad answer");
+        assert_eq!(trouble.reason.as_deref(), Some("bad answer"));
         trouble.over();
-        assert!(!trouble.is_present());
+        assert_eq!(trouble.reason, None);
     }
 }

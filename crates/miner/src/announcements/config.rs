@@ -4,7 +4,7 @@ use std::{num::NonZeroUsize, time::Duration};
 
 use wire::PktAddress;
 
-use crate::pool_client::PoolUrl;
+use crate::pool_client::{FollowOptions, PoolUrl};
 
 /// How to mine announcements, and for whom. [`new`](Self::new) gives the reference's defaults
 /// (`docs/protocol/packetcrypt-pool.md` 7.1); every field may be changed.
@@ -28,6 +28,8 @@ pub struct AnnouncementMinerConfig {
     pub batch_age: Duration,
     /// Time to send what is left when the miner stops.
     pub drain: Duration,
+    /// Pause between two readings of a pool's configuration.
+    pub poll: Duration,
     /// Pause between two statuses.
     pub status_interval: Duration,
     /// Added to the mining threads' nice value, 0 to 19, so that they give way to everything else.
@@ -47,6 +49,7 @@ impl AnnouncementMinerConfig {
             mine_old: None,
             batch_age: Duration::from_secs(10),
             drain: Duration::from_secs(5),
+            poll: FollowOptions::ANNOUNCEMENTS.poll,
             status_interval: Duration::from_secs(10),
             nice: 0,
         }
