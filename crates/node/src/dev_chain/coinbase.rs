@@ -4,6 +4,7 @@
 //! the dev chain has no other transactions.
 
 use packetcrypt::{Height, block::commitment::PLACEHOLDER};
+use wire::var_int;
 
 use super::{
     payouts::Amount,
@@ -31,9 +32,9 @@ pub fn build(
     let mut bytes = vec![1, 0, 0, 0, 1];
     bytes.extend([0; 32]);
     bytes.extend([0xff; 4]);
-    push_sized(&mut bytes, &input_script(height, extra_nonce, text));
+    var_int::write_prefixed(&mut bytes, &input_script(height, extra_nonce, text));
     bytes.extend([0xff; 4]);
-    push_var_int(&mut bytes, payees.len() + 2);
+    var_int::write(&mut bytes, payees.len() as u64 + 2);
     for Amount { script, units } in payees {
         push_output(&mut bytes, *units, script);
     }
@@ -96,26 +97,7 @@ pub fn declared_height(script: &[u8]) -> Option<i64> {
 
 fn push_output(bytes: &mut Vec<u8>, units: u64, script: &[u8]) {
     bytes.extend(units.to_le_bytes());
-    push_sized(bytes, script);
-}
-
-fn push_sized(bytes: &mut Vec<u8>, content: &[u8]) {
-    push_var_int(bytes, content.len());
-    bytes.extend(content);
-}
-
-fn push_var_int(bytes: &mut Vec<u8>, value: usize) {
-    match value {
-        0..0xfd => bytes.push(value as u8),
-        0xfd..=0xffff => {
-            bytes.push(0xfd);
-            bytes.extend((value as u16).to_le_bytes());
-        }
-        _ => {
-            bytes.push(0xfe);
-            bytes.extend((value as u32).to_le_bytes());
-        }
-    }
+    var_int::write_prefixed(bytes, script);
 }
 
 #[cfg(test)]

@@ -4,10 +4,9 @@
 //! is how pktd does it, and a dev chain that split more exactly would hide from a pool what the real node pays.
 //! IEEE arithmetic makes it the same on every machine; the vectors hold recorded splits.
 
-use std::collections::HashSet;
-
 use base64::{Engine, engine::general_purpose::STANDARD};
 use packetcrypt::Height;
+use rand::seq::SliceRandom;
 use serde_json::{Map, Value};
 use wire::pkt_address::{AddressFault, ChainAddress};
 
@@ -109,17 +108,16 @@ impl Payouts {
         &self.0
     }
 
-    /// The payees in the order that a permutation of their indexes gives; one that is missing comes last.
-    pub fn ordered(&self, order: &[usize]) -> Vec<&Payee> {
-        let listed = order.iter().filter_map(|index| self.0.get(*index));
-        let known: HashSet<&usize> = order.iter().collect();
-        let missing = self.0.iter().enumerate().filter(|(index, _)| !known.contains(index));
-        listed.chain(missing.map(|(_, payee)| payee)).collect()
-    }
-
     /// What a block at `height` pays in the order of the table.
     pub fn amounts(&self, height: Height) -> Result<Vec<Amount>, NegativeAmount> {
         split(coins_for_payees(height), &self.0.iter().collect::<Vec<_>>())
+    }
+
+    /// What a block at `height` pays, the payees in random order, as pktd's templates have them (pitfall 9.10).
+    pub fn amounts_in_random_order(&self, height: Height) -> Result<Vec<Amount>, NegativeAmount> {
+        let mut payees: Vec<&Payee> = self.0.iter().collect();
+        payees.shuffle(&mut rand::rng());
+        split(coins_for_payees(height), &payees)
     }
 }
 

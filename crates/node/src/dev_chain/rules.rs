@@ -17,8 +17,10 @@
 use packetcrypt::{
     CanonicalTarget, CompactTarget, Height,
     block::header::Header,
-    target::{Number, target_of, work_of},
+    target::{Number, target_of},
 };
+
+use super::store::Origin;
 
 /// Blocks after which the subsidy falls by a tenth.
 const SUBSIDY_PERIOD: u32 = 144_000;
@@ -151,21 +153,44 @@ impl ChainRules {
 
     fn steady_bits(&self, branch: &impl Branch, spacing: u32) -> CompactTarget {
         let newest_first: Vec<BlockPlace> = branch.ancestors().take(WINDOW + 1).collect();
-        // The genesis block was not mined, so neither its work nor the time since counts.
-        let mined =
-            newest_first.iter().zip(newest_first.iter().skip(1)).filter(|(_, before)| before.height.0 > 0);
-        let mined: Vec<_> = mined.collect();
-        let Some(last) = mined.first().map(|(block, _)| work(block)) else { return self.limit.compact() };
+        // Blocks made by command say nothing of the miners' speed, nor does the time since the genesis block.
+        let tells = |(block, before): &(&BlockPlace, &BlockPlace)| {
+            block.origin == Origin::Mined && before.height.0 > 0
+        };
+        let pairs = newest_first.iter().zip(newest_first.iter().skip(1));
+        let mined: Vec<(&BlockPlace, &BlockPlace)> = pairs.filter(tells).collect();
+        let last = branch.tip().header.bits;
+        if mined.is_empty() {
+            return easiest_of(&last.expand().unwrap_or_default(), self.limit);
+        }
         let (mut done, mut seconds) = (Number::ZERO, 0u64);
         for (weight, (block, before)) in (1..=mined.len() as u64).rev().zip(&mined) {
             let took = block.header.time.saturating_sub(before.header.time);
-            done += Number::from(weight) * work(block);
-            seconds += weight * u64::from(took.min(LONGEST_INTERVAL * spacing));
+            done += Number::from(weight) * chain_work(block.header.bits);
+            seconds += weight * u64::from(took.min(LONGEST_INTERVAL.saturating_mul(spacing)));
         }
         let wanted = done * Number::from(spacing) / Number::from(seconds.max(1));
-        let two = Number::from(2u8);
+        let (last, two) = (chain_work(last), Number::from(2u8));
         let bounded = wanted.clamp(last / two, last * two);
         easiest_of(&target_of(&bounded), self.limit)
+    }
+
+    /// By what factor the difficulty would change if it were computed now: the blocks of the running period by
+    /// the time they took, at most a factor of four. `None` where nothing can be said.
+    pub fn retarget_estimate(&self, branch: &impl Branch) -> Option<f64> {
+        let (blocks, spacing) = match self.retarget {
+            Retarget::Never => return None,
+            Retarget::EveryBlock { spacing } => (WINDOW as u32, spacing),
+            Retarget::Periodic { blocks, spacing, .. } => (blocks, spacing),
+        };
+        let last = branch.tip();
+        let passed = match self.retarget {
+            Retarget::Periodic { .. } => last.height.0 % blocks,
+            _ => last.height.0.saturating_sub(1).min(blocks),
+        };
+        let first = branch.ancestors().nth(passed as usize)?;
+        let took = last.header.time.saturating_sub(first.header.time);
+        (passed > 0).then(|| (f64::from(passed * spacing) / f64::from(took.max(1))).clamp(0.25, 4.0))
     }
 
     /// Blocks until the target can change, counting the next one.
@@ -175,10 +200,6 @@ impl ChainRules {
             Retarget::Periodic { blocks, .. } => (blocks - height.0 % blocks) % blocks,
         }
     }
-}
-
-fn work(block: &BlockPlace) -> Number {
-    block.header.bits.work().unwrap_or_default()
 }
 
 /// pktd's new target after `span` seconds that should have been `timespan`.
@@ -197,14 +218,16 @@ fn easiest_of(target: &Number, limit: CanonicalTarget) -> CompactTarget {
 
 /// Work that a header stands for when branches are compared.
 pub fn chain_work(bits: CompactTarget) -> Number {
-    bits.expand().map(|target| work_of(&target)).unwrap_or_default()
+    bits.work().unwrap_or_default()
 }
 
-/// A block's header and height.
+/// A block's header, height and origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlockPlace {
     /// Its height.
     pub height: Height,
+    /// Whether it was mined.
+    pub origin: Origin,
     /// Its header.
     pub header: Header,
 }
@@ -261,7 +284,7 @@ pub(super) mod tests {
         fn place(&self, height: usize) -> BlockPlace {
             let (bits, time) = self.0[height];
             let header = Header { bits, time, ..Header::from_bytes(&[0; 80]) };
-            BlockPlace { height: Height(height as u32), header }
+            BlockPlace { height: Height(height as u32), header, origin: Origin::Mined }
         }
     }
 

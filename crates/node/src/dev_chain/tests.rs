@@ -1,0 +1,1 @@
+//! The dev chain as a whole.
