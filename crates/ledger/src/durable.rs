@@ -11,10 +11,11 @@ use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::str::Utf8Error;
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use hashbrown::{HashMap, HashSet};
-use wire::{Event, EventId};
+use wire::{Event, EventId, Refusal};
 
 use crate::segment::{MAGIC, SegmentEncoder};
 use crate::upload_files::{Retention, StoredUpload, UploadFiles};
@@ -30,12 +31,14 @@ const UPLOADS_KEPT_FOR: u64 = 2;
 /// Why an upload was not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum AcceptError {
-    /// The body is no text; its id would never be what its sender computed.
-    #[error("not UTF-8")]
-    NotUtf8,
-    /// Nothing in it can be credited.
-    #[error("could not get most recent timestamp from file")]
-    NoGoodLine(Warnings),
+    /// The body is no text, so its id would never be what its sender computed; or no line of it is good.
+    #[error("{refusal}")]
+    Refused {
+        /// The reason.
+        refusal: Refusal,
+        /// What is wrong with its lines.
+        warnings: Warnings,
+    },
     /// The disk refused; to be sent again.
     #[error("the upload could not be stored")]
     Disk(#[source] io::Error),
@@ -107,9 +110,73 @@ struct Intake {
 impl DurableLedger {
     /// Opens the ledger in `folder`, or makes an empty one.
     pub fn open(folder: &Path, rules: Rules, retention: Retention) -> Result<(Self, OpenReport), OpenError> {
+        LedgerFolder::lock(folder)?.load(rules, retention)
+    }
+
+    /// Accepts an upload; when this returns, it is durable and counted. Blocks: not for an async thread.
+    pub fn accept(&self, body: &[u8], now: UnixMillis) -> Result<Accepted, AcceptError> {
+        let text = str::from_utf8(body).map_err(not_utf8)?;
+        let id = EventId::of_upload(body);
+        let mut intake = self.intake.lock().unwrap_or_else(PoisonError::into_inner);
+        if intake.known.contains(&id) {
+            return Ok(known_upload(id, now));
+        }
+        // Strictly growing, so that the order of acceptance can be seen from the files.
+        let accepted_at = now.max(intake.last_accepted_at.plus(1));
+        let examined = self.read().examine(text, accepted_at);
+        let Some(newest) = examined.newest_time() else {
+            let warnings = examined.faults().clone();
+            return Err(AcceptError::Refused { refusal: Refusal::NoEvents, warnings });
+        };
+        let upload = StoredUpload { id, newest, accepted_at };
+        intake.uploads.store(&upload, body).map_err(AcceptError::Disk)?;
+        intake.last_accepted_at = accepted_at;
+        intake.known.insert(id);
+        intake.by_age.insert((newest, id));
+        let (receipt, credited) = {
+            let mut ledger = self.ledger.write().unwrap_or_else(PoisonError::into_inner);
+            ledger.admit(examined)
+        };
+        intake.segments.append(&upload, &credited, self.read().oldest_wanted());
+        intake.retire(&self.read());
+        Ok(Accepted { id, accepted_at, newest, receipt, credited, was_known: false })
+    }
+
+    /// The ledger, to be asked; uploads wait meanwhile.
+    pub fn read(&self) -> RwLockReadGuard<'_, Ledger> {
+        self.ledger.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Names of the stored uploads, oldest first.
+    pub fn stored_uploads(&self) -> io::Result<Vec<String>> {
+        let intake = self.intake.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(intake
+            .uploads
+            .list()?
+            .iter()
+            .map(|upload| format!("paylog_{}_{}.bin", upload.newest, upload.id))
+            .collect())
+    }
+}
+
+/// The folder of a ledger, ours alone until this or the ledger loaded from it is dropped.
+#[derive(Debug)]
+pub struct LedgerFolder {
+    path: PathBuf,
+    lock: File,
+}
+
+impl LedgerFolder {
+    /// Makes the folder if it is absent, and locks it. Quick.
+    pub fn lock(path: &Path) -> Result<Self, OpenError> {
+        fs::create_dir_all(path).map_err(|source| OpenError::Disk { path: path.to_owned(), source })?;
+        Ok(Self { path: path.to_owned(), lock: lock(path)? })
+    }
+
+    /// Reads what the folder holds. Takes seconds where there are millions of events.
+    pub fn load(self, rules: Rules, retention: Retention) -> Result<(DurableLedger, OpenReport), OpenError> {
+        let folder = self.path.as_path();
         let at_folder = |source| OpenError::Disk { path: folder.to_owned(), source };
-        fs::create_dir_all(folder).map_err(at_folder)?;
-        let lock = lock(folder)?;
         let uploads = UploadFiles::open(&folder.join("uploads"), retention).map_err(at_folder)?;
         let stored = uploads.list().map_err(at_folder)?;
         let newest_of: HashMap<_, _> = stored.iter().map(|upload| (upload.id, upload.newest)).collect();
@@ -143,52 +210,15 @@ impl DurableLedger {
             }
         }
         intake.retire(&ledger);
-        Ok((Self { ledger: RwLock::new(ledger), intake: Mutex::new(intake), _lock: lock }, report))
+        let durable =
+            DurableLedger { ledger: RwLock::new(ledger), intake: Mutex::new(intake), _lock: self.lock };
+        Ok((durable, report))
     }
+}
 
-    /// Accepts an upload; when this returns, it is durable and counted. Blocks: not for an async thread.
-    pub fn accept(&self, body: &[u8], now: UnixMillis) -> Result<Accepted, AcceptError> {
-        let text = str::from_utf8(body).map_err(|_| AcceptError::NotUtf8)?;
-        let id = EventId::of_upload(body);
-        let mut intake = self.intake.lock().unwrap_or_else(PoisonError::into_inner);
-        if intake.known.contains(&id) {
-            return Ok(known_upload(id, now));
-        }
-        // Strictly growing, so that the order of acceptance can be seen from the files.
-        let accepted_at = now.max(intake.last_accepted_at.plus(1));
-        let examined = self.read().examine(text, accepted_at);
-        let Some(newest) = examined.newest_time() else {
-            return Err(AcceptError::NoGoodLine(examined.faults().clone()));
-        };
-        let upload = StoredUpload { id, newest, accepted_at };
-        intake.uploads.store(&upload, body).map_err(AcceptError::Disk)?;
-        intake.last_accepted_at = accepted_at;
-        intake.known.insert(id);
-        intake.by_age.insert((newest, id));
-        let (receipt, credited) = {
-            let mut ledger = self.ledger.write().unwrap_or_else(PoisonError::into_inner);
-            ledger.admit(examined)
-        };
-        intake.segments.append(&upload, &credited, self.read().oldest_wanted());
-        intake.retire(&self.read());
-        Ok(Accepted { id, accepted_at, newest, receipt, credited, was_known: false })
-    }
-
-    /// The ledger, to be asked; uploads wait meanwhile.
-    pub fn read(&self) -> RwLockReadGuard<'_, Ledger> {
-        self.ledger.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Names of the stored uploads, oldest first.
-    pub fn stored_uploads(&self) -> io::Result<Vec<String>> {
-        let intake = self.intake.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(intake
-            .uploads
-            .list()?
-            .iter()
-            .map(|upload| format!("paylog_{}_{}.bin", upload.newest, upload.id))
-            .collect())
-    }
+fn not_utf8(error: Utf8Error) -> AcceptError {
+    let refusal = Refusal::NotUtf8 { offset: error.valid_up_to() };
+    AcceptError::Refused { refusal, warnings: Warnings::default() }
 }
 
 fn known_upload(id: EventId, now: UnixMillis) -> Accepted {

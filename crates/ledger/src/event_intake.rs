@@ -3,9 +3,11 @@
 //! Nothing is changed here: whether an event is known already is seen when it is admitted.
 
 use packetcrypt::CompactTarget;
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
-use wire::event::{AnnsEvent, DEFAULT_TARGET, LINE_LIMIT, is_creditable_target};
-use wire::{Event, EventId, PktAddress};
+use wire::event::{AnnsEvent, DEFAULT_TARGET, EventFault, LINE_LIMIT, is_creditable_target};
+use wire::{Event, EventId, PktAddress, Refusal};
 
 use crate::UnixMillis;
 
@@ -15,24 +17,25 @@ pub const FUTURE_MAX_MS: u64 = 5 * 60 * 1000;
 /// How many warnings a reply carries (rule R-P2).
 const WARNINGS_SHOWN: usize = 20;
 
-/// What the sender of an upload should know: the first of many, by line, and how many there are in all.
+/// What the sender of an upload should know: the first of many, by line, and how many there are of each kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Warnings {
-    shown: Vec<(u32, String)>,
-    count: u32,
+    shown: Vec<(u32, Refusal)>,
+    counts: BTreeMap<&'static str, u32>,
 }
 
 impl Warnings {
-    /// One more. `says` is not asked for what nobody will read.
-    pub(crate) fn add(&mut self, line: u32, says: impl FnOnce() -> String) {
-        self.count += 1;
+    pub(crate) fn add(&mut self, line: u32, refusal: Refusal) {
+        *self.counts.entry(refusal.code()).or_default() += 1;
         if self.shown.len() < WARNINGS_SHOWN {
-            self.shown.push((line, says()));
+            self.shown.push((line, refusal));
         }
     }
 
     pub(crate) fn append(&mut self, other: &Self) {
-        self.count += other.count;
+        for (code, count) in &other.counts {
+            *self.counts.entry(code).or_default() += count;
+        }
         self.shown.extend_from_slice(&other.shown);
         self.shown.sort_by_key(|(line, _)| *line);
         self.shown.truncate(WARNINGS_SHOWN);
@@ -40,14 +43,18 @@ impl Warnings {
 
     /// How many lines there is something to say about.
     pub fn count(&self) -> u32 {
-        self.count
+        self.counts.values().sum()
+    }
+
+    /// How many of each [`Refusal::code`].
+    pub fn counts(&self) -> impl Iterator<Item = (&'static str, u32)> + '_ {
+        self.counts.iter().map(|(code, count)| (*code, *count))
     }
 
     /// The first twenty as texts, and a last one that counts the rest.
     pub fn texts(&self) -> Vec<String> {
-        let mut texts: Vec<_> =
-            self.shown.iter().map(|(line, says)| format!("line {line}: {says}")).collect();
-        let more = self.count as usize - self.shown.len();
+        let mut texts: Vec<_> = self.shown.iter().map(|(_, refusal)| refusal.to_string()).collect();
+        let more = self.count() as usize - self.shown.len();
         if more > 0 {
             texts.push(format!("{more} more lines are not shown"));
         }
@@ -88,22 +95,20 @@ pub(crate) fn examine(text: &str, now: UnixMillis, known: impl Fn(&str) -> Optio
         }
         match read(line, &known) {
             Ok(event) if UnixMillis(event.time_ms()) > latest => {
-                let ahead = event.time_ms().saturating_sub(now.0) / 1000;
-                examined.faults.add(number, || {
-                    format!("`time`: expected at most 300 seconds ahead of the clock, found {ahead} seconds")
-                });
+                let time_ms = event.time_ms();
+                examined.faults.add(number, Refusal::EventFromTheFuture { line: number as usize, time_ms });
             }
             Ok(event) => examined.events.push((number, event)),
-            Err(fault) => examined.faults.add(number, || fault),
+            Err(fault) => examined.faults.add(number, Refusal::BadEvent { line: number as usize, fault }),
         }
     }
     examined
 }
 
-fn read(line: &str, known: &impl Fn(&str) -> Option<PktAddress>) -> Result<Event, String> {
+fn read(line: &str, known: &impl Fn(&str) -> Option<PktAddress>) -> Result<Event, EventFault> {
     match plain_announcements(line, known) {
         Some(event) => Ok(Event::Anns(event)),
-        None => Event::parse_line(line.as_bytes()).map_err(|fault| fault.to_string()),
+        None => Event::parse_line(line.as_bytes()),
     }
 }
 
@@ -172,7 +177,7 @@ mod tests {
             let examined =
                 one(&format!("{line}\n\n   \n{}", anns(r#""accepted":1,"unsigned":0,"totalLen":0"#)));
             assert_eq!((examined.events.len(), examined.faults.count()), (1, 1), "{line}");
-            assert!(fault(line).starts_with("line 1: "), "{}", fault(line));
+            assert!(fault(line).starts_with("bad_event: line 1: "), "{}", fault(line));
         }
     }
 
@@ -189,7 +194,7 @@ mod tests {
         let at =
             |time: &str| anns(r#""accepted":1,"unsigned":0,"totalLen":0"#).replace("1600000000000", time);
         assert_eq!(one(&at("1600000300000")).events.len(), 1);
-        assert!(fault(&at("1600000300001")).contains("ahead of the clock"));
+        assert!(fault(&at("1600000300001")).contains("event_from_the_future: line 1: "));
         assert!(fault(&at("1600000000000.5")).contains("`time`"));
         assert_eq!(one(&at("1.6e12")).events.len(), 1, "a whole number however written");
     }
@@ -228,7 +233,7 @@ mod tests {
     fn a_reply_carries_twenty_warnings_and_counts_the_rest() {
         let texts = one(&"null\n".repeat(1000)).faults().texts();
         assert_eq!(texts.len(), 21);
-        assert!(texts[19].starts_with("line 20: "), "{}", texts[19]);
+        assert!(texts[19].starts_with("bad_event: line 20: "), "{}", texts[19]);
         assert_eq!(texts[20], "980 more lines are not shown");
     }
 

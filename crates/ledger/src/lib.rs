@@ -8,6 +8,7 @@
 //! deterministic state machine: time arrives as an argument, and equal events give equal distributions.
 
 mod addresses;
+pub mod book;
 mod chain;
 pub mod credit;
 mod distribution;
@@ -28,7 +29,7 @@ mod upload_files;
 mod window;
 
 pub use distribution::Distribution;
-pub use durable::{AcceptError, Accepted, DurableLedger, OpenError, OpenReport};
+pub use durable::{AcceptError, Accepted, DurableLedger, LedgerFolder, OpenError, OpenReport};
 pub use event_intake::{Examined, Warnings};
 pub use replay::replay;
 pub use rules::{Fee, Rules, RulesConfig, RulesFault, UNITS};

@@ -4,7 +4,7 @@
 //! events were spread over them changes a credit.
 
 use wire::event::{AnnsEvent, BlockEvent, ShareEvent};
-use wire::{Event, EventId, PktAddress};
+use wire::{Event, EventId, PktAddress, Refusal};
 
 use crate::UnixMillis;
 use crate::addresses::{AddressNumber, Addresses};
@@ -80,7 +80,8 @@ enum Outcome {
     Credited,
     Repeated,
     RepeatedWithOtherContent,
-    TooLate(String),
+    /// Before the history, or in a slot that takes no more.
+    TooLate,
 }
 
 impl Ledger {
@@ -138,14 +139,12 @@ impl Ledger {
                 Outcome::Repeated => receipt.repeated += 1,
                 Outcome::RepeatedWithOtherContent => {
                     receipt.repeated += 1;
-                    let id = event.event_id();
-                    receipt.warnings.add(line, || {
-                        format!("event {id} is known with other content, the first one counts")
-                    });
+                    receipt.warnings.add(line, Refusal::EventIdReused { line: line as usize });
                 }
-                Outcome::TooLate(why) => {
+                Outcome::TooLate => {
                     receipt.too_late += 1;
-                    receipt.warnings.add(line, || why);
+                    let time_ms = event.time_ms();
+                    receipt.warnings.add(line, Refusal::EventTooOld { line: line as usize, time_ms });
                 }
             }
         }
@@ -183,10 +182,7 @@ impl Ledger {
     fn admit_event(&mut self, event: &Event, oldest: UnixMillis) -> Outcome {
         let time = UnixMillis(event.time_ms());
         if time < oldest {
-            let late = oldest.since(time) / 1000;
-            return Outcome::TooLate(format!(
-                "`time`: {late} seconds before the start of the history, not credited"
-            ));
+            return Outcome::TooLate;
         }
         match event {
             Event::Anns(event) => self.admit_announcements(event, time, oldest),
@@ -197,9 +193,8 @@ impl Ledger {
 
     fn admit_announcements(&mut self, event: &AnnsEvent, time: UnixMillis, oldest: UnixMillis) -> Outcome {
         let span = self.posts.span();
-        let Some(slot) = span.slot_of(time) else {
-            return Outcome::TooLate("`time`: too far in the future for any slot, not credited".into());
-        };
+        // Slots are countable until 2106.
+        let Some(slot) = span.slot_of(time) else { return Outcome::TooLate };
         if let Some((known_time, known)) = self.posts.find(event.event_id)
             && known_time >= oldest
         {
@@ -209,7 +204,7 @@ impl Ledger {
             return repeated(same);
         }
         if span.end(slot) <= self.closed_slots_end() {
-            return Outcome::TooLate("its announcement slot is closed, not credited".into());
+            return Outcome::TooLate;
         }
         let address = self.addresses.add_event(event.pay_to);
         self.posts.insert(

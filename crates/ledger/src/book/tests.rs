@@ -1,0 +1,105 @@
+//! What every storage of the book must do. Each engine runs the same suite.
+
+use super::*;
+
+const ADDRESS: &str = "pBuYQ8dZe5KHNmCx1SBzmuXxqpAWrNTe2t";
+
+fn upload(number: u8, counts: Option<UploadCounts>) -> UploadEntry {
+    UploadEntry {
+        id: EventId::from_bytes([number; 16]),
+        newest_event: UnixMillis(1_600_000_000_000),
+        accepted_at: UnixMillis(1_600_000_000_000 + u64::from(number)),
+        counts,
+    }
+}
+
+fn won_block(number: u8) -> WonBlock {
+    WonBlock {
+        share_id: EventId::from_bytes([number; 16]),
+        hash: BlockHash::from_internal([number; 32]),
+        pay_to: ADDRESS.parse().unwrap(),
+        won_at: UnixMillis(u64::from(number)),
+    }
+}
+
+fn payout_table(made_at: u64, newest_event: Option<u64>) -> PayoutTable {
+    PayoutTable {
+        made_at: UnixMillis(made_at),
+        newest_event: newest_event.map(UnixMillis),
+        share_window: PaidWindow { newest_time: Some(7), full: true, ..PaidWindow::default() },
+        announcement_window: PaidWindow {
+            width: "340282366920938463463374607431768211455".into(),
+            ..PaidWindow::default()
+        },
+        payees: vec![(ADDRESS.parse().unwrap(), 1_000_000_000_000)],
+    }
+}
+
+/// Everything that is written can be read, and nothing is written twice.
+async fn keeps_what_it_is_given(book: &impl Book) {
+    let counts = UploadCounts { credited: 3, repeated: 2, refused: 1 };
+    let uploads = [upload(1, Some(counts)), upload(2, None)];
+    let seen =
+        SeenBlock { event_id: EventId::from_bytes([9; 16]), hash: None, height: 5, seen_at: UnixMillis(5) };
+    for _ in 0..2 {
+        book.add(&uploads, std::slice::from_ref(&seen), &[won_block(3), won_block(4)]).await.unwrap();
+    }
+    book.add(&[upload(1, None)], &[], &[]).await.unwrap();
+    assert_eq!(book.newest_uploads(10).await.unwrap(), [uploads[1].clone(), uploads[0].clone()]);
+    assert_eq!(book.newest_wins(1).await.unwrap(), [won_block(4)]);
+    assert!(book.has_upload(uploads[0].id).await.unwrap());
+    assert!(!book.has_upload(EventId::from_bytes([0; 16])).await.unwrap());
+}
+
+/// More rows than fit into a statement.
+async fn takes_many_rows(book: &impl Book) {
+    let uploads: Vec<_> = (0..1201u32)
+        .map(|number| {
+            let mut id = [0; 16];
+            id[..4].copy_from_slice(&number.to_le_bytes());
+            UploadEntry { id: EventId::from_bytes(id), ..upload(0, None) }
+        })
+        .collect();
+    book.add(&uploads, &[], &[]).await.unwrap();
+    assert_eq!(book.newest_uploads(5000).await.unwrap().len(), 1201);
+}
+
+/// Tables are numbered, outcomes stay with their table, and age removes both.
+async fn keeps_payout_tables(book: &impl Book) {
+    assert_eq!(book.newest_payout_table().await.unwrap(), None);
+    let old = payout_table(1000, None);
+    let first = book.add_payout_table(&old, UnixMillis(0)).await.unwrap();
+    let outcomes = [
+        PayoutOutcome::Refused("no".into()),
+        PayoutOutcome::Configured,
+        PayoutOutcome::PaidOtherwise("less".into()),
+        PayoutOutcome::PaidAsSent,
+    ];
+    for (outcome, at) in outcomes.iter().zip(1..) {
+        book.add_outcome(first, UnixMillis(at), outcome).await.unwrap();
+    }
+    assert_eq!(book.newest_payout_table().await.unwrap(), Some((first, old, outcomes.to_vec())));
+    let young = payout_table(2000, Some(1999));
+    let second = book.add_payout_table(&young, UnixMillis(1500)).await.unwrap();
+    assert!(second > first, "a number is not used again");
+    assert_eq!(book.newest_payout_table().await.unwrap(), Some((second, young, Vec::new())));
+}
+
+async fn in_sqlite(folder: &tempfile::TempDir, name: &str) -> SqlBook {
+    SqlBook::open_sqlite(&folder.path().join(name)).await.unwrap()
+}
+
+#[tokio::test]
+async fn sqlite_is_a_book() {
+    let folder = tempfile::tempdir().unwrap();
+    keeps_what_it_is_given(&in_sqlite(&folder, "given").await).await;
+    takes_many_rows(&in_sqlite(&folder, "many").await).await;
+    keeps_payout_tables(&in_sqlite(&folder, "tables").await).await;
+}
+
+#[tokio::test]
+async fn a_book_opened_again_is_the_same_book() {
+    let folder = tempfile::tempdir().unwrap();
+    in_sqlite(&folder, "book").await.add(&[upload(1, None)], &[], &[]).await.unwrap();
+    assert_eq!(in_sqlite(&folder, "book").await.newest_uploads(9).await.unwrap(), [upload(1, None)]);
+}
