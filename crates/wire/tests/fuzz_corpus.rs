@@ -1,5 +1,6 @@
 //! Every parser with the seeds in `fuzz/corpus/`, mutations of them, and random bytes: none may panic.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
@@ -10,37 +11,44 @@ fn corpus() -> PathBuf {
 }
 
 /// The seeds of a target that people chose; what a fuzzer has added has a name of 40 digits.
-fn seeds(target: &Target) -> Vec<Vec<u8>> {
-    let folder = corpus().join(target.name);
-    let entries = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    let paths = entries.map(|entry| entry.unwrap().path());
-    paths
-        .filter(|path| path.file_name().unwrap().len() != 40)
-        .map(|path| std::fs::read(path).unwrap())
-        .collect()
+fn seeds(target: &Target) -> io::Result<Vec<Vec<u8>>> {
+    let mut seeds = Vec::new();
+    for entry in std::fs::read_dir(corpus().join(target.name))? {
+        let entry = entry?;
+        if entry.file_name().len() != 40 {
+            seeds.push(std::fs::read(entry.path())?);
+        }
+    }
+    Ok(seeds)
 }
 
 #[test]
-fn every_target_has_seeds_and_none_of_them_panics() {
+fn every_target_has_seeds_and_none_of_them_panics() -> io::Result<()> {
     for target in TARGETS {
-        let seeds = seeds(target);
+        let seeds = seeds(target)?;
         assert!(!seeds.is_empty(), "{} has no seeds", target.name);
-        seeds.iter().for_each(|seed| (target.exercise)(seed));
+        for seed in seeds {
+            (target.exercise)(&seed);
+        }
     }
+    Ok(())
 }
 
 #[test]
-fn every_folder_of_seeds_has_a_target() {
-    for entry in std::fs::read_dir(corpus()).unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
-        assert!(TARGETS.iter().any(|target| target.name == name), "no target is called {name}");
+fn every_folder_of_seeds_has_a_target() -> io::Result<()> {
+    for entry in std::fs::read_dir(corpus())? {
+        let name = entry?.file_name();
+        assert!(TARGETS.iter().any(|target| name == target.name), "no target is called {name:?}");
     }
+    Ok(())
 }
 
 proptest! {
     #[test]
     fn random_bytes_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..2100)) {
-        TARGETS.iter().for_each(|target| (target.exercise)(&bytes));
+        for target in TARGETS {
+            (target.exercise)(&bytes);
+        }
     }
 
     /// A byte changed, a part cut out, a part doubled: close enough to a message to get deep into its parser.
@@ -50,7 +58,8 @@ proptest! {
         seed: prop::sample::Index,
         damage in prop::collection::vec((any::<prop::sample::Index>(), 0usize..40, any::<u8>()), 1..6),
     ) {
-        let mut seed = seed.get(&seeds(target)).clone();
+        let seeds = seeds(target).map_err(|error| TestCaseError::fail(error.to_string()))?;
+        let mut seed = seed.get(&seeds).clone();
         for (at, length, byte) in damage {
             if seed.is_empty() {
                 break;
