@@ -15,6 +15,7 @@ pub mod backoff;
 pub mod health;
 pub mod http_client;
 pub mod listener;
+pub mod master;
 pub mod master_client;
 pub mod metrics;
 pub mod outbox;
