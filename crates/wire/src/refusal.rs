@@ -23,6 +23,7 @@ pub enum Role {
     PayMaker,
 }
 
+/// Writes the enum and its codes from one list, so that no reason can be without a code and no code without a reason.
 macro_rules! refusals {
     ($(
         $(#[$meta:meta])*
@@ -80,19 +81,24 @@ refusals! {
     InvalidHeader { /** Its name. */ name: &'static str } = "invalid_header";
     /// Nobody can be paid at this address (rule R-P1).
     InvalidPayTo {
-        /** Who was asked to credit it. */
+        /// Who was asked to credit it.
         role: Role,
-        /** The text, cut to a readable length. */ address: String,
-        /** What is wrong with it. */ fault: AddressFault,
+        /// The text, cut to a readable length.
+        address: String,
+        /// What is wrong with it.
+        fault: AddressFault,
     } = "invalid_pay_to";
 
     // Announcements.
 
     /// The parent is none of the blocks that announcements are taken for.
     HeightOutOfRange {
-        /** Parent heights that are taken: the lowest. */ lowest: Height,
-        /** The highest. */ highest: Height,
-        /** What was sent. */ got: i64,
+        /// Parent heights that are taken: the lowest.
+        lowest: Height,
+        /// The highest.
+        highest: Height,
+        /// What was sent.
+        got: i64,
     } = "height_out_of_range";
     /// The block that the announcements were made for has been replaced.
     ParentReplaced = "parent_replaced";
@@ -106,9 +112,12 @@ refusals! {
     UnexpectedSigned { /** Number of the announcement. */ index: usize } = "unexpected_signed";
     /// An announcement has another parent than the header says.
     WrongParentHeight {
-        /** Number of the announcement. */ index: usize,
-        /** Parent height by the header. */ want: Height,
-        /** Parent height in the announcement. */ got: i64,
+        /// Number of the announcement.
+        index: usize,
+        /// Parent height by the header.
+        want: Height,
+        /// Parent height in the announcement.
+        got: i64,
     } = "wrong_parent_height";
     /// Work bits that are too easy, or not the canonical spelling of a target (rule R-A13).
     NotEnoughWork { /** Number of the announcement. */ index: usize } = "not_enough_work";
@@ -118,13 +127,17 @@ refusals! {
     SubmitElsewhere { /** Number of the announcement. */ index: usize } = "submit_elsewhere";
     /// An announcement of a version that this pool does not take.
     UnsupportedAnnVersion {
-        /** Number of the announcement. */ index: usize,
-        /** Its version. */ version: u8,
+        /// Number of the announcement.
+        index: usize,
+        /// Its version.
+        version: u8,
     } = "unsupported_ann_version";
     /// The proof of work of an announcement is wrong.
     InvalidAnnouncement {
-        /** Number of the announcement. */ index: usize,
-        /** The fault as the specification names it, such as `INVAL_ITEM4`. */ fault: &'static str,
+        /// Number of the announcement.
+        index: usize,
+        /// The fault as the specification names it, such as `INVAL_ITEM4`.
+        fault: &'static str,
     } = "invalid_announcement";
 
     // Shares.
@@ -141,8 +154,10 @@ refusals! {
     InvalidCommitment { /** What is wrong with it. */ reason: String } = "invalid_commitment";
     /// The share was mined on another block.
     WrongWork {
-        /** The block that is mined on. */ expected: BlockHash,
-        /** The block that the share was mined on. */ got: BlockHash,
+        /// The block that is mined on.
+        expected: BlockHash,
+        /// The block that the share was mined on.
+        got: BlockHash,
     } = "wrong_work";
     /// An announcement in the share is too young, or its parent is not known.
     ParentOutOfRange { /** Its parent height. */ parent: i64 } = "parent_out_of_range";
