@@ -164,11 +164,10 @@ impl DevChain {
         let store = Store::open(folder, &options.rules.fingerprint(), |origin, location, block| {
             let header = block.first_chunk::<HEADER_SIZE>().map(Header::from_bytes);
             let parent = header.and_then(|header| Some((header, chain.find(&header.previous)?)));
-            match parent {
-                Some((header, parent)) => {
-                    chain.add(parent, header, origin, location);
-                }
-                None => warn!(?location, "a stored block has no stored parent; it is left out"),
+            if let Some((header, parent)) = parent {
+                chain.add(parent, header, origin, location);
+            } else {
+                warn!(?location, "a stored block has no stored parent; it is left out");
             }
         })?;
         let tip = chain.block(chain.tip()).tip();
@@ -215,6 +214,11 @@ impl DevChain {
     /// Every change of the best chain from now on.
     pub fn events(&self) -> broadcast::Receiver<BlockEvent> {
         self.shared.events.subscribe()
+    }
+
+    /// How many listen to the changes, among them every open websocket.
+    pub fn listeners(&self) -> usize {
+        self.shared.events.receiver_count()
     }
 
     /// What to mine next. The same coinbase is handed out until the tip or the payouts change; the time, and
@@ -267,21 +271,17 @@ impl DevChain {
             fault => SubmitFault::Decode(fault),
         })?;
         let hash = block.header.block_hash();
-        self.refuse_duplicate(&self.state().chain, &hash)?;
+        refuse_duplicate(&self.state().chain, &hash)?;
         block_check::check_sanity(&block, self.rules(), self.now())?;
         self.check_block_proof(&block)?;
         let mut state = self.state();
         // Somebody may have submitted the same while the proof was being checked.
-        self.refuse_duplicate(&state.chain, &hash)?;
+        refuse_duplicate(&state.chain, &hash)?;
         let parent = state.chain.find(&block.header.previous);
         let parent = parent.ok_or(Violation::MissingParent(Height(0)))?;
         block_check::check_place(&block, &state.chain.branch(parent), self.rules())?;
         block_check::check_money(&block, next_height(state.chain.block(parent)))?;
         Ok(self.add(&mut state, parent, block.header, Origin::Mined, block.bytes)?)
-    }
-
-    fn refuse_duplicate(&self, chain: &Chain, hash: &BlockHash) -> Result<(), Violation> {
-        chain.find(hash).map_or(Ok(()), |_| Err(Violation::DuplicateBlock(*hash)))
     }
 
     /// The proof of work of a block, with the parents of its announcements on its own branch.
@@ -371,6 +371,10 @@ impl DevChain {
         // Every change is one push at the end, so a panic elsewhere leaves nothing half done.
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn refuse_duplicate(chain: &Chain, hash: &BlockHash) -> Result<(), Violation> {
+    chain.find(hash).map_or(Ok(()), |_| Err(Violation::DuplicateBlock(*hash)))
 }
 
 /// The height of the block after this one.

@@ -97,7 +97,7 @@ struct Node {
 
 /// Several nodes, used as one.
 pub struct Nodes {
-    nodes: Vec<Node>,
+    all: Vec<Node>,
     settings: WatchSettings,
     conditions: Mutex<Vec<Condition>>,
     order: Mutex<Option<StandingOrder>>,
@@ -154,17 +154,20 @@ impl Nodes {
         let conditions = Mutex::new(vec![Condition::default(); nodes.len()]);
         let (active, _) = watch::channel(0);
         let (tip, _) = watch::channel(None);
-        Ok(Arc::new(Self { nodes, settings, conditions, order: Mutex::new(None), active, tip }))
+        Ok(Arc::new(Self { all: nodes, settings, conditions, order: Mutex::new(None), active, tip }))
     }
 
     /// Starts watching every node, until `stop`.
     pub fn watch(self: &Arc<Self>, stop: &CancellationToken) {
-        for index in 0..self.nodes.len() {
+        for index in 0..self.all.len() {
             let (nodes, stopped) = (self.clone(), stop.clone());
             tokio::spawn(async move { stopped.run_until_cancelled(nodes.watch_tip(index)).await });
             if self.settings.websocket {
                 let (nodes, stopped) = (self.clone(), stop.clone());
-                tokio::spawn(async move { stopped.run_until_cancelled(nodes.follow_websocket(index)).await });
+                // The handshake makes it a large future.
+                tokio::spawn(async move {
+                    stopped.run_until_cancelled(Box::pin(nodes.follow_websocket(index))).await
+                });
             }
         }
     }
@@ -176,14 +179,14 @@ impl Nodes {
 
     /// Looks at every node now: somebody says that there is a new block.
     pub fn look_now(&self) {
-        self.nodes.iter().for_each(|node| node.look.notify_one());
+        self.all.iter().for_each(|node| node.look.notify_one());
     }
 
     /// How the nodes are doing.
     pub fn health(&self) -> NodesHealth {
         let now = Instant::now();
         let conditions = self.conditions();
-        let nodes = self.nodes.iter().zip(conditions.iter()).map(|(node, condition)| NodeHealth {
+        let nodes = self.all.iter().zip(conditions.iter()).map(|(node, condition)| NodeHealth {
             url: node.rpc.address().url.clone(),
             tip: condition.tip,
             stalled: condition.is_stalled(now, self.settings.stall_after),
@@ -229,7 +232,7 @@ impl Nodes {
         params: &Value,
         time: Duration,
     ) -> Result<Value, NodeError> {
-        let Some(node) = self.nodes.get(index) else {
+        let Some(node) = self.all.get(index) else {
             return Err(NodeError::Unreachable { what: format!("there is no node {index}") });
         };
         let mut active = self.active.subscribe();
@@ -268,7 +271,7 @@ impl Nodes {
         };
         let answered = *self.active.borrow();
         self.set_order_in_force(answered, number);
-        for index in (0..self.nodes.len()).filter(|index| *index != answered) {
+        for index in (0..self.all.len()).filter(|index| *index != answered) {
             let nodes = self.clone();
             tokio::spawn(async move { nodes.bring_order_into_force(index).await });
         }
@@ -326,7 +329,7 @@ impl Nodes {
     }
 
     async fn watch_tip(&self, index: usize) {
-        let Some(node) = self.nodes.get(index) else { return };
+        let Some(node) = self.all.get(index) else { return };
         let mut failures = 0;
         loop {
             let looked = look_at(&node.rpc, self.settings.poll_timeout).await;
@@ -353,7 +356,7 @@ impl Nodes {
     }
 
     async fn follow_websocket(&self, index: usize) {
-        let Some(node) = self.nodes.get(index) else { return };
+        let Some(node) = self.all.get(index) else { return };
         let mut failures = 0;
         loop {
             let signal = || {
@@ -405,7 +408,7 @@ impl Nodes {
     fn in_order_of_preference(&self) -> Vec<usize> {
         let active = *self.active.borrow();
         let conditions = self.conditions();
-        let mut order: Vec<usize> = (0..self.nodes.len()).collect();
+        let mut order: Vec<usize> = (0..self.all.len()).collect();
         order.sort_by_key(|index| {
             let faulty = conditions.get(*index).is_some_and(|condition| condition.fault.is_some());
             (*index != active, faulty)
@@ -420,7 +423,7 @@ impl Nodes {
     }
 
     fn url(&self, index: usize) -> &str {
-        self.nodes.get(index).map_or("", |node| node.rpc.address().url.as_str())
+        self.all.get(index).map_or("", |node| node.rpc.address().url.as_str())
     }
 
     fn conditions(&self) -> MutexGuard<'_, Vec<Condition>> {

@@ -13,6 +13,7 @@ pub mod merkle;
 pub mod pktd;
 mod tls;
 
+pub use dev_chain::{DevChain, DevChainOptions};
 pub use failover::Tip;
 pub use json_rpc::{Credentials, NodeAddress, NodeError};
 pub use pktd::{PktdClient, PktdConfig};

@@ -19,9 +19,8 @@ pub fn check_sanity(block: &SubmittedBlock<'_>, rules: &ChainRules, now: u32) ->
     let header = &block.header;
     let target = header.bits.expand().filter(|target| !target.is_zero());
     let target = target.ok_or(Violation::NoTarget(header.bits))?;
-    let limit = rules.limit.number();
-    if target > limit {
-        return Err(Violation::TargetAboveLimit { found: target, limit });
+    if target > rules.limit.number() {
+        return Err(Violation::TargetAboveLimit { found: header.bits, limit: rules.limit.compact() });
     }
     if header.time > now.saturating_add(MAX_SECONDS_AHEAD) {
         return Err(Violation::TimeTooNew(header.time));

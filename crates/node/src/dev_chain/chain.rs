@@ -103,7 +103,7 @@ impl Chain {
         let height = Height(before.place.height.0.saturating_add(1));
         let total_work = before.total_work.saturating_add(work(&header));
         let (hash, index) = (header.block_hash(), BlockIndex(self.blocks.len()));
-        let place = BlockPlace { height, header, origin };
+        let place = BlockPlace { height, origin, header };
         self.blocks.push(KnownBlock { place, hash, location: Some(location), parent, total_work });
         self.by_hash.insert(hash, index);
         if total_work > self.block(self.tip()).total_work { self.make_best(index) } else { Change::default() }

@@ -10,7 +10,7 @@ use std::{
 };
 
 /// No fault lasts longer than this unless it is ordered again.
-pub const LONGEST: Duration = Duration::from_secs(3600);
+pub const LONGEST: Duration = Duration::from_hours(1);
 
 /// What the node does with a call now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,9 +84,9 @@ mod tests {
         assert_eq!(faults.conduct(), Conduct::Answer);
         faults.slow(Duration::from_secs(2));
         assert_eq!(faults.conduct(), Conduct::Wait(Duration::from_secs(2)));
-        faults.stall(Duration::from_secs(60));
+        faults.stall(Duration::from_mins(1));
         assert!(matches!(faults.conduct(), Conduct::Wait(wait) if wait > Duration::from_secs(30)));
-        faults.refuse(Duration::from_secs(60));
+        faults.refuse(Duration::from_mins(1));
         assert_eq!(faults.conduct(), Conduct::Refuse);
         faults.end();
         assert_eq!(faults.conduct(), Conduct::Answer);

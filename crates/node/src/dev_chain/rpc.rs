@@ -177,7 +177,7 @@ impl DevChain {
                 params.none()?;
                 json!(137_298_172)
             }
-            "validateaddress" => self.validate_address(params)?,
+            "validateaddress" => blocks::validate_address(params)?,
             // It has no peers and no transactions waiting.
             "getconnectioncount" | "getnetworkhashps" => {
                 params.none()?;

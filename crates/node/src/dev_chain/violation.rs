@@ -3,7 +3,7 @@
 //! Source: `docs/protocol/packetcrypt-blocks.md` 7.4. Pools look for the names of the rules in the text, so they
 //! are part of the interface.
 
-use packetcrypt::{BlockHash, CompactTarget, Height, block::MerkleRoot, target::Number};
+use packetcrypt::{BlockHash, CompactTarget, Height, block::MerkleRoot};
 
 /// The rule that a block breaks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -16,13 +16,14 @@ pub enum Violation {
     NoTarget(CompactTarget),
     /// Its bits are easier than the chain allows.
     #[error(
-        "ErrUnexpectedDifficulty: block target difficulty of {found:064x} is higher than max of {limit:064x}"
+        "ErrUnexpectedDifficulty: block target difficulty of {:064x} is higher than max of {:064x}",
+        found.expand().unwrap_or_default(), limit.expand().unwrap_or_default()
     )]
     TargetAboveLimit {
         /// Its target.
-        found: Number,
+        found: CompactTarget,
         /// The chain's easiest.
-        limit: Number,
+        limit: CompactTarget,
     },
     /// Its time lies too far ahead.
     #[error("ErrTimeTooNew: block timestamp of {0} is too far in the future")]

@@ -248,7 +248,7 @@ mod tests {
     #[test]
     fn r_m6_a_root_or_branch_of_other_transactions_is_refused() {
         let root = altered(|reply| {
-            reply["header"] = json!(reply["header"].as_str().unwrap().replace("2cd0", "2cd1"))
+            reply["header"] = json!(reply["header"].as_str().unwrap().replace("2cd0", "2cd1"));
         });
         assert_eq!(root, Err(TemplateFault::MerkleRoot));
         let mut reply = with_transactions(3);

@@ -29,6 +29,9 @@ const COUNTED_TWICE: usize = 4100;
 /// pktd shows every difficulty relative to the public network's easiest target.
 const BASE: CompactTarget = CompactTarget(0x1f0f_ffff);
 
+/// Effective target of the genesis block, whose proof is of a version that reckons otherwise.
+const GENESIS_EFFECTIVE: CompactTarget = CompactTarget(0x1e0f_ffff);
+
 impl DevChain {
     pub(super) fn get_best_block(&self, params: &Params) -> Result<Value, Refusal> {
         params.none()?;
@@ -118,7 +121,9 @@ impl DevChain {
         let place = PlaceInChain::of(state, index)?;
         let counted = parts.length + COUNTED_TWICE;
         let (least_work, count) = parts.commitment();
-        let effective = effective_target(header.bits, least_work, count);
+        let is_genesis = height.0 == 0;
+        let effective =
+            if is_genesis { GENESIS_EFFECTIVE } else { effective_target(header.bits, least_work, count) };
         let ids: Vec<String> =
             parts.transactions.iter().map(|(transaction, _)| shown(transaction.id())).collect();
         let mut described = json!({
@@ -139,9 +144,9 @@ impl DevChain {
             "previousblockhash": header.previous.to_string(),
         });
         insert(&mut described, "nextblockhash", place.next.map(|next| json!(next.to_string())));
-        let steward = if height.0 == 0 { "unknown".to_owned() } else { steward_address() };
+        let steward = if is_genesis { "unknown".to_owned() } else { steward_address() };
         let proof = [
-            ("packetcryptversion", json!(if height.0 == 0 { 0 } else { PROOF_VERSION })),
+            ("packetcryptversion", json!(if is_genesis { 0 } else { PROOF_VERSION })),
             ("packetcryptanncount", json!(count)),
             ("packetcryptannbits", json!(format!("{:x}", least_work.0))),
             ("packetcryptanndifficulty", difficulty(least_work, CompactTarget::EASIEST)),
@@ -151,7 +156,9 @@ impl DevChain {
             ("networksteward", json!(steward)),
             ("blocksuntilretarget", json!(self.rules().blocks_until_retarget(height))),
         ];
-        proof.into_iter().for_each(|(name, value)| insert(&mut described, name, Some(value)));
+        for (name, value) in proof {
+            insert(&mut described, name, Some(value));
+        }
         let estimate = self.rules().retarget_estimate(&state.chain.branch(index));
         insert(&mut described, "retargetestimate", estimate.map(number));
         Ok(described)
@@ -233,14 +240,15 @@ impl DevChain {
         let script = hex::encode(STEWARD_SCRIPT);
         Ok(json!({"script": script, "votesagainst": 0, "totalpossible": issued_before(self.tip().height)}))
     }
+}
 
-    pub(super) fn validate_address(&self, params: &Params) -> Result<Value, Refusal> {
-        params.count(1, 1)?;
-        Ok(match ChainAddress::parse(params.text(0, "address")?) {
-            Ok(address) => json!({"isvalid": true, "address": address.to_string()}),
-            Err(_) => json!({"isvalid": false}),
-        })
-    }
+/// `validateaddress`: whether an address can be paid.
+pub(super) fn validate_address(params: &Params) -> Result<Value, Refusal> {
+    params.count(1, 1)?;
+    Ok(match ChainAddress::parse(params.text(0, "address")?) {
+        Ok(address) => json!({"isvalid": true, "address": address.to_string()}),
+        Err(_) => json!({"isvalid": false}),
+    })
 }
 
 /// Where a block of the best chain stands in it.
