@@ -9,6 +9,7 @@
 //! * [`metrics`] and [`health`]: `/metrics` and `/healthz`;
 //! * [`outbox`]: events on disk before "accepted" is answered, on their way to the PayMaker;
 //! * [`work_feed`]: the long poll for the next work;
+//! * [`sprayer`]: announcements to block miners over UDP;
 //! * [`master_client`]: how handlers follow a Master, ours or another.
 
 pub mod backoff;
@@ -19,6 +20,7 @@ pub mod master;
 pub mod master_client;
 pub mod metrics;
 pub mod outbox;
+pub mod sprayer;
 pub mod work_feed;
 
 pub use health::Health;
