@@ -455,7 +455,7 @@ async fn look_at(rpc: &JsonRpc, time: Duration) -> Result<Tip, NodeError> {
 }
 
 /// Reads the reply of `getbestblock`, or a block header that has the same two members among others.
-pub(crate) fn parse_best_block(reply: Value) -> Result<Tip, NodeError> {
+pub fn parse_best_block(reply: Value) -> Result<Tip, NodeError> {
     let expected = |reason: String| {
         NodeError::bad_reply(format!("expected {{\"hash\", \"height\"}} of the best block: {reason}"))
     };

@@ -1,5 +1,6 @@
 //! Dev chains behind sockets, for tests.
 
+#![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, reason = "a test may end when its stage cannot be set")]
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
@@ -58,6 +59,10 @@ impl ChainServer {
             served.serve(listener, RpcUsers::only("x", "y"), ServeLimits::default(), stopped).await;
         });
         Self { chain, folder, rules, listening, stop, serving }
+    }
+
+    pub fn listening(&self) -> SocketAddr {
+        self.listening
     }
 
     pub fn address(&self) -> NodeAddress {

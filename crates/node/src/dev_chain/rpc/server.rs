@@ -11,7 +11,11 @@ use http::{
     header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE},
 };
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{
+    body::{Body, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -145,6 +149,9 @@ impl Service {
         }
         if request.method() != Method::POST {
             return Err(Closed::HangUp);
+        }
+        if request.body().size_hint().lower() > self.limits.body as u64 {
+            return Err(Closed::Body("it is too long".to_owned()));
         }
         let body = timeout(self.limits.receive, Limited::new(request, self.limits.body).collect());
         let body = body.await.map_err(|_| Closed::Body("it took too long".to_owned()))?;
