@@ -1,6 +1,8 @@
 //! `cargo xtask vectors DIR`: runs every test vector found under a folder, and lists the files it does not know.
 
 mod announcements;
+mod blocks;
+mod blocks_real;
 mod paymaker;
 mod pool;
 
@@ -36,7 +38,7 @@ impl Tally {
 type Family = fn(&Path) -> Option<anyhow::Result<Tally>>;
 
 /// Every family, asked in this order.
-const FAMILIES: &[Family] = &[announcements::check, paymaker::check, pool::check];
+const FAMILIES: &[Family] = &[announcements::check, blocks::check, blocks_real::check, paymaker::check, pool::check];
 
 /// Runs all vectors under `folder`, prints a line for each file, and fails if any row failed.
 pub fn run(folder: &Path) -> anyhow::Result<()> {

@@ -41,19 +41,20 @@ impl CompactTarget {
     /// The easiest target there is: half of all hashes meet it.
     pub const EASIEST: Self = Self(0x207f_ffff);
 
-    /// The number that this stands for (`EXPAND_C`); `None` if its sign bit is set.
-    ///
-    /// Mantissa · 256^(exponent − 3); digits below one are cut off.
+    /// The number that this stands for; `None` if its sign bit is set.
     pub fn expand(self) -> Option<Number> {
-        if self.0 & SIGN != 0 {
-            return None;
-        }
+        (self.0 & SIGN == 0).then(|| self.magnitude())
+    }
+
+    /// The number that this stands for, whatever its sign (`EXPAND_C`): mantissa · 256^(exponent − 3); digits below
+    /// one are cut off.
+    pub fn magnitude(self) -> Number {
         let (mantissa, exponent) = (self.0 & MANTISSA, (self.0 >> 24) as usize);
-        Some(if exponent <= 3 {
+        if exponent <= 3 {
             Number::from(mantissa >> (8 * (3 - exponent)))
         } else {
             Number::from(mantissa) << (8 * (exponent - 3))
-        })
+        }
     }
 
     /// The compact form of a number (`COMPACT`), rounded down to 16 to 23 significant bits.
