@@ -4,6 +4,7 @@ mod announcements;
 mod blocks;
 mod blocks_real;
 mod paymaker;
+mod pktd_rpc;
 mod pool;
 
 use std::path::{Path, PathBuf};
@@ -38,12 +39,12 @@ impl Tally {
 type Family = fn(&Path) -> Option<anyhow::Result<Tally>>;
 
 /// Every family, asked in this order.
-const FAMILIES: &[Family] = &[announcements::check, blocks::check, blocks_real::check, paymaker::check, pool::check];
+const FAMILIES: &[Family] = &[announcements::check, blocks::check, blocks_real::check, paymaker::check, pktd_rpc::check, pool::check];
 
 /// Runs all vectors under `folder`, prints a line for each file, and fails if any row failed.
 pub fn run(folder: &Path) -> anyhow::Result<()> {
     let mut files = Vec::new();
-    collect(folder, &mut files)?;
+    collect_files(folder, &mut files)?;
     files.sort();
     let (mut passed, mut failed, mut unknown) = (0, 0, Vec::new());
     for file in &files {
@@ -68,11 +69,12 @@ pub fn run(folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+/// All files of a folder and its sub-folders.
+pub fn collect_files(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() {
-            collect(&path, files)?;
+            collect_files(&path, files)?;
         } else {
             files.push(path);
         }

@@ -2,6 +2,7 @@
 //! limits, and the ordered faults.
 
 #![allow(clippy::unwrap_used, reason = "a test may end when its stage cannot be set")]
+#![allow(clippy::needless_pass_by_value, reason = "parameters are written in place, by json!")]
 
 mod support;
 

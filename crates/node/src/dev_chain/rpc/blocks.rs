@@ -211,7 +211,7 @@ impl DevChain {
             "difficulty": difficulty(block.place.header.bits, BASE),
             "errors": "",
             "generate": false,
-            "genproclimit": 0,
+            "genproclimit": 2,
             "hashespersec": 0,
             "networkhashps": 0,
             "pooledtx": 0,
