@@ -3,7 +3,7 @@
 //! Rules: `docs/protocol/packetcrypt-announcements.md` 4. The productions below bear its names and draw their random
 //! words in its order; a draw that cannot matter is drawn all the same (pitfall 6).
 
-use crate::hash::{EXPANDED_BLOCKS, expanded_blocks};
+use crate::hash::expanded_block;
 use crate::instruction::{Group, Instruction, Opcode, PROGRAM_LENGTH_MAX};
 
 /// What the outermost loop may spend.
@@ -56,7 +56,7 @@ impl Generator {
         self.code.clear();
         self.slots.clear();
         self.markers.clear();
-        self.random.restart(seed);
+        self.random = RandomWords::new(seed);
         self.looped(INITIAL_BUDGET)?;
         Ok(&self.code)
     }
@@ -256,32 +256,26 @@ fn pay(budget: &mut u32, cost: u32) -> bool {
 #[derive(Debug)]
 struct RandomWords {
     seed: [u8; 32],
-    words: [u32; 16 * EXPANDED_BLOCKS],
-    /// Words of the buffer that are drawn already.
+    block: [u32; 16],
+    /// Words of the block that are drawn already.
     drawn: usize,
-    /// The number of the next block to expand.
+    /// The number of the next block.
     next_block: u32,
 }
 
 impl RandomWords {
     fn new(seed: &[u8; 32]) -> Self {
-        Self { seed: *seed, words: [0; 16 * EXPANDED_BLOCKS], drawn: 16 * EXPANDED_BLOCKS, next_block: 0 }
-    }
-
-    fn restart(&mut self, seed: &[u8; 32]) {
-        self.seed = *seed;
-        self.drawn = self.words.len();
-        self.next_block = 0;
+        Self { seed: *seed, block: [0; 16], drawn: 16, next_block: 0 }
     }
 
     /// `DRAW`: the next word.
     fn draw(&mut self) -> u32 {
-        if self.drawn == self.words.len() {
-            expanded_blocks(&self.seed, self.next_block, &mut self.words);
-            self.next_block += EXPANDED_BLOCKS as u32;
+        if self.drawn == self.block.len() {
+            self.block = expanded_block(&self.seed, self.next_block);
+            self.next_block += 1;
             self.drawn = 0;
         }
-        let word = self.words[self.drawn];
+        let word = self.block[self.drawn];
         self.drawn += 1;
         word
     }

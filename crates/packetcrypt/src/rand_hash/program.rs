@@ -96,14 +96,9 @@ impl Program {
         self.steps.is_empty()
     }
 
-    /// Whether an IN reads word 0 of the input. Programs that do not treat items whose numbers differ by a multiple
-    /// of the memory windows alike.
+    /// Whether an IN reads word 0 of the input, which in the first cycle is the number of the item.
     pub fn reads_first_word(&self) -> bool {
         self.reads_first_word
-    }
-
-    pub(super) fn loop_ended_by(&self, end: Step) -> Option<&LoopBounds> {
-        self.loops.get(usize::from(end.to))
     }
 }
 
