@@ -89,7 +89,8 @@ fn intervals(machine: &Machine, blocks: u32, seed: u64) -> Vec<f64> {
             assert!(now - start < 600.0, "block {height} takes for ever");
         }
         intervals.push(now - start);
-        branch.0.push((bits, now as u32));
+        // The pool fetched the template when the block before was found.
+        branch.0.push((bits, start as u32));
     }
     intervals
 }

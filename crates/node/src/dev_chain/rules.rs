@@ -9,7 +9,8 @@
 //! announcements of the current block count at once, and the time to a block comes out proportional to the
 //! block's work: slow blocks mend themselves. So a linear rule is right: over the last [`WINDOW`] blocks, the
 //! newer ones counting more, it takes the work that was done in a second and asks for as much as the spacing has
-//! seconds, changing by at most a factor of two from one block to the next. Starting at 1f0fffff the first
+//! seconds, changing by at most a factor of two from one block to the next. How long the last block took shows in
+//! the time of the new one, so a template that is made late is easier. Starting at 1f0fffff the first
 //! blocks come as fast as announcements do, and after a dozen the pace is reached; `pace.rs` simulates it.
 //! (With parents at the tip the announcements of three blocks ago decide, which makes any rule swing; pktd's
 //! chain is no different there.)
@@ -119,7 +120,7 @@ impl ChainRules {
     pub fn required_bits(&self, branch: &impl Branch, time: u32) -> CompactTarget {
         match self.retarget {
             Retarget::Never => self.limit.compact(),
-            Retarget::EveryBlock { spacing } => self.steady_bits(branch, spacing),
+            Retarget::EveryBlock { spacing } => self.steady_bits(branch, time, spacing),
             Retarget::Periodic { blocks, spacing, easy_blocks_below } => {
                 let last = branch.tip();
                 if (last.height.0 + 1).is_multiple_of(blocks) {
@@ -151,23 +152,23 @@ impl ChainRules {
         retargeted(last.header.bits, span, blocks * spacing, self.limit)
     }
 
-    fn steady_bits(&self, branch: &impl Branch, spacing: u32) -> CompactTarget {
-        let newest_first: Vec<BlockPlace> = branch.ancestors().take(WINDOW + 1).collect();
-        // Blocks made by command say nothing of the miners' speed, nor does the time since the genesis block.
-        let tells = |(block, before): &(&BlockPlace, &BlockPlace)| {
-            block.origin == Origin::Mined && before.height.0 > 0
-        };
-        let pairs = newest_first.iter().zip(newest_first.iter().skip(1));
-        let mined: Vec<(&BlockPlace, &BlockPlace)> = pairs.filter(tells).collect();
+    fn steady_bits(&self, branch: &impl Branch, time: u32, spacing: u32) -> CompactTarget {
         let last = branch.tip().header.bits;
-        if mined.is_empty() {
-            return easiest_of(&last.expand().unwrap_or_default(), self.limit);
+        let (mut done, mut seconds, mut weight) = (Number::ZERO, 0, WINDOW as u64);
+        // A header's time is when its template was made, so a block took until the next one's.
+        let mut ended = time;
+        for block in branch.ancestors().take(WINDOW) {
+            let took = ended.saturating_sub(block.header.time).min(LONGEST_INTERVAL.saturating_mul(spacing));
+            ended = block.header.time;
+            // The genesis block and those made by command say nothing of the miners' speed.
+            if block.origin == Origin::Mined {
+                done += Number::from(weight) * chain_work(block.header.bits);
+                seconds += weight * u64::from(took);
+            }
+            weight -= 1;
         }
-        let (mut done, mut seconds) = (Number::ZERO, 0u64);
-        for (weight, (block, before)) in (1..=mined.len() as u64).rev().zip(&mined) {
-            let took = block.header.time.saturating_sub(before.header.time);
-            done += Number::from(weight) * chain_work(block.header.bits);
-            seconds += weight * u64::from(took.min(LONGEST_INTERVAL.saturating_mul(spacing)));
+        if done.is_zero() {
+            return easiest_of(&last.expand().unwrap_or_default(), self.limit);
         }
         let wanted = done * Number::from(spacing) / Number::from(seconds.max(1));
         let (last, two) = (chain_work(last), Number::from(2u8));
@@ -284,7 +285,8 @@ pub(super) mod tests {
         fn place(&self, height: usize) -> BlockPlace {
             let (bits, time) = self.0[height];
             let header = Header { bits, time, ..Header::from_bytes(&[0; 80]) };
-            BlockPlace { height: Height(height as u32), header, origin: Origin::Mined }
+            let origin = if height == 0 { Origin::Commanded } else { Origin::Mined };
+            BlockPlace { height: Height(height as u32), origin, header }
         }
     }
 
