@@ -14,6 +14,7 @@ mod choice;
 use std::{
     fmt,
     net::IpAddr,
+    num::NonZeroUsize,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -89,10 +90,18 @@ struct StandingOrder {
 
 struct Node {
     rpc: JsonRpc,
+    /// A connection of the watcher's own: calls that keep the node busy must not make it look dead.
+    look_rpc: JsonRpc,
     /// Wakes the watcher.
     look: Notify,
     /// Whether the websocket is open.
     notified: AtomicBool,
+}
+
+/// A result, and the node that it came from.
+struct Answered {
+    index: usize,
+    result: Value,
 }
 
 /// Several nodes, used as one.
@@ -147,8 +156,10 @@ impl Nodes {
         let nodes = addresses
             .into_iter()
             .map(|address| {
+                let look_limits = CallLimits { connections: NonZeroUsize::MIN, ..limits };
+                let look_rpc = JsonRpc::new(address.clone(), look_limits)?;
                 let rpc = JsonRpc::new(address, limits)?;
-                Ok(Node { rpc, look: Notify::new(), notified: AtomicBool::new(false) })
+                Ok(Node { rpc, look_rpc, look: Notify::new(), notified: AtomicBool::new(false) })
             })
             .collect::<Result<Vec<_>, ConfigFault>>()?;
         let conditions = Mutex::new(vec![Condition::default(); nodes.len()]);
@@ -198,18 +209,24 @@ impl Nodes {
 
     /// Calls the active node, and another one where that one fails.
     pub async fn call(&self, method: &str, params: Value, time: Duration) -> Result<Value, NodeError> {
-        let mut result = self.call_some_node(method, &params, time).await;
+        self.call_any(method, &params, time).await.map(|answered| answered.result)
+    }
+
+    /// The same, and says who answered. Where all are busy it asks again, a few times.
+    async fn call_any(&self, method: &str, params: &Value, time: Duration) -> Result<Answered, NodeError> {
+        let mut result = self.call_each(method, params, time).await;
         for attempt in 0..3 {
             if !matches!(result, Err(NodeError::TooBusy)) {
                 break;
             }
             tokio::time::sleep(backoff(attempt)).await;
-            result = self.call_some_node(method, &params, time).await;
+            result = self.call_each(method, params, time).await;
         }
         result
     }
 
-    async fn call_some_node(&self, method: &str, params: &Value, time: Duration) -> Result<Value, NodeError> {
+    /// Calls one node after the other until one answers.
+    async fn call_each(&self, method: &str, params: &Value, time: Duration) -> Result<Answered, NodeError> {
         let mut last_error = NodeError::Unreachable { what: "no node is configured".to_owned() };
         for index in self.in_order_of_preference() {
             match self.call_node(index, method, params, time).await {
@@ -217,7 +234,7 @@ impl Nodes {
                     debug!(node = self.url(index), method, %error, "trying the next node");
                     last_error = error;
                 }
-                answered => return answered,
+                answered => return answered.map(|result| Answered { index, result }),
             }
         }
         Err(last_error)
@@ -254,22 +271,21 @@ impl Nodes {
         result
     }
 
-    /// Gives an order that must be in force on every node: to the active one (or one that takes its place) now,
-    /// to the others in the background, and to each again when it comes back.
+    /// Gives an order that must be in force on every node: to the active one (or one that answers in its place)
+    /// now, to the others in the background, and to each again when it comes back.
     pub async fn order_everywhere(
         self: &Arc<Self>,
         method: &'static str,
         params: Value,
         time: Duration,
     ) -> Result<(), NodeError> {
-        self.call(method, params.clone(), time).await?;
+        let answered = self.call_any(method, &params, time).await?.index;
         let number = {
             let mut order = lock(&self.order);
             let number = order.as_ref().map_or(1, |order| order.number + 1);
             *order = Some(StandingOrder { number, method, params, time });
             number
         };
-        let answered = *self.active.borrow();
         self.set_order_in_force(answered, number);
         for index in (0..self.all.len()).filter(|index| *index != answered) {
             let nodes = self.clone();
@@ -278,23 +294,22 @@ impl Nodes {
         Ok(())
     }
 
-    /// Calls the active node, like [`call`](Self::call), after making sure that the standing order is in force
-    /// there.
+    /// Calls the active node, like [`call`](Self::call), but makes sure that the standing order is in force where
+    /// the answer comes from.
     pub async fn call_under_order(
         &self,
         method: &str,
         params: Value,
         time: Duration,
     ) -> Result<Value, NodeError> {
-        let before = *self.active.borrow();
-        self.bring_order_into_force(before).await;
-        let result = self.call(method, params.clone(), time).await;
-        let after = *self.active.borrow();
-        if after == before {
-            return result;
+        let expected = *self.active.borrow();
+        self.bring_order_into_force(expected).await;
+        let answered = self.call_any(method, &params, time).await?;
+        if answered.index == expected {
+            return Ok(answered.result);
         }
-        // The answer may come from a node that had not got the order yet.
-        self.bring_order_into_force(after).await;
+        // Another node took over, which may not have had the order yet.
+        self.bring_order_into_force(answered.index).await;
         self.call(method, params, time).await
     }
 
@@ -332,7 +347,7 @@ impl Nodes {
         let Some(node) = self.all.get(index) else { return };
         let mut failures = 0;
         loop {
-            let looked = look_at(&node.rpc, self.settings.poll_timeout).await;
+            let looked = look_at(&node.look_rpc, self.settings.poll_timeout).await;
             failures = if looked.is_ok() { 0 } else { failures + 1 };
             self.note(index, looked);
             let pause = match failures {

@@ -59,7 +59,7 @@ pub enum Retarget {
     },
     /// pktd's rule: a new target every so many blocks, by at most a factor of four.
     Periodic {
-        /// Blocks between two changes; 2016 on the public network.
+        /// Blocks between two changes; 2016 on the public network. 0 counts as 1.
         blocks: u32,
         /// Seconds between blocks that it aims at; 60 on the public network.
         spacing: u32,
@@ -122,14 +122,14 @@ impl ChainRules {
             Retarget::Never => self.limit.compact(),
             Retarget::EveryBlock { spacing } => self.steady_bits(branch, time, spacing),
             Retarget::Periodic { blocks, spacing, easy_blocks_below } => {
-                let last = branch.tip();
+                let (last, blocks) = (branch.tip(), blocks.max(1));
                 if (last.height.0 + 1).is_multiple_of(blocks) {
                     return self.bits_of_new_period(branch, blocks, spacing);
                 }
                 if last.height >= easy_blocks_below {
                     return last.header.bits;
                 }
-                if time > last.header.time.saturating_add(2 * spacing) {
+                if time > last.header.time.saturating_add(spacing.saturating_mul(2)) {
                     return self.limit.compact();
                 }
                 self.last_uneasy_bits(branch, blocks)
@@ -149,7 +149,7 @@ impl ChainRules {
         let last = branch.tip();
         let first = branch.ancestors().nth(blocks.saturating_sub(1) as usize).unwrap_or(last);
         let span = i64::from(last.header.time) - i64::from(first.header.time);
-        retargeted(last.header.bits, span, blocks * spacing, self.limit)
+        retargeted(last.header.bits, span, blocks.saturating_mul(spacing).max(1), self.limit)
     }
 
     fn steady_bits(&self, branch: &impl Branch, time: u32, spacing: u32) -> CompactTarget {
@@ -182,7 +182,7 @@ impl ChainRules {
         let (blocks, spacing) = match self.retarget {
             Retarget::Never => return None,
             Retarget::EveryBlock { spacing } => (WINDOW as u32, spacing),
-            Retarget::Periodic { blocks, spacing, .. } => (blocks, spacing),
+            Retarget::Periodic { blocks, spacing, .. } => (blocks.max(1), spacing),
         };
         let last = branch.tip();
         let passed = match self.retarget {
@@ -191,14 +191,18 @@ impl ChainRules {
         };
         let first = branch.ancestors().nth(passed as usize)?;
         let took = last.header.time.saturating_sub(first.header.time);
-        (passed > 0).then(|| (f64::from(passed * spacing) / f64::from(took.max(1))).clamp(0.25, 4.0))
+        (passed > 0)
+            .then(|| (f64::from(passed) * f64::from(spacing) / f64::from(took.max(1))).clamp(0.25, 4.0))
     }
 
     /// Blocks until the target can change, counting the next one.
     pub fn blocks_until_retarget(&self, height: Height) -> u32 {
         match self.retarget {
             Retarget::Never | Retarget::EveryBlock { .. } => 0,
-            Retarget::Periodic { blocks, .. } => (blocks - height.0 % blocks) % blocks,
+            Retarget::Periodic { blocks, .. } => {
+                let blocks = blocks.max(1);
+                (blocks - height.0 % blocks) % blocks
+            }
         }
     }
 }
