@@ -1,7 +1,7 @@
 //! `POST /submit` of an announcement handler: request headers, body, and which handler is the right one
 //! (`docs/protocol/packetcrypt-pool.md` 2.1, 5.1, 5.2).
 
-use packetcrypt::{Announcement, AnnouncementHash, Height};
+use packetcrypt::{Announcement, AnnouncementHash, AnnouncementHeader, Height};
 
 use crate::{AnnsEvent, PktAddress, Refusal, Reply, refusal::Role};
 
@@ -104,10 +104,20 @@ impl Assignment {
         hash: &AnnouncementHash,
         count: usize,
     ) -> Option<usize> {
-        let has_content = *announcement.content_hash() != [0; 32];
+        self.handler_of_header(&announcement.header(), hash.prefix(), count)
+    }
+
+    /// As [`handler`](Self::handler), for an announcement whose header has been read already.
+    pub fn handler_of_header(
+        self,
+        header: &AnnouncementHeader,
+        hash_prefix: u64,
+        count: usize,
+    ) -> Option<usize> {
+        let has_content = header.content_hash != [0; 32];
         let spread = match (self, has_content) {
-            (Self::ByHash, false) => hash.prefix(),
-            (Self::ByHardNonce, true) => u64::from(announcement.hard_nonce()),
+            (Self::ByHash, false) => hash_prefix,
+            (Self::ByHardNonce, true) => u64::from(header.hard_nonce),
             (Self::ByHash, true) | (Self::ByHardNonce, false) => return None,
         };
         // Both are at most `count`, so the conversions lose nothing.
