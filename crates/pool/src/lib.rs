@@ -12,9 +12,13 @@
 //! * [`sprayer`]: announcements to block miners over UDP;
 //! * [`master_client`]: how handlers follow a Master, ours or another.
 
+pub mod ann_handler;
 pub mod backoff;
+#[cfg(test)]
+mod fake_master;
 pub mod health;
 pub mod http_client;
+pub mod intake;
 pub mod listener;
 pub mod master;
 pub mod master_client;

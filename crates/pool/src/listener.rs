@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-pub use body::{BodyFault, BodyLimits, read_body};
+pub use body::{BodyFault, BodyLimits, drain_body, read_body, read_body_reserving};
 pub use client::{Client, address_group};
 
 use crate::metrics::Metrics;

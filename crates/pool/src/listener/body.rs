@@ -31,6 +31,9 @@ pub enum BodyFault {
         /// Time that the route allows.
         time: Duration,
     },
+    /// All requests together hold as much as they may.
+    #[error("there is no room for another body now")]
+    NoRoom,
     /// The connection broke, or the transfer encoding is malformed.
     #[error("the body ended early: {reason}")]
     Broken {
@@ -41,13 +44,42 @@ pub enum BodyFault {
 
 /// Reads a whole body within `limits`. Never holds more than the limit plus one read buffer.
 pub async fn read_body(body: Body, limits: BodyLimits) -> Result<Bytes, BodyFault> {
-    match tokio::time::timeout(limits.time, collect(body, limits.bytes)).await {
+    read_body_reserving(body, limits, |_| true).await
+}
+
+/// As [`read_body`], but asks `reserve` for room before it keeps each part; without room it is
+/// [`BodyFault::NoRoom`].
+pub async fn read_body_reserving(
+    body: Body,
+    limits: BodyLimits,
+    reserve: impl FnMut(usize) -> bool,
+) -> Result<Bytes, BodyFault> {
+    match tokio::time::timeout(limits.time, collect(body, limits.bytes, reserve)).await {
         Ok(collected) => collected,
         Err(_elapsed) => Err(BodyFault::TooSlow { time: limits.time }),
     }
 }
 
-async fn collect(mut body: Body, limit: usize) -> Result<Bytes, BodyFault> {
+/// Reads a body without keeping it, so that a client that is still sending gets its answer. Gives up at `limits`.
+pub async fn drain_body(mut body: Body, limits: BodyLimits) {
+    let drained = async {
+        let mut bytes = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            bytes += frame.data_ref().map_or(0, Bytes::len);
+            if bytes > limits.bytes {
+                return;
+            }
+        }
+    };
+    // Whether it ended in time makes no difference: the answer follows.
+    let _ = tokio::time::timeout(limits.time, drained).await;
+}
+
+async fn collect(
+    mut body: Body,
+    limit: usize,
+    mut reserve: impl FnMut(usize) -> bool,
+) -> Result<Bytes, BodyFault> {
     let announced = body.size_hint().exact();
     if announced.is_some_and(|bytes| bytes > limit as u64) {
         return Err(BodyFault::TooLarge { limit });
@@ -58,6 +90,9 @@ async fn collect(mut body: Body, limit: usize) -> Result<Bytes, BodyFault> {
         let Ok(data) = frame.into_data() else { continue };
         if data.len() > limit - collected.len() {
             return Err(BodyFault::TooLarge { limit });
+        }
+        if !reserve(data.len()) {
+            return Err(BodyFault::NoRoom);
         }
         if announced == Some(data.len() as u64) {
             return Ok(data);

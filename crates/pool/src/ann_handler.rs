@@ -1,0 +1,386 @@
+//! The announcement handler: takes announcements, checks every one, and passes them to block miners
+//! (`docs/protocol/packetcrypt-pool.md` 5 and 6).
+//!
+//! The way of a post: `routes` (headers, height, address, body within limits) → [`crate::intake`] (bounded queue) →
+//! `checking` on its own threads (cheap checks in `post`, proof of work, `duplicates`) → [`crate::outbox`]
+//! (durable) → reply, `batches` and [`crate::sprayer`].
+//!
+//! Invariants: an announcement is counted as accepted once, whatever bodies it comes in and however often the handler
+//! restarts (rules R-A1, R-A11); whoever was told "accepted" will be credited (R-A7); which heights are taken, and
+//! what is demanded for each, is in `slots`.
+
+mod batches;
+mod checking;
+mod conduct;
+mod duplicates;
+mod handler_lists;
+mod hashing;
+mod post;
+mod routes;
+mod slots;
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use arc_swap::ArcSwap;
+use axum::Router;
+use bytes::Bytes;
+use hashbrown::HashMap;
+use packetcrypt::check::Rules;
+use packetcrypt::{Announcement, Height};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use wire::Refusal;
+
+pub use handler_lists::HandlerListsFault;
+
+use crate::health::Health;
+use crate::intake::{ByteBudget, Intake};
+use crate::listener::BodyLimits;
+use crate::master_client::{MasterClient, MasterClientConfig};
+use crate::metrics::{Metrics, SECONDS};
+use crate::outbox::{self, Outbox, OutboxConfig, OutboxError, UploadConfig};
+use crate::sprayer::{Sprayer, SprayerConfig, SprayerError};
+use batches::Batches;
+use checking::Job;
+use conduct::Conduct;
+use duplicates::DuplicateTable;
+use handler_lists::HandlerLists;
+use slots::{Slot, Slots, TRACKED, Tracker};
+
+/// The part of the handler's health that its place in the pool is.
+const HEALTH_PART: &str = "pool configuration";
+/// Time for one upload of events.
+const UPLOAD_TIME: Duration = Duration::from_secs(30);
+
+/// What an announcement handler is started with.
+#[derive(Debug, Clone)]
+pub struct AnnHandlerConfig {
+    /// Its name in the configuration, logs and metrics.
+    pub name: String,
+    /// Its own full submit URL, exactly as in the pool's `submitAnnUrls`.
+    pub public_url: String,
+    /// Folder of its own; made if absent.
+    pub dir: PathBuf,
+    /// How to follow the Master; blocks and work are set by the handler.
+    pub master: MasterClientConfig,
+    /// Password of the PayMaker's `/events`.
+    pub paymaker_password: String,
+    /// What block miners must know to fetch announcements; empty: nothing.
+    pub block_miner_password: String,
+    /// Part of the announcements whose proof of work is not checked, from 0 to 1 (rule R-A6).
+    pub skip_check_chance: f64,
+    /// Threads that check.
+    pub workers: NonZeroUsize,
+    /// Posts waiting at once.
+    pub queue_posts: usize,
+    /// Bytes of all posts being read or waiting.
+    pub queue_bytes: usize,
+    /// Size of a post, and time for it.
+    pub body: BodyLimits,
+    /// Announcements accepted for one parent height; bounds the duplicate table.
+    pub announcements_per_height: usize,
+    /// Announcement files kept for block miners, up to 1 MiB each.
+    pub files_to_keep: usize,
+    /// How events are kept on their way to the PayMaker.
+    pub event_segment_time: Duration,
+    /// The UDP feed, if there is one.
+    pub sprayer: Option<SprayerConfig>,
+    /// The chain's rules for announcements.
+    pub rules: Rules,
+}
+
+impl AnnHandlerConfig {
+    /// The usual limits.
+    pub fn new(name: &str, public_url: &str, dir: impl Into<PathBuf>, pool_url: &str, rules: Rules) -> Self {
+        Self {
+            name: name.to_owned(),
+            public_url: public_url.to_owned(),
+            dir: dir.into(),
+            master: MasterClientConfig::new(pool_url, TRACKED as usize, false),
+            paymaker_password: String::new(),
+            block_miner_password: String::new(),
+            skip_check_chance: 0.0,
+            workers: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            queue_posts: 256,
+            queue_bytes: 256 << 20,
+            body: BodyLimits {
+                bytes: wire::announcement_post::DEFAULT_BODY_LIMIT,
+                time: Duration::from_secs(30),
+            },
+            announcements_per_height: 64 << 20,
+            files_to_keep: 256,
+            event_segment_time: Duration::from_secs(10),
+            sprayer: None,
+            rules,
+        }
+    }
+}
+
+/// Why an announcement handler does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum AnnHandlerFault {
+    /// The folder of its events cannot be used.
+    #[error(transparent)]
+    Outbox(#[from] OutboxError),
+    /// The history of handler lists cannot be used.
+    #[error(transparent)]
+    HandlerLists(#[from] HandlerListsFault),
+    /// The UDP feed cannot be started.
+    #[error(transparent)]
+    Sprayer(#[from] SprayerError),
+    /// A thread cannot be started.
+    #[error("no thread for checking announcements: {0}")]
+    Thread(std::io::Error),
+    /// A share of checks that is none.
+    #[error("skip_check_chance is {0}, it must be a number from 0 to 1")]
+    SkipCheckChance(f64),
+}
+
+/// A running announcement handler.
+pub struct AnnHandler {
+    shared: Arc<Shared>,
+    workers: Vec<thread::JoinHandle<()>>,
+    tasks: TaskTracker,
+    sprayer: Option<JoinHandle<()>>,
+    shutdown: CancellationToken,
+}
+
+/// What requests, threads and tasks share.
+struct Shared {
+    slots: ArcSwap<Slots>,
+    intake: Intake<Job>,
+    budget: ByteBudget,
+    conduct: Conduct,
+    batches: Batches,
+    outbox: Outbox,
+    sprayer: Option<Sprayer>,
+    health: Health,
+    figures: Figures,
+    body_limits: BodyLimits,
+    block_miner_password: String,
+    announcements_per_height: usize,
+    rules: Rules,
+}
+
+struct Figures {
+    waiting: Gauge,
+    accepted: Counter,
+    checked: Counter,
+    post_seconds: Histogram,
+    refusals: HashMap<&'static str, Counter>,
+}
+
+impl Figures {
+    fn new(metrics: &Metrics) -> Self {
+        let refusal = |code: &&'static str| {
+            let counter =
+                metrics.with_label("reason", code).counter("posts_refused", "Posts refused, by reason");
+            (*code, counter)
+        };
+        Self {
+            waiting: metrics.gauge("posts_waiting", "Posts waiting to be checked"),
+            accepted: metrics.counter("announcements_accepted", "Announcements accepted"),
+            checked: metrics
+                .counter("announcements_checked", "Announcements whose proof of work was checked"),
+            post_seconds: metrics.histogram("post_seconds", "Time to check one post", SECONDS),
+            refusals: Refusal::CODES.iter().map(refusal).collect(),
+        }
+    }
+
+    fn refused(&self, refusal: &Refusal) {
+        if let Some(counter) = self.refusals.get(refusal.code()) {
+            counter.inc();
+        }
+        tracing::debug!(code = refusal.code(), %refusal, "post refused");
+    }
+}
+
+impl Shared {
+    /// Passes durably accepted announcements to block miners.
+    fn distribute(&self, slot: &Slot, announcements: Bytes) {
+        self.figures.accepted.inc_by((announcements.len() / 1024) as u64);
+        if let (Some(sprayer), Some(copies)) = (&self.sprayer, Announcement::all_in(&announcements)) {
+            sprayer.spray(copies.collect());
+        }
+        let handler = slot.place.number as u32;
+        self.batches.add(slot.height, slot.parent, handler, announcements, Instant::now());
+    }
+}
+
+impl AnnHandler {
+    /// Starts a handler. It is ready when the Master has told it what to take.
+    pub async fn start(
+        config: AnnHandlerConfig,
+        http: reqwest::Client,
+        metrics: &Metrics,
+        shutdown: CancellationToken,
+    ) -> Result<Self, AnnHandlerFault> {
+        if !(0.0..=1.0).contains(&config.skip_check_chance) {
+            return Err(AnnHandlerFault::SkipCheckChance(config.skip_check_chance));
+        }
+        let metrics = metrics.for_role("ann_handler", &config.name);
+        let health = Health::starting("ann_handler", config.name.as_str());
+        let (outbox, tables) = open_outbox(&config, &metrics)?;
+        let lists = HandlerLists::open(&config.dir)?;
+        let (sprayer, spraying) = match config.sprayer.clone() {
+            Some(sprayer) => {
+                let (sprayer, task) = Sprayer::start(sprayer, &metrics, None, &shutdown).await?;
+                (Some(sprayer), Some(task))
+            }
+            None => (None, None),
+        };
+        let (intake, queue) = Intake::new(config.queue_posts);
+        let shared = Arc::new(Shared {
+            slots: ArcSwap::default(),
+            intake,
+            budget: ByteBudget::new(config.queue_bytes),
+            conduct: Conduct::new(config.skip_check_chance),
+            batches: Batches::new(config.files_to_keep, now_ms()),
+            outbox,
+            sprayer,
+            health: health.clone(),
+            figures: Figures::new(&metrics),
+            body_limits: config.body,
+            block_miner_password: config.block_miner_password.clone(),
+            announcements_per_height: config.announcements_per_height,
+            rules: config.rules,
+        });
+        let mut workers = Vec::new();
+        for number in 0..config.workers.get() {
+            let (shared, queue) = (Arc::clone(&shared), queue.clone());
+            let thread = thread::Builder::new().name(format!("check {} {number}", config.name));
+            let worker = thread.spawn(move || checking::work(&shared, &queue));
+            workers.push(worker.map_err(AnnHandlerFault::Thread)?);
+        }
+        let followed = MasterClientConfig { blocks: TRACKED as usize, work: false, ..config.master.clone() };
+        let master = MasterClient::start(followed, http.clone(), &health, &metrics, &shutdown);
+        let tasks = TaskTracker::new();
+        let upload = UploadConfig {
+            paymaker_url: master.paymaker_url(),
+            password: config.paymaker_password.clone(),
+            timeout: UPLOAD_TIME,
+        };
+        tasks.spawn(outbox::upload(shared.outbox.clone(), upload, http, metrics, shutdown.clone()));
+        let tracker = Tracker::new(config.public_url, lists, tables);
+        let following = follow(Arc::clone(&shared), master, tracker);
+        tasks.spawn(stopped_by(shutdown.clone(), following));
+        tasks.spawn(stopped_by(shutdown.clone(), flush_batches(Arc::clone(&shared))));
+        tasks.close();
+        health.ready();
+        Ok(Self { shared, workers, tasks, sprayer: spraying, shutdown })
+    }
+
+    /// `POST …/submit`, `GET …/anns/index.json`, `GET …/anns/<name>`.
+    pub fn routes(&self) -> Router {
+        routes::router(Arc::clone(&self.shared))
+    }
+
+    /// Whether it takes announcements.
+    pub fn health(&self) -> Health {
+        self.shared.health.clone()
+    }
+
+    /// The address of the UDP feed, if there is one.
+    pub fn sprayer_address(&self) -> Option<std::net::SocketAddr> {
+        self.shared.sprayer.as_ref().map(Sprayer::address)
+    }
+
+    /// Waits for the stop signal, then finishes what was taken: posts in the queue are checked and answered, and the
+    /// open segment of events is closed. To be awaited after the listener has drained.
+    pub async fn stopped(self) {
+        self.shutdown.cancelled().await;
+        self.shared.intake.close();
+        let workers = self.workers;
+        let joined = tokio::task::spawn_blocking(move || {
+            workers.into_iter().map(thread::JoinHandle::join).filter(Result::is_err).count()
+        });
+        if !matches!(joined.await, Ok(0)) {
+            tracing::error!("a thread that checks announcements ended badly");
+        }
+        self.tasks.wait().await;
+        if let Some(sprayer) = self.sprayer {
+            // It ends with the same signal; how does not matter any more.
+            let _ = sprayer.await;
+        }
+        self.shared.outbox.rotate().await;
+    }
+}
+
+async fn stopped_by(shutdown: CancellationToken, task: impl Future<Output = ()>) {
+    shutdown.run_until_cancelled(task).await;
+}
+
+/// Opens the outbox, and fills the duplicate tables with what was accepted before (rule R-A11).
+fn open_outbox(
+    config: &AnnHandlerConfig,
+    metrics: &Metrics,
+) -> Result<(Outbox, BTreeMap<Height, Arc<DuplicateTable>>), OutboxError> {
+    let mut tables: BTreeMap<Height, Arc<DuplicateTable>> = BTreeMap::new();
+    let outbox = OutboxConfig {
+        segment_time: config.event_segment_time,
+        ..OutboxConfig::new(config.dir.join("events"))
+    };
+    let outbox = Outbox::open(&outbox, metrics, |height, keys| {
+        let table = tables.entry(Height(height)).or_insert_with(|| Arc::new(DuplicateTable::new()));
+        for prefix in keys.as_chunks().0 {
+            table.insert(u64::from_le_bytes(*prefix));
+        }
+    })?;
+    Ok((outbox, tables))
+}
+
+/// Makes the slots anew whenever the Master has something new.
+async fn follow(shared: Arc<Shared>, master: MasterClient, mut tracker: Tracker) {
+    let mut view = master.view();
+    shared.health.trouble_of(HEALTH_PART, "the Master has not told yet what to take");
+    // An error cannot be met: `master` holds the sender.
+    while view.changed().await.is_ok() {
+        let Some(current) = view.borrow_and_update().clone() else { continue };
+        let tracked = match tracker.update(&current) {
+            Ok(tracked) => tracked,
+            Err(fault) => {
+                tracing::error!(%fault, "the handler keeps to what it knew");
+                shared.health.trouble_of(HEALTH_PART, fault.to_string());
+                continue;
+            }
+        };
+        let slots = tracked.slots;
+        shared.slots.store(Arc::clone(&slots));
+        let abandoned = Arc::clone(&slots);
+        shared.batches.drop_abandoned(|height, parent| abandoned.replaced(height, parent));
+        shared.outbox.keys_needed_from(tracked.taken_from.0);
+        tracked.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        match (slots.is_empty(), tracked.warnings.first()) {
+            (false, _) => shared.health.solved(HEALTH_PART),
+            (true, Some(warning)) => shared.health.trouble_of(HEALTH_PART, warning.as_str()),
+            (true, None) => {
+                shared.health.trouble_of(HEALTH_PART, "no block is known that announcements can be for");
+            }
+        }
+    }
+}
+
+/// Rule R-D2.
+async fn flush_batches(shared: Arc<Shared>) {
+    let mut clock = tokio::time::interval(Duration::from_millis(500));
+    loop {
+        clock.tick().await;
+        shared.batches.flush(Instant::now());
+    }
+}
+
+fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64)
+}
+
+#[cfg(test)]
+mod tests;

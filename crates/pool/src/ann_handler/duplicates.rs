@@ -1,0 +1,187 @@
+//! Which announcements are known: a set of hash prefixes for each parent height (V4, W9).
+//!
+//! A prefix takes 8 bytes in a table that is at least half full, so at most 16 bytes (15 in fact) for each. The set is
+//! cut into shards with a lock each, which also keeps the cost of growing small: one shard is copied at a time.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+const SHARDS: usize = 16;
+/// Slots of a shard that holds something.
+const SMALLEST: usize = 64;
+/// No prefix: [`zero`](wire::Refusal::ReservedHash) is refused before it comes here.
+const EMPTY: u64 = 0;
+
+/// The known announcements of one parent height.
+#[derive(Debug)]
+pub(super) struct DuplicateTable {
+    shards: [Mutex<Shard>; SHARDS],
+}
+
+/// An open-addressing table: a prefix stands at its home slot or behind it without a gap.
+#[derive(Debug, Default)]
+struct Shard {
+    slots: Vec<u64>,
+    used: usize,
+}
+
+impl DuplicateTable {
+    pub(super) fn new() -> Self {
+        Self { shards: std::array::from_fn(|_| Mutex::default()) }
+    }
+
+    pub(super) fn contains(&self, prefix: u64) -> bool {
+        self.shard(prefix).contains(prefix)
+    }
+
+    /// Adds a prefix; `false` if it was there.
+    pub(super) fn insert(&self, prefix: u64) -> bool {
+        self.shard(prefix).insert(prefix)
+    }
+
+    /// Forgets a prefix.
+    pub(super) fn remove(&self, prefix: u64) {
+        self.shard(prefix).remove(prefix);
+    }
+
+    /// Number of known announcements.
+    pub(super) fn len(&self) -> usize {
+        self.shards.iter().map(|shard| lock(shard).used).sum()
+    }
+
+    /// Bytes that the table takes.
+    #[cfg(test)]
+    fn bytes(&self) -> usize {
+        self.shards.iter().map(|shard| lock(shard).slots.capacity() * size_of::<u64>()).sum()
+    }
+
+    fn shard(&self, prefix: u64) -> MutexGuard<'_, Shard> {
+        // Not the lowest bits: they also choose the handler. Not the highest: they choose the slot.
+        lock(&self.shards[(prefix >> 24) as usize % SHARDS])
+    }
+}
+
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shard {
+    /// Where a prefix would stand if the table were empty: its place among all 2^64.
+    fn home(&self, prefix: u64) -> usize {
+        ((u128::from(prefix) * self.slots.len() as u128) >> 64) as usize
+    }
+
+    fn next(&self, slot: usize) -> usize {
+        if slot + 1 == self.slots.len() { 0 } else { slot + 1 }
+    }
+
+    /// The slot of a prefix, or the free one where it belongs. The table must have a free slot.
+    fn find(&self, prefix: u64) -> usize {
+        let mut slot = self.home(prefix);
+        while self.slots[slot] != EMPTY && self.slots[slot] != prefix {
+            slot = self.next(slot);
+        }
+        slot
+    }
+
+    fn contains(&self, prefix: u64) -> bool {
+        !self.slots.is_empty() && self.slots[self.find(prefix)] == prefix
+    }
+
+    fn insert(&mut self, prefix: u64) -> bool {
+        if prefix == EMPTY {
+            return false;
+        }
+        // At most four fifths full, so that searches stay short.
+        if (self.used + 1) * 5 > self.slots.len() * 4 {
+            self.grow();
+        }
+        let slot = self.find(prefix);
+        let new = self.slots[slot] == EMPTY;
+        if new {
+            self.slots[slot] = prefix;
+            self.used += 1;
+        }
+        new
+    }
+
+    /// Grows by half: at least 8/15 of the slots stay used.
+    fn grow(&mut self) {
+        let larger = (self.slots.len() + self.slots.len() / 2).max(SMALLEST);
+        let old = std::mem::replace(&mut self.slots, vec![EMPTY; larger]);
+        for prefix in old.into_iter().filter(|prefix| *prefix != EMPTY) {
+            let slot = self.find(prefix);
+            self.slots[slot] = prefix;
+        }
+    }
+
+    fn remove(&mut self, prefix: u64) {
+        if prefix == EMPTY || !self.contains(prefix) {
+            return;
+        }
+        let mut gap = self.find(prefix);
+        self.slots[gap] = EMPTY;
+        self.used -= 1;
+        // Those behind the gap move up, unless that would put them before their home.
+        let mut slot = self.next(gap);
+        while self.slots[slot] != EMPTY {
+            let home = self.home(self.slots[slot]);
+            let distance = |from: usize| (slot + self.slots.len() - from) % self.slots.len();
+            if distance(home) >= distance(gap) {
+                self.slots[gap] = self.slots[slot];
+                self.slots[slot] = EMPTY;
+                gap = slot;
+            }
+            slot = self.next(slot);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Spread like hash prefixes.
+    fn prefix(number: u64) -> u64 {
+        packetcrypt::hash::blake2b_256(&number.to_le_bytes())
+            .iter()
+            .take(8)
+            .fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+    }
+
+    #[test]
+    fn v4_at_most_16_bytes_for_each_announcement() {
+        let table = DuplicateTable::new();
+        for number in 1..=200_000 {
+            assert!(table.insert(prefix(number)));
+            if number >= 20_000 && number % 1000 == 0 {
+                assert!(table.bytes() as u64 <= 16 * number, "{} bytes for {number}", table.bytes());
+            }
+        }
+        assert_eq!(table.len(), 200_000);
+        assert!((1..=200_000).all(|number| table.contains(prefix(number)) && !table.insert(prefix(number))));
+    }
+
+    proptest! {
+        #[test]
+        fn behaves_like_a_set(actions in prop::collection::vec((0u8..3, prop_oneof![1u64..40, any::<u64>()]), 0..400)) {
+            let table = DuplicateTable::new();
+            let mut set = BTreeSet::new();
+            for (action, prefix) in actions.into_iter().filter(|(_, prefix)| *prefix != EMPTY) {
+                match action {
+                    0 => prop_assert_eq!(table.insert(prefix), set.insert(prefix)),
+                    1 => prop_assert_eq!(table.contains(prefix), set.contains(&prefix)),
+                    _ => {
+                        table.remove(prefix);
+                        set.remove(&prefix);
+                    }
+                }
+            }
+            prop_assert_eq!(table.len(), set.len());
+            prop_assert!(set.iter().all(|prefix| table.contains(*prefix)));
+        }
+    }
+}

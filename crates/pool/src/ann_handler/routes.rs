@@ -1,0 +1,172 @@
+//! What the handler answers over HTTP (`docs/protocol/packetcrypt-pool.md` 5.1 and 6.1).
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use subtle::ConstantTimeEq;
+use tokio::sync::oneshot;
+use wire::announcement_post::{AnnouncementReply, PostHeaders};
+use wire::batch::BatchName;
+use wire::refusal::Role;
+use wire::reply::EmptyResult;
+use wire::{AnnsEvent, Refusal};
+
+use super::Shared;
+use super::checking::Job;
+use crate::listener::{BodyFault, Client, drain_body, read_body_reserving};
+
+const JSON: &str = "application/json";
+const BINARY: &str = "application/octet-stream";
+const CACHE_INDEX: &str = "max-age=3";
+const CACHE_FILE: &str = "max-age=31536000, immutable";
+
+/// What the end of the path asks for, under any prefix (rule R-H1).
+enum Asked {
+    Submit,
+    Index,
+    File(BatchName),
+    Unknown,
+}
+
+impl Asked {
+    fn parse(path: &str) -> Self {
+        let mut parts = path.trim_end_matches('/').rsplit('/');
+        let (name, folder) = (parts.next().unwrap_or_default(), parts.next());
+        match (name, folder) {
+            ("submit", _) => Self::Submit,
+            ("index.json", Some("anns")) => Self::Index,
+            (name, Some("anns")) => name.parse().map_or(Self::Unknown, Self::File),
+            _ => Self::Unknown,
+        }
+    }
+}
+
+pub(super) fn router(shared: Arc<Shared>) -> Router {
+    Router::new().fallback(answer).with_state(shared)
+}
+
+async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let reading = matches!(*request.method(), Method::GET | Method::HEAD);
+    match Asked::parse(request.uri().path()) {
+        Asked::Submit if request.method() == Method::POST => {
+            let outcome = submit(&shared, request).await;
+            if let Err(refusal) = &outcome {
+                shared.figures.refused(refusal);
+            }
+            reply(outcome)
+        }
+        Asked::Index if reading => document(JSON, CACHE_INDEX, shared.batches.index()),
+        Asked::File(name) if reading => file(&shared, &name, request.headers()),
+        Asked::Unknown => reply(Err(Refusal::NotFound)),
+        Asked::Submit | Asked::Index | Asked::File(_) => reply(Err(Refusal::MethodNotAllowed)),
+    }
+}
+
+async fn submit(shared: &Arc<Shared>, request: Request) -> Result<AnnsEvent, Refusal> {
+    let client = Client::of(request.extensions());
+    let (head, body) = request.into_parts();
+    let headers = match check_head(shared, client, &head.headers) {
+        Ok(headers) => headers,
+        Err(refusal) => {
+            // A client that is still sending would see a broken connection instead of the reason.
+            drain_body(body, shared.body_limits).await;
+            return Err(refusal);
+        }
+    };
+    let mut reservation = shared.budget.reservation();
+    let limits = shared.body_limits;
+    let body = read_body_reserving(body, limits, |bytes| reservation.grow(bytes))
+        .await
+        .map_err(|fault| refusal(&fault))?;
+    let (reply, outcome) = oneshot::channel();
+    let job = Job { headers, body, client, reply, reservation };
+    shared.intake.offer(job).map_err(|_full| Refusal::Overloaded { role: Role::AnnHandler })?;
+    // The job is dropped unanswered only if the role is stopping.
+    outcome.await.unwrap_or(Err(Refusal::NotReady { role: Role::AnnHandler }))
+}
+
+/// Everything that can be said without the body.
+fn check_head(shared: &Shared, client: Client, headers: &HeaderMap) -> Result<PostHeaders, Refusal> {
+    if let Some(wait) = shared.conduct.must_wait(client, Instant::now()) {
+        return Err(Refusal::TooManyRequests { retry_after_seconds: wait.as_secs() + 1 });
+    }
+    let headers = PostHeaders::read(|name| headers.get(name).map(HeaderValue::as_bytes))?;
+    shared.slots.load().at(headers.parent_height(), i64::from(headers.work_number) - 1)?;
+    Ok(headers)
+}
+
+fn refusal(fault: &BodyFault) -> Refusal {
+    match fault {
+        BodyFault::TooLarge { limit } => Refusal::BodyTooLarge { role: Role::AnnHandler, limit: *limit },
+        BodyFault::TooSlow { time } => Refusal::BodyTimeout { seconds: time.as_secs() },
+        BodyFault::NoRoom => Refusal::Overloaded { role: Role::AnnHandler },
+        BodyFault::Broken { .. } => Refusal::BodyIncomplete,
+    }
+}
+
+fn reply(outcome: Result<AnnsEvent, Refusal>) -> Response {
+    let mut wait = None;
+    let (status, reply) = match outcome {
+        Ok(event) => (200, AnnouncementReply::accepted(event)),
+        Err(refusal) => {
+            wait = wait_of(&refusal);
+            (refusal.status(), AnnouncementReply::refused(&refusal))
+        }
+    };
+    let mut answer = json(reply.to_json(EmptyResult::Null).into());
+    *answer.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
+    if let Some(seconds) = wait {
+        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    answer
+}
+
+/// How long a client shall wait before it sends the same again, in seconds; `None` if that would be of no use.
+fn wait_of(refusal: &Refusal) -> Option<u64> {
+    match refusal {
+        Refusal::TooManyRequests { retry_after_seconds } => Some(*retry_after_seconds),
+        refusal => refusal.is_temporary().then_some(1),
+    }
+}
+
+/// Rules R-D1 and R-D4.
+fn file(shared: &Shared, name: &BatchName, headers: &HeaderMap) -> Response {
+    if !shared.block_miner_password.is_empty() {
+        let refused = match headers.get("x-pc-passwd") {
+            None => Some("\"x-pc-passwd missing\""),
+            Some(given) => {
+                let same = given.as_bytes().ct_eq(shared.block_miner_password.as_bytes());
+                (!bool::from(same)).then_some("\"x-pc-passwd incorrect\"")
+            }
+        };
+        if let Some(text) = refused {
+            let mut answer = json(Bytes::from_static(text.as_bytes()));
+            *answer.status_mut() = StatusCode::UNAUTHORIZED;
+            return answer;
+        }
+    }
+    match shared.batches.file(name) {
+        Some(file) => document(BINARY, CACHE_FILE, file),
+        None => reply(Err(Refusal::NotFound)),
+    }
+}
+
+fn document(content_type: &'static str, cache: &'static str, body: Bytes) -> Response {
+    let mut answer = Response::new(Body::from(body));
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(cache));
+    answer
+}
+
+fn json(body: Bytes) -> Response {
+    let mut answer = Response::new(Body::from(body));
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+    answer
+}
