@@ -341,6 +341,14 @@ mod tests {
     }
 
     #[test]
+    fn pitfall_13_half_of_the_next_key_is_the_start_of_the_item() {
+        let mut state = random_state(6, 0);
+        let item = std::array::from_fn(|index| index as u8);
+        state.update(&item);
+        assert_eq!(state.0[TAG.end..KEY.end], item[..16]);
+    }
+
+    #[test]
     fn a_failed_or_foreign_control_word_changes_nothing_else() {
         for control in [Control::FAILED | 40 << 17, 1 << 25 | 40 << 17] {
             let mut state = random_state(5, control);
