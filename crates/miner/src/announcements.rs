@@ -114,7 +114,9 @@ impl AnnouncementMiner {
                 () = shutdown.cancelled() => return,
                 Ok(()) = views.changed() => {
                     let view = views.borrow_and_update().clone();
-                    view.iter().for_each(|view| self.take(view));
+                    if let Some(view) = view {
+                        self.take(&view);
+                    }
                 }
                 _ = seconds.tick() => self.rate.second_passed(self.counts.found.load(Relaxed)),
                 _ = statuses.tick() => self.report(),

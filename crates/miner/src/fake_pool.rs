@@ -23,7 +23,7 @@ use crate::pool_client::PoolUrl;
 pub(crate) enum Reaction {
     /// This status and body.
     Answer(u16, Vec<u8>),
-    /// As `Answer`, but the status depends on nothing and the body is that of an accepted post.
+    /// What was posted is accepted completely.
     Accept,
     /// No answer for longer than any test waits.
     Hang,
@@ -121,7 +121,7 @@ impl FakePool {
             if seen.len() >= count {
                 return seen;
             }
-            tokio::time::timeout(Duration::from_secs(60), came).await.expect("a request in time");
+            tokio::time::timeout(Duration::from_mins(1), came).await.expect("a request in time");
         }
     }
 
@@ -166,15 +166,11 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     shared.request_came.notify_waiters();
     let (status, body) = match reaction {
         Reaction::Answer(status, body) => (status, body),
-        Reaction::Accept => (200, accepted(&body)),
+        Reaction::Accept if path.contains("/blk/") => (200, reply_for_share(None)),
+        Reaction::Accept => (200, reply_for_announcements(body.len() as u32 / 1024, 0)),
         Reaction::Hang => std::future::pending().await,
     };
     Response::builder().status(status).body(body.into()).unwrap()
-}
-
-/// The reply to a post of announcements that are all valid and new.
-fn accepted(body: &[u8]) -> Vec<u8> {
-    reply_for_announcements(body.len() as u32 / 1024, 0)
 }
 
 /// The reply of an announcement handler with these counts.
@@ -183,6 +179,18 @@ pub(crate) fn reply_for_announcements(accepted: u32, dup: u32) -> Vec<u8> {
         r#"{{"warn":[],"error":[],"result":{{"type":"anns","accepted":{accepted},"dup":{dup},"inval":0,"badHash":0,
         "runt":0,"internalErr":0,"payTo":"{PAY_TO}","unsigned":0,"totalLen":0,"target":545259519,
         "time":1600000000000,"eventId":"00112233445566778899aabbccddeeff"}}}}"#
+    )
+    .into_bytes()
+}
+
+/// The reply of a block handler that credits a share, which may have become a block.
+pub(crate) fn reply_for_share(block: Option<BlockHash>) -> Vec<u8> {
+    let hash = block.map_or(String::new(), |hash| format!(r#","headerHash":"{hash}""#));
+    format!(
+        r#"{{"result":{{"type":"share","payTo":"{PAY_TO}","block":{},"time":1600000000000,
+        "eventId":"00112233445566778899aabbccddeeff"{hash},"target":545259519,"annCount":"1","annMinWork":545259519,
+        "encryptions":0}},"error":[],"warn":[]}}"#,
+        block.is_some()
     )
     .into_bytes()
 }

@@ -74,7 +74,7 @@ impl Running {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(60), seen).await.expect("the status in time");
+        tokio::time::timeout(Duration::from_mins(1), seen).await.expect("the status in time");
     }
 }
 

@@ -18,7 +18,7 @@ fn serve_branch(pool: &FakePool, branch: u8, heights: std::ops::RangeInclusive<u
 async fn until(pool: &FollowedPool, wanted: impl Fn(&PoolView) -> bool) -> Arc<PoolView> {
     let mut views = pool.views();
     let waited = tokio::time::timeout(
-        Duration::from_secs(60),
+        Duration::from_mins(1),
         views.wait_for(|view| view.as_ref().is_some_and(|view| wanted(view))),
     );
     waited.await.expect("the state in time").expect("a follower").clone().unwrap()
@@ -28,7 +28,7 @@ fn known(view: &PoolView) -> usize {
     view.chain.from_tip().count()
 }
 
-async fn follow_fake(pool: &FakePool) -> (FollowedPool, tokio_util::sync::DropGuard) {
+fn follow_fake(pool: &FakePool) -> (FollowedPool, tokio_util::sync::DropGuard) {
     let shutdown = CancellationToken::new();
     (follow(pool.url(), OPTIONS, shutdown.clone()).unwrap(), shutdown.drop_guard())
 }
@@ -38,7 +38,7 @@ async fn the_configuration_and_six_blocks_are_read() {
     let pool = FakePool::start().await;
     serve_branch(&pool, 1, 0..=20);
     pool.serve_config(&pool.config(hash(1, 20), 20, &["a"]));
-    let (followed, _guard) = follow_fake(&pool).await;
+    let (followed, _guard) = follow_fake(&pool);
     let view = until(&followed, |view| known(view) == 6).await;
     assert_eq!(view.chain.below_tip(2).unwrap().hash, hash(1, 18));
     assert!(followed.is_reachable());
@@ -58,7 +58,7 @@ async fn a_pool_may_want_older_parents_than_usual() {
     let mut config = pool.config(hash(1, 40), 40, &["a"]);
     config.mine_old_anns = 9;
     pool.serve_config(&config);
-    let (followed, _guard) = follow_fake(&pool).await;
+    let (followed, _guard) = follow_fake(&pool);
     let view = until(&followed, |view| known(view) == 10).await;
     assert_eq!(view.chain.below_tip(9).unwrap().hash, hash(1, 31));
     config.mine_old_anns = u32::MAX;
@@ -71,7 +71,7 @@ async fn r_n4_a_missing_block_info_is_fetched_again() {
     let pool = FakePool::start().await;
     serve_branch(&pool, 1, 18..=20);
     pool.serve_config(&pool.config(hash(1, 20), 20, &["a"]));
-    let (followed, _guard) = follow_fake(&pool).await;
+    let (followed, _guard) = follow_fake(&pool);
     until(&followed, |view| known(view) == 3).await;
     serve_branch(&pool, 1, 0..=17);
     // The 5 s until the next try pass at once.
@@ -85,7 +85,7 @@ async fn r_n5_malformed_pool_data_changes_nothing_and_ends_nothing() {
     serve_branch(&pool, 1, 0..=20);
     let good = pool.config(hash(1, 20), 20, &["a"]);
     pool.serve_config(&good);
-    let (followed, _guard) = follow_fake(&pool).await;
+    let (followed, _guard) = follow_fake(&pool);
     until(&followed, |view| known(view) == 6).await;
     let json = good.to_json();
     for bad in [
@@ -123,7 +123,7 @@ async fn r_n5_block_infos_that_do_not_fit_are_ignored() {
     let path = format!("/master/{}", BlockInfo::file_name(&hash(1, 18)));
     pool.serve_bytes(&path, info(2, 18, hash(2, 17)).to_json());
     pool.serve_config(&pool.config(hash(1, 20), 20, &["a"]));
-    let (followed, _guard) = follow_fake(&pool).await;
+    let (followed, _guard) = follow_fake(&pool);
     until(&followed, |view| known(view) == 2).await;
     let before = pool.seen("config.json").len();
     pool.wait_for("config.json", before + 3).await;
@@ -136,7 +136,7 @@ async fn r_n3_a_reorganisation_moves_the_chain_to_the_other_branch() {
     let pool = FakePool::start().await;
     serve_branch(&pool, 1, 0..=20);
     pool.serve_config(&pool.config(hash(1, 20), 20, &["a"]));
-    let (followed, _guard) = follow_fake(&pool).await;
+    let (followed, _guard) = follow_fake(&pool);
     until(&followed, |view| known(view) == 6).await;
     pool.serve_block(&info(2, 19, hash(1, 18)));
     pool.serve_block(&info(2, 20, hash(2, 19)));
@@ -153,7 +153,7 @@ async fn r_n8_a_block_keeps_the_handlers_with_which_it_was_first_seen() {
     let pool = FakePool::start().await;
     serve_branch(&pool, 1, 0..=21);
     pool.serve_config(&pool.config(hash(1, 20), 20, &["a"]));
-    let (followed, _guard) = follow_fake(&pool).await;
+    let (followed, _guard) = follow_fake(&pool);
     until(&followed, |view| known(view) == 6).await;
     pool.serve_config(&pool.config(hash(1, 21), 21, &["a", "b"]));
     let view = until(&followed, |view| view.chain.at(Height(21)).is_some()).await;
@@ -215,7 +215,7 @@ async fn follow_fake_work() -> (FakePool, watch::Receiver<Option<CurrentWork>>, 
 async fn until_work(feed: &mut watch::Receiver<Option<CurrentWork>>, branch: u8, height: u32) {
     let wanted = work(branch, height).id();
     let waited = tokio::time::timeout(
-        Duration::from_secs(60),
+        Duration::from_mins(1),
         feed.wait_for(|work| work.as_ref().is_some_and(|work| work.id() == wanted)),
     );
     waited.await.expect("the work in time").expect("a feed");

@@ -140,7 +140,7 @@ mod tests {
     fn a_full_batch_is_closed() {
         let (mut open, now, job) = (OpenBatch::new(AGE), Instant::now(), job(7, 1));
         let closed: Vec<Batch> =
-            (0..2 * 1024 + 1).flat_map(|number| open.add(&found(&job, number), now)).collect();
+            (0..=2 * 1024).flat_map(|number| open.add(&found(&job, number), now)).collect();
         assert_eq!(closed.iter().map(|batch| batch.announcements).collect::<Vec<_>>(), [1024, 1024]);
         assert_eq!(closed[1].body.len(), 1 << 20);
         assert_eq!(open.close().map(|batch| batch.announcements), Some(1));

@@ -68,7 +68,7 @@ async fn wait_for_view(pool: &FollowedPool, height: u32) {
     let known = views.wait_for(|view| {
         view.as_ref().is_some_and(|view| view.tip().0 == Height(height) && view.chain.from_tip().count() >= 6)
     });
-    tokio::time::timeout(Duration::from_secs(60), known).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_mins(1), known).await.unwrap().unwrap();
 }
 
 impl Setup {
@@ -79,7 +79,7 @@ impl Setup {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(60), settled).await.expect("settled in time");
+        tokio::time::timeout(Duration::from_mins(1), settled).await.expect("settled in time");
         self.uploads.counts().now()
     }
 
@@ -196,8 +196,8 @@ async fn answers_are_counted_as_they_are_not_as_one_hopes() {
 async fn the_newest_batch_goes_first_and_the_oldest_overflow() {
     let mut settings = settings();
     settings.uploaders = NonZeroUsize::MIN;
-    settings.batch_age = Duration::from_secs(3600);
-    settings.drain = Duration::from_secs(60);
+    settings.batch_age = Duration::from_hours(1);
+    settings.drain = Duration::from_mins(1);
     let setup = setup(&["a"], true, settings).await;
     // Each change of the parent closes a batch of one; the first failure makes the others wait.
     setup.fake.react("/ann/a/submit", Reaction::Answer(500, Vec::new()));
@@ -288,7 +288,7 @@ async fn an_unreachable_pool_loses_everything_and_says_so() {
 #[tokio::test]
 async fn stopping_sends_what_is_left_but_does_not_wait_for_ever() {
     let mut settings = settings();
-    settings.batch_age = Duration::from_secs(3600);
+    settings.batch_age = Duration::from_hours(1);
     let first = setup(&["a"], true, settings.clone()).await;
     first.offer(&job(18), 0..3);
     first.uploads.drain().await;
