@@ -3,6 +3,8 @@
 //! The difficulty of an event is that of the newest block strictly before it, whenever that block became known
 //! (rule R-P11). Several handlers report one block under one id; the smallest time counts.
 
+use std::collections::BTreeSet;
+
 use hashbrown::HashMap;
 use wire::{Decimal, EventId, event::BlockEvent};
 
@@ -36,11 +38,14 @@ impl ChainBlock {
 /// What became of a block event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BlockNews {
-    /// It was not known: work after this time is worth something else than before.
-    New,
-    /// Another handler saw it earlier than known so far; work after this time changes its worth.
-    Earlier,
-    /// It was known.
+    /// It was not known, or not seen so early: work after this time may be worth something else than before.
+    Changed,
+    /// It was known; this handler saw it later than another.
+    AnotherTime {
+        /// The event says something else about the block than the first one did.
+        differs: bool,
+    },
+    /// Known, with this very time.
     Known {
         /// The event says something else about the block than the first one did.
         differs: bool,
@@ -51,7 +56,16 @@ pub(crate) enum BlockNews {
 #[derive(Debug, Default)]
 pub(crate) struct Chain {
     blocks: Vec<ChainBlock>,
-    times: HashMap<EventId, UnixMillis>,
+    reports: HashMap<EventId, Reports>,
+}
+
+/// What handlers said about one block. All times are kept: when the smallest leaves the history, the next one counts,
+/// as if the report that left had never been.
+#[derive(Debug)]
+struct Reports {
+    height: u32,
+    difficulty: Decimal,
+    times: BTreeSet<UnixMillis>,
 }
 
 impl Chain {
@@ -59,51 +73,65 @@ impl Chain {
         &self.blocks
     }
 
-    /// Takes in a block event. `oldest` is the start of the history: what lies before it is forgotten.
-    pub(crate) fn report(&mut self, block: ChainBlock, oldest: UnixMillis) -> BlockNews {
-        let known = self.times.get(&block.id).copied().filter(|time| *time >= oldest);
-        let Some(known_time) = known else {
-            self.remove(block.id);
+    /// Takes in a block event.
+    pub(crate) fn report(&mut self, block: ChainBlock) -> BlockNews {
+        let Some(reports) = self.reports.get_mut(&block.id) else {
+            let times = BTreeSet::from([block.time]);
+            self.reports
+                .insert(block.id, Reports { height: block.height, difficulty: block.difficulty, times });
             self.insert(block);
-            return BlockNews::New;
+            return BlockNews::Changed;
         };
-        let Some(first) = self.position(block.id, known_time).map(|position| self.blocks[position]) else {
-            return BlockNews::Known { differs: false };
-        };
-        if block.time < known_time {
-            self.remove(block.id);
-            self.insert(ChainBlock { time: block.time, ..first });
-            return BlockNews::Earlier;
+        let first = reports.times.first().copied();
+        let is_new_time = reports.times.insert(block.time);
+        let known = ChainBlock { height: reports.height, difficulty: reports.difficulty, ..block };
+        if first.is_none_or(|first| block.time < first) {
+            first.inspect(|first| self.remove(block.id, *first));
+            self.insert(known);
+            return BlockNews::Changed;
         }
-        BlockNews::Known { differs: (first.height, first.difficulty) != (block.height, block.difficulty) }
+        let differs = known != block;
+        if is_new_time { BlockNews::AnotherTime { differs } } else { BlockNews::Known { differs } }
     }
 
-    /// Forgets blocks before `oldest`.
-    pub(crate) fn forget_before(&mut self, oldest: UnixMillis) {
+    /// Forgets reports before `oldest`. Gives the last time whose work may be worth something else now, because a block
+    /// that was seen several times counts from a later one; work before `oldest` is meant as well.
+    pub(crate) fn forget_before(&mut self, oldest: UnixMillis) -> Option<UnixMillis> {
         let expired = self.blocks.partition_point(|block| block.time < oldest);
-        for block in self.blocks.drain(..expired) {
-            self.times.remove(&block.id);
+        let mut reconsider_until = None;
+        for block in self.blocks.drain(..expired).collect::<Vec<_>>() {
+            let Some(reports) = self.reports.get_mut(&block.id) else { continue };
+            reports.times = reports.times.split_off(&oldest);
+            match reports.times.first().copied() {
+                Some(time) => {
+                    self.insert(ChainBlock { time, ..block });
+                    reconsider_until = reconsider_until.max(Some(self.next_after(time)));
+                }
+                None => {
+                    self.reports.remove(&block.id);
+                }
+            }
         }
+        reconsider_until
+    }
+
+    /// When the first block after `time` was seen.
+    fn next_after(&self, time: UnixMillis) -> UnixMillis {
+        let next = self.blocks.partition_point(|block| block.time <= time);
+        self.blocks.get(next).map_or(UnixMillis(u64::MAX), |block| block.time)
     }
 
     fn insert(&mut self, block: ChainBlock) {
         let at = self.blocks.partition_point(|other| other.order() < block.order());
         self.blocks.insert(at, block);
-        self.times.insert(block.id, block.time);
     }
 
-    fn remove(&mut self, id: EventId) {
-        if let Some(time) = self.times.remove(&id)
-            && let Some(position) = self.position(id, time)
-        {
-            self.blocks.remove(position);
-        }
-    }
-
-    fn position(&self, id: EventId, time: UnixMillis) -> Option<usize> {
+    fn remove(&mut self, id: EventId, time: UnixMillis) {
         let from = self.blocks.partition_point(|block| block.time < time);
         let same_time = self.blocks[from..].iter().take_while(|block| block.time == time);
-        same_time.zip(from..).find(|(block, _)| block.id == id).map(|(_, position)| position)
+        if let Some((_, position)) = same_time.zip(from..).find(|(block, _)| block.id == id) {
+            self.blocks.remove(position);
+        }
     }
 }
 
@@ -114,10 +142,9 @@ pub(crate) struct Timeline<'a> {
 }
 
 impl<'a> Timeline<'a> {
-    /// Those within the history.
-    pub(crate) fn new(chain: &'a Chain, oldest: UnixMillis) -> Self {
-        let from = chain.blocks.partition_point(|block| block.time < oldest);
-        Self { blocks: &chain.blocks[from..] }
+    /// All of them.
+    pub(crate) fn new(chain: &'a Chain) -> Self {
+        Self { blocks: &chain.blocks }
     }
 
     /// Work at or before this time has no credit; `None`: no work has.
@@ -158,9 +185,9 @@ mod tests {
     #[test]
     fn difficulty_is_that_of_the_newest_block_strictly_before() {
         let mut chain = Chain::default();
-        chain.report(block(1, 1, 100, 5), UnixMillis(0));
-        chain.report(block(2, 2, 200, 7), UnixMillis(0));
-        let timeline = Timeline::new(&chain, UnixMillis(0));
+        chain.report(block(1, 1, 100, 5));
+        chain.report(block(2, 2, 200, 7));
+        let timeline = Timeline::new(&chain);
         let at = |time| timeline.difficulty(UnixMillis(time)).map(|difficulty| difficulty.mantissa());
         assert_eq!([at(100), at(101), at(200), at(201)], [None, Some(5), Some(5), Some(7)]);
         let within = timeline.between(UnixMillis(150), UnixMillis(201));
@@ -171,29 +198,31 @@ mod tests {
     #[test]
     fn r_p11_of_several_reports_of_a_block_the_smallest_time_counts() {
         let mut chain = Chain::default();
-        assert_eq!(chain.report(block(1, 1, 100, 5), UnixMillis(0)), BlockNews::New);
-        assert_eq!(chain.report(block(1, 1, 90, 5), UnixMillis(0)), BlockNews::Earlier);
-        assert_eq!(chain.report(block(1, 1, 95, 5), UnixMillis(0)), BlockNews::Known { differs: false });
-        assert_eq!(chain.report(block(1, 1, 95, 6), UnixMillis(0)), BlockNews::Known { differs: true });
+        assert_eq!(chain.report(block(1, 1, 100, 5)), BlockNews::Changed);
+        assert_eq!(chain.report(block(1, 1, 90, 5)), BlockNews::Changed);
+        assert_eq!(chain.report(block(1, 1, 95, 5)), BlockNews::AnotherTime { differs: false });
+        assert_eq!(chain.report(block(1, 1, 95, 6)), BlockNews::Known { differs: true });
         assert_eq!(chain.blocks(), [block(1, 1, 90, 5)]);
     }
 
     #[test]
     fn the_highest_of_blocks_reported_for_one_millisecond_is_the_newest() {
         let mut chain = Chain::default();
-        chain.report(block(1, 12, 100, 12), UnixMillis(0));
-        chain.report(block(9, 11, 100, 11), UnixMillis(0));
-        let timeline = Timeline::new(&chain, UnixMillis(0));
+        chain.report(block(1, 12, 100, 12));
+        chain.report(block(9, 11, 100, 11));
+        let timeline = Timeline::new(&chain);
         assert_eq!(timeline.difficulty(UnixMillis(101)).unwrap().mantissa(), 12);
     }
 
     #[test]
-    fn a_block_before_the_history_is_as_if_it_had_never_been() {
+    fn a_report_that_leaves_the_history_is_as_if_it_had_never_been() {
         let mut chain = Chain::default();
-        chain.report(block(1, 1, 100, 5), UnixMillis(0));
-        assert_eq!(chain.report(block(1, 1, 300, 6), UnixMillis(200)), BlockNews::New);
-        assert_eq!(chain.blocks(), [block(1, 1, 300, 6)]);
-        chain.forget_before(UnixMillis(301));
-        assert!(chain.blocks().is_empty() && chain.times.is_empty());
+        chain.report(block(1, 1, 100, 5));
+        chain.report(block(1, 1, 300, 5));
+        chain.report(block(2, 2, 400, 7));
+        assert_eq!(chain.forget_before(UnixMillis(200)), Some(UnixMillis(400)));
+        assert_eq!(chain.blocks(), [block(1, 1, 300, 5), block(2, 2, 400, 7)]);
+        assert_eq!(chain.forget_before(UnixMillis(401)), None);
+        assert!(chain.blocks().is_empty() && chain.reports.is_empty());
     }
 }

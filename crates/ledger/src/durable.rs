@@ -12,6 +12,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::str::Utf8Error;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use hashbrown::{HashMap, HashSet};
@@ -71,8 +72,8 @@ pub struct Accepted {
     pub newest: UnixMillis,
     /// What became of its lines; empty if the upload was known.
     pub receipt: Receipt,
-    /// Events that count from now on.
-    pub credited: Vec<Event>,
+    /// Events that are kept from now on.
+    pub kept: Vec<Event>,
     /// The same upload had been accepted before: there was nothing to do.
     pub was_known: bool,
 }
@@ -93,6 +94,7 @@ pub struct OpenReport {
 pub struct DurableLedger {
     ledger: RwLock<Ledger>,
     intake: Mutex<Intake>,
+    changes: AtomicU64,
     _lock: File,
 }
 
@@ -133,13 +135,15 @@ impl DurableLedger {
         intake.last_accepted_at = accepted_at;
         intake.known.insert(id);
         intake.by_age.insert((newest, id));
-        let (receipt, credited) = {
+        let (receipt, kept) = {
             let mut ledger = self.ledger.write().unwrap_or_else(PoisonError::into_inner);
-            ledger.admit(examined)
+            let admitted = ledger.admit(examined);
+            self.changes.store(ledger.changes(), Ordering::Release);
+            admitted
         };
-        intake.segments.append(&upload, &credited, self.read().oldest_wanted());
+        intake.segments.append(&upload, &kept, self.read().oldest_wanted());
         intake.retire(&self.read());
-        Ok(Accepted { id, accepted_at, newest, receipt, credited, was_known: false })
+        Ok(Accepted { id, accepted_at, newest, receipt, kept, was_known: false })
     }
 
     /// The ledger, to be asked; uploads wait meanwhile.
@@ -147,15 +151,14 @@ impl DurableLedger {
         self.ledger.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Names of the stored uploads, oldest first.
-    pub fn stored_uploads(&self) -> io::Result<Vec<String>> {
-        let intake = self.intake.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(intake
-            .uploads
-            .list()?
-            .iter()
-            .map(|upload| format!("paylog_{}_{}.bin", upload.newest, upload.id))
-            .collect())
+    /// Grows with every upload that changed something; asked without waiting for one.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    /// The uploads on disk, in the order of their acceptance.
+    pub fn stored_uploads(&self) -> io::Result<Vec<StoredUpload>> {
+        self.intake.lock().unwrap_or_else(PoisonError::into_inner).uploads.list()
     }
 }
 
@@ -210,8 +213,12 @@ impl LedgerFolder {
             }
         }
         intake.retire(&ledger);
-        let durable =
-            DurableLedger { ledger: RwLock::new(ledger), intake: Mutex::new(intake), _lock: self.lock };
+        let durable = DurableLedger {
+            changes: AtomicU64::new(ledger.changes()),
+            ledger: RwLock::new(ledger),
+            intake: Mutex::new(intake),
+            _lock: self.lock,
+        };
         Ok((durable, report))
     }
 }
@@ -223,7 +230,7 @@ fn not_utf8(error: Utf8Error) -> AcceptError {
 
 fn known_upload(id: EventId, now: UnixMillis) -> Accepted {
     let receipt = Receipt::default();
-    Accepted { id, accepted_at: now, newest: UnixMillis(0), receipt, credited: Vec::new(), was_known: true }
+    Accepted { id, accepted_at: now, newest: UnixMillis(0), receipt, kept: Vec::new(), was_known: true }
 }
 
 fn lock(folder: &Path) -> Result<File, OpenError> {
@@ -274,8 +281,8 @@ impl Intake {
         }
         let text =
             str::from_utf8(&body).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-        let (_, credited) = ledger.admit(ledger.examine(text, upload.accepted_at));
-        self.segments.append(upload, &credited, ledger.oldest_wanted());
+        let (_, kept) = ledger.admit(ledger.examine(text, upload.accepted_at));
+        self.segments.append(upload, &kept, ledger.oldest_wanted());
         Ok(())
     }
 

@@ -8,6 +8,7 @@
 //! deterministic state machine: time arrives as an argument, and equal events give equal distributions.
 
 mod addresses;
+pub mod audit;
 pub mod book;
 mod chain;
 pub mod credit;
@@ -28,6 +29,9 @@ mod unix_millis;
 mod upload_files;
 mod window;
 
+#[cfg(test)]
+mod properties;
+
 pub use distribution::Distribution;
 pub use durable::{AcceptError, Accepted, DurableLedger, LedgerFolder, OpenError, OpenReport};
 pub use event_intake::{Examined, Warnings};
@@ -35,4 +39,4 @@ pub use replay::replay;
 pub use rules::{Fee, Rules, RulesConfig, RulesFault, UNITS};
 pub use state::{Holdings, Ledger, Receipt};
 pub use unix_millis::UnixMillis;
-pub use upload_files::Retention;
+pub use upload_files::{Retention, StoredUpload};

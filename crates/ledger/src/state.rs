@@ -80,8 +80,29 @@ enum Outcome {
     Credited,
     Repeated,
     RepeatedWithOtherContent,
+    /// A block seen by another handler, later: known, yet kept.
+    Noted,
+    NotedWithOtherContent,
     /// Before the history, or in a slot that takes no more.
     TooLate,
+}
+
+impl Receipt {
+    fn note(&mut self, outcome: &Outcome, line: u32, time_ms: u64) {
+        let line_number = line as usize;
+        match outcome {
+            Outcome::Credited => self.credited += 1,
+            Outcome::Repeated | Outcome::Noted => self.repeated += 1,
+            Outcome::RepeatedWithOtherContent | Outcome::NotedWithOtherContent => {
+                self.repeated += 1;
+                self.warnings.add(line, Refusal::EventIdReused { line: line_number });
+            }
+            Outcome::TooLate => {
+                self.too_late += 1;
+                self.warnings.add(line, Refusal::EventTooOld { line: line_number, time_ms });
+            }
+        }
+    }
 }
 
 impl Ledger {
@@ -125,38 +146,27 @@ impl Ledger {
         event_intake::examine(text, now, |address| self.addresses.known(address))
     }
 
-    /// Takes in the events of an upload, each at most once. Gives those that count from now on.
+    /// Takes in the events of an upload, each at most once. Gives those that are kept.
     pub fn admit(&mut self, examined: Examined) -> (Receipt, Vec<Event>) {
         let mut receipt = Receipt::default();
-        let mut credited = Vec::with_capacity(examined.events.len());
+        let mut kept = Vec::with_capacity(examined.events.len());
         let oldest = self.oldest_wanted();
         for (line, event) in examined.events {
-            match self.admit_event(&event, oldest) {
-                Outcome::Credited => {
-                    receipt.credited += 1;
-                    credited.push(event);
-                }
-                Outcome::Repeated => receipt.repeated += 1,
-                Outcome::RepeatedWithOtherContent => {
-                    receipt.repeated += 1;
-                    receipt.warnings.add(line, Refusal::EventIdReused { line: line as usize });
-                }
-                Outcome::TooLate => {
-                    receipt.too_late += 1;
-                    let time_ms = event.time_ms();
-                    receipt.warnings.add(line, Refusal::EventTooOld { line: line as usize, time_ms });
-                }
+            let outcome = self.admit_event(&event, oldest);
+            receipt.note(&outcome, line, event.time_ms());
+            if matches!(outcome, Outcome::Credited | Outcome::Noted | Outcome::NotedWithOtherContent) {
+                kept.push(event);
             }
         }
         receipt.warnings.append(&examined.faults);
-        self.close_batch(credited.iter().map(|event| UnixMillis(event.time_ms())).max());
-        (receipt, credited)
+        self.close_batch(kept.iter().map(|event| UnixMillis(event.time_ms())).max());
+        (receipt, kept)
     }
 
     /// What was accepted up to `newest` (or at all), divided by the rules.
     pub fn distribution(&self, newest: Option<UnixMillis>) -> Distribution {
         let period = self.period(newest);
-        let timeline = Timeline::new(&self.chain, period.oldest);
+        let timeline = Timeline::new(&self.chain);
         let mut rates = Rates::new(timeline, self.rules.has_private_seed);
         let shares = ShareWindow::fill(self.rules.blocks.size, &self.shares, period, &mut rates);
         let announcements =
@@ -187,7 +197,7 @@ impl Ledger {
         match event {
             Event::Anns(event) => self.admit_announcements(event, time, oldest),
             Event::Share(event) => self.admit_share(event, time, oldest),
-            Event::Block(event) => self.admit_block(event, oldest),
+            Event::Block(event) => self.admit_block(event),
         }
     }
 
@@ -245,12 +255,14 @@ impl Ledger {
         Outcome::Credited
     }
 
-    fn admit_block(&mut self, event: &BlockEvent, oldest: UnixMillis) -> Outcome {
-        match self.chain.report(ChainBlock::new(event), oldest) {
-            BlockNews::New | BlockNews::Earlier => {
+    fn admit_block(&mut self, event: &BlockEvent) -> Outcome {
+        match self.chain.report(ChainBlock::new(event)) {
+            BlockNews::Changed => {
                 self.posts.reconsider(UnixMillis(event.time_ms), UnixMillis(u64::MAX));
                 Outcome::Credited
             }
+            BlockNews::AnotherTime { differs: false } => Outcome::Noted,
+            BlockNews::AnotherTime { differs: true } => Outcome::NotedWithOtherContent,
             BlockNews::Known { differs } => repeated(!differs),
         }
     }
@@ -273,7 +285,7 @@ impl Ledger {
             restored.uploads.push((record.upload, record.accepted_at));
             numbers.extend(record.addresses.iter().map(|address| self.addresses.number(*address)));
             for block in &record.blocks {
-                self.chain.report(ChainBlock::new(block), UnixMillis(0));
+                self.chain.report(ChainBlock::new(block));
                 restored.saw(UnixMillis(block.time_ms));
             }
             for share in &record.shares {
@@ -329,7 +341,9 @@ impl Ledger {
         let oldest = self.oldest_wanted();
         self.posts.forget_before(oldest, &mut self.addresses);
         self.shares.forget_before(oldest, &mut self.addresses);
-        self.chain.forget_before(oldest);
+        if let Some(until) = self.chain.forget_before(oldest) {
+            self.posts.reconsider(UnixMillis(0), until);
+        }
         self.changes += 1;
     }
 

@@ -24,10 +24,20 @@ pub enum Retention {
 
 /// A stored upload, by what its directory entry says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct StoredUpload {
-    pub(crate) id: EventId,
-    pub(crate) newest: UnixMillis,
-    pub(crate) accepted_at: UnixMillis,
+pub struct StoredUpload {
+    /// First 16 bytes of SHA-256 of the file.
+    pub id: EventId,
+    /// Newest time of a good line.
+    pub newest: UnixMillis,
+    /// When it was accepted.
+    pub accepted_at: UnixMillis,
+}
+
+impl StoredUpload {
+    /// The name of its file.
+    pub fn file_name(&self) -> String {
+        name(self.newest, self.id)
+    }
 }
 
 /// The folder of accepted uploads.

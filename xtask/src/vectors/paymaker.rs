@@ -224,7 +224,10 @@ impl Case {
         let stored = self.ledger()?.stored_uploads()?;
         for name in step["names"].as_array().context("names")? {
             let id = name.as_str().and_then(|name| name.rsplit_once('_')).context("a name with an id")?.1;
-            ensure!(stored.iter().any(|ours| ours.ends_with(id)), "no file for {name}, only {stored:?}");
+            ensure!(
+                stored.iter().any(|upload| upload.file_name().ends_with(id)),
+                "no file for {name}, only {stored:?}"
+            );
         }
         Ok(())
     }
