@@ -69,6 +69,8 @@ struct AnnouncementMiner {
     threads: MiningThreads<Job>,
     job: Option<Arc<Job>>,
     job_trouble: Trouble,
+    /// The pool's newest state is not enough for a job. For a moment that is normal after each block.
+    waits_for_pool: bool,
     counts: Arc<MiningCounts>,
     rate: RateMeter,
     /// For each pool, the counts at the last status.
@@ -100,6 +102,7 @@ impl AnnouncementMiner {
             pools,
             threads,
             job: None,
+            waits_for_pool: false,
             counts,
             rate: RateMeter::default(),
         })
@@ -126,10 +129,9 @@ impl AnnouncementMiner {
 
     /// Restarts mining if the primary pool's state calls for another job.
     fn take(&mut self, view: &PoolView) {
-        let Some(job) = Job::choose(view, self.config.mine_old) else {
-            self.job_trouble.happened("it says no proper `annTarget`, or its chain is not known far enough");
-            return;
-        };
+        let job = Job::choose(view, self.config.mine_old);
+        self.waits_for_pool = job.is_none();
+        let Some(job) = job else { return };
         self.job_trouble.over();
         if self.job.as_deref() == Some(&job) {
             return;
@@ -141,6 +143,9 @@ impl AnnouncementMiner {
     }
 
     fn report(&mut self) {
+        if self.waits_for_pool {
+            self.job_trouble.happened("it says no proper `annTarget`, or its chain is not known far enough");
+        }
         let status = self.status();
         self.output.status(&Status::Announcements(status));
         for pool in self.pools.iter() {
@@ -177,6 +182,7 @@ impl AnnouncementMiner {
             info!("the runtime ended before the mining threads");
         }
         futures_util::future::join_all(pools.iter().map(PoolUploads::drain)).await;
+        // The last status is about the whole run.
         output.status(&Status::Announcements(AnnouncementStatus {
             found: counts.found.load(Relaxed),
             pools: pools.iter().map(|pool| pool_status(pool, &mut CountsAt::default())).collect(),

@@ -22,11 +22,16 @@ impl Trouble {
     /// It did not work.
     pub fn happened(&mut self, reason: impl Display) {
         let reason = reason.to_string();
-        if self.reason.as_ref() == Some(&reason) {
+        self.happened_as(&reason, &reason);
+    }
+
+    /// It did not work, for a `kind` of reason that is worth one warning, however the details differ.
+    pub fn happened_as(&mut self, kind: &str, reason: impl Display) {
+        if self.reason.as_deref() == Some(kind) {
             debug!("{}: still {reason}", self.what);
         } else {
             warn!("{}: {reason}", self.what);
-            self.reason = Some(reason);
+            self.reason = Some(kind.to_owned());
         }
     }
 
@@ -48,6 +53,7 @@ mod tests {
         assert_eq!(trouble.reason, None);
         trouble.happened("no answer");
         trouble.happened("bad answer");
+        trouble.happened_as("bad answer", "bad answer number 2");
         assert_eq!(trouble.reason.as_deref(), Some("bad answer"));
         trouble.over();
         assert_eq!(trouble.reason, None);

@@ -7,10 +7,11 @@
 mod segment;
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     sync::Arc,
 };
 
+use hashbrown::HashSet;
 use packetcrypt::{
     AnnouncementHash, BlockHash, CompactTarget, Height,
     announcement::ANNOUNCEMENT_SIZE,

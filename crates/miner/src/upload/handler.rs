@@ -210,8 +210,9 @@ impl HandlerUploads {
             }
             Outcome::Refused { reason } => {
                 self.backoff.worked();
-                self.trouble.happened(format_args!("announcements refused: {reason}"));
-                self.counts.rejected(reason_code(&reason), batch.announcements);
+                let code = reason_code(&reason);
+                self.trouble.happened_as(code, format_args!("announcements refused: {reason}"));
+                self.counts.rejected(code, batch.announcements);
             }
             Outcome::Overloaded => {
                 self.trouble.happened("overloaded");
