@@ -211,7 +211,9 @@ impl JsonRpc {
     /// Prepares calls to a node; does not ask it anything yet.
     pub fn new(address: NodeAddress, limits: CallLimits) -> Result<Self, ConfigFault> {
         check_url(&address.url)?;
-        let mut http = reqwest::Client::builder().connect_timeout(limits.connect).no_proxy();
+        let http = reqwest::Client::builder().connect_timeout(limits.connect);
+        // A node that sends us, with our password, to somewhere else is none.
+        let mut http = http.no_proxy().redirect(reqwest::redirect::Policy::none());
         if let Some(tls) = address.trust.client_config()? {
             http = http.tls_backend_preconfigured(tls);
         }

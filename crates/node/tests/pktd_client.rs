@@ -99,7 +99,7 @@ async fn a_real_block_is_accepted_once() {
 }
 
 #[tokio::test]
-async fn payouts_reach_every_node_and_again_one_that_was_away() {
+async fn r_p18_payouts_reach_every_node_and_again_one_that_was_away() {
     let (first, second) = (ChainServer::start().await, ChainServer::start().await);
     let client = client_of(&[&first, &second]);
     tip_at(&client, 0).await;
@@ -115,7 +115,7 @@ async fn payouts_reach_every_node_and_again_one_that_was_away() {
 }
 
 #[tokio::test]
-async fn a_new_block_is_noticed_by_notification_alone_and_by_polling_alone() {
+async fn w7_a_new_block_is_noticed_by_notification_alone_and_by_polling_alone() {
     for websocket in [true, false] {
         let server = ChainServer::start().await;
         let mut config = PktdConfig::new(vec![server.address()]);

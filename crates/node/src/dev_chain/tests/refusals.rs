@@ -1,6 +1,9 @@
 //! Every rule that a block can break, broken alone: the proof of work is always freshly mined.
 
-use packetcrypt::{Announcement, CompactTarget, Height};
+use packetcrypt::{
+    Announcement, CompactTarget, Height,
+    block::{MerkleRoot, header::double_sha256},
+};
 use serde_json::json;
 use wire::template::BlockTemplate;
 
@@ -151,6 +154,20 @@ fn altered_blocks_prove_nothing() {
     assert_names(&other_root, "ErrBadPow: Error validating PacketCrypt proof [Validate_checkBlock_PCP_");
     let longer = bench.answer_to_altered(|found| found.elements.proof.tree_proof.push(0));
     assert_names(&longer, "Validate_checkBlock_PCP_INVAL");
+}
+
+#[test]
+fn pitfall_9_1_a_claimed_least_work_that_is_not_canonical_is_refused() {
+    let mut bench = Bench::new();
+    let mut claim = bench.miner.mine(&bench.chain.chain);
+    let magic = [0x6a, 0x30, 0x09, 0xf9, 0x11, 0x02];
+    let place = claim.coinbase.windows(6).position(|window| window == magic).unwrap() + magic.len();
+    // 2^232 as a number, but larger than 1f7fffff as a u32.
+    claim.coinbase[place..place + 4].copy_from_slice(&0x2000_0001u32.to_le_bytes());
+    claim.header.merkle_root = MerkleRoot(double_sha256(&[&claim.coinbase]));
+    assert_names(&bench.submit(&claim), "Validate_checkBlock_BAD_COINBASE");
+    let share = bench.chain.error("checkpcshare", json!([claim.share(0x207f_ffff)]));
+    assert_eq!(share, "0.0.0-headframe Validate_checkBlock_BAD_COINBASE");
 }
 
 #[test]
