@@ -1,0 +1,242 @@
+//! The PayMaker: takes events, keeps the ledger, tells the node whom to pay (`docs/protocol/packetcrypt-pool.md` 11).
+//!
+//! Four nouns. An *upload* is a file of events from a handler; when it is answered it is on disk and counted. The
+//! *document* says who is to be paid and why; it is made from the ledger when somebody asks and served to all who ask
+//! at the same time. A *payout table* is the document's result on its way to the node; the node's next template is
+//! looked at to see whether it pays exactly that. The *book* remembers all of it.
+//!
+//! Uploads never wait for the node, and readers never wait for uploads.
+
+mod bookkeeping;
+mod documents;
+mod password;
+mod payout_node;
+mod payouts;
+mod routes;
+mod template_check;
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime};
+
+use axum::Router;
+use ledger::book::{BookError, SqlBook};
+use ledger::{DurableLedger, LedgerFolder, OpenError, Retention, Rules, RulesConfig, RulesFault, UnixMillis};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use wire::PktAddress;
+
+pub use payout_node::PayoutNode;
+
+use crate::health::Health;
+use crate::metrics::Metrics;
+use bookkeeping::Entry;
+use documents::Documents;
+use password::Password;
+use payouts::Payouts;
+
+/// Entries on their way into the book.
+const BOOK_QUEUE: usize = 1024;
+
+/// Uploads held in memory at once; more are told `overloaded`.
+const UPLOADS: usize = 16;
+
+/// What a PayMaker is started with.
+#[derive(Debug, Clone)]
+pub struct PayMakerConfig {
+    /// Folder of its own: uploads, segments, the book. One process at a time.
+    pub dir: PathBuf,
+    /// How work is turned into parts of the reward.
+    pub rules: RulesConfig,
+    /// Who is paid while the node takes no table, and instead of an address that it refuses.
+    pub error_address: PktAddress,
+    /// What handlers must know to upload.
+    pub password: String,
+    /// How often the node is told whom to pay; zero: never.
+    pub update_cycle: Duration,
+    /// What becomes of uploads that are older than twice the history.
+    pub retention: Retention,
+    /// How long payout tables stay in the book.
+    pub payout_tables_kept: Duration,
+    /// Requests answered at once; more are told `overloaded`.
+    pub requests: usize,
+    /// The clock that events may not be far ahead of, in milliseconds since 1970.
+    pub clock: fn() -> UnixMillis,
+}
+
+impl PayMakerConfig {
+    /// The usual cycle and limits.
+    pub fn new(
+        dir: impl Into<PathBuf>,
+        rules: RulesConfig,
+        error_address: PktAddress,
+        password: impl Into<String>,
+    ) -> Self {
+        Self {
+            dir: dir.into(),
+            rules,
+            error_address,
+            password: password.into(),
+            update_cycle: Duration::from_mins(2),
+            retention: Retention::Delete,
+            payout_tables_kept: Duration::from_hours(30 * 24),
+            requests: 200,
+            clock: system_clock,
+        }
+    }
+}
+
+/// The time of this machine.
+pub fn system_clock() -> UnixMillis {
+    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    UnixMillis(since_1970.map_or(0, |since| since.as_millis() as u64))
+}
+
+/// Why a PayMaker does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum PayMakerStartFault {
+    /// Payouts cannot be computed so.
+    #[error("the payout rules")]
+    Rules(#[from] RulesFault),
+    /// The folder cannot be used.
+    #[error("the PayMaker's folder")]
+    Folder(#[from] OpenError),
+    /// The book cannot be used.
+    #[error("the PayMaker's book")]
+    Book(#[from] BookError),
+    /// Anybody could upload.
+    #[error("the password for uploads is empty")]
+    NoPassword,
+}
+
+/// A running PayMaker.
+pub struct PayMaker {
+    shared: Arc<Shared>,
+    work: JoinHandle<()>,
+}
+
+/// What requests and the payouts have in common.
+struct Shared {
+    /// Empty until all stored events have been read.
+    ledger: OnceLock<Arc<DurableLedger>>,
+    documents: Arc<Documents>,
+    password: Password,
+    requests: Arc<Semaphore>,
+    /// Bodies held at once: each may have 32 MiB.
+    uploads: Semaphore,
+    book_queue: mpsc::Sender<Entry>,
+    clock: fn() -> UnixMillis,
+    metrics: Metrics,
+    health: Health,
+}
+
+impl PayMaker {
+    /// Starts a PayMaker on top of `node`. It is ready when it has read what it had accepted before.
+    pub async fn start(
+        config: PayMakerConfig,
+        node: impl PayoutNode,
+        metrics: &Metrics,
+        shutdown: CancellationToken,
+    ) -> Result<Self, PayMakerStartFault> {
+        let rules = Rules::new(&config.rules)?;
+        let password = Password::new(&config.password).ok_or(PayMakerStartFault::NoPassword)?;
+        let folder = LedgerFolder::lock(&config.dir)?;
+        let book = SqlBook::open_sqlite(&config.dir.join("book.sqlite")).await?;
+        let (book_queue, entries) = mpsc::channel(BOOK_QUEUE);
+        let metrics = metrics.for_role("pay_maker", "");
+        let shared = Arc::new(Shared {
+            ledger: OnceLock::new(),
+            documents: Arc::new(Documents::new(config.error_address, config.clock, &metrics)),
+            password,
+            requests: Arc::new(Semaphore::new(config.requests)),
+            uploads: Semaphore::new(UPLOADS),
+            book_queue,
+            clock: config.clock,
+            health: Health::starting("pay_maker", ""),
+            metrics,
+        });
+        let bookkeeping = tokio::spawn(bookkeeping::run(book.clone(), entries, shutdown.clone()));
+        let load = Load { folder, rules, retention: config.retention.clone() };
+        let running = Arc::clone(&shared);
+        let work = tokio::spawn(async move {
+            if let Some(ledger) = load.run(&running).await {
+                let payouts = Payouts::new(&config, running, ledger, node, book);
+                payouts.run(shutdown.clone()).await;
+            }
+            shutdown.cancelled().await;
+            if let Err(fault) = bookkeeping.await {
+                tracing::error!(%fault, "the PayMaker's bookkeeping ended badly");
+            }
+        });
+        Ok(Self { shared, work })
+    }
+
+    /// `/events`, `/whotopay`, `/stats`, under any prefix (rule R-H1).
+    pub fn routes(&self) -> Router {
+        routes::router(Arc::clone(&self.shared))
+    }
+
+    /// Whether it takes events and the node takes its payouts.
+    pub fn health(&self) -> Health {
+        self.shared.health.clone()
+    }
+
+    /// Returns when the PayMaker has ended after the stop signal.
+    pub async fn stopped(self) {
+        if let Err(fault) = self.work.await {
+            tracing::error!(%fault, "the PayMaker's work ended badly");
+        }
+    }
+}
+
+/// Reading what was accepted before, while requests are already answered with "not ready".
+struct Load {
+    folder: LedgerFolder,
+    rules: Rules,
+    retention: Retention,
+}
+
+impl Load {
+    async fn run(self, shared: &Shared) -> Option<Arc<DurableLedger>> {
+        let loading = tokio::task::spawn_blocking(move || self.folder.load(self.rules, self.retention));
+        match loading.await {
+            Ok(Ok((ledger, report))) => {
+                tracing::info!(
+                    from_segments = report.from_segments,
+                    from_uploads = report.from_uploads,
+                    damaged = report.damaged,
+                    "the ledger is loaded"
+                );
+                let ledger = Arc::new(ledger);
+                shared.write_stored_uploads(&ledger).await;
+                let ledger = shared.ledger.get_or_init(|| ledger);
+                shared.health.ready();
+                Some(Arc::clone(ledger))
+            }
+            Ok(Err(fault)) => {
+                tracing::error!(fault = &fault as &dyn std::error::Error, "the ledger cannot be loaded");
+                shared.health.trouble(format!("the ledger cannot be loaded: {fault}"));
+                None
+            }
+            Err(fault) => {
+                tracing::error!(%fault, "loading the ledger ended badly");
+                shared.health.trouble("loading the ledger ended badly");
+                None
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// An upload that a crash kept out of the book is added now.
+    async fn write_stored_uploads(&self, ledger: &DurableLedger) {
+        match ledger.stored_uploads() {
+            Ok(stored) => bookkeeping::send(&self.book_queue, Entry::of_stored(&stored)).await,
+            Err(error) => tracing::warn!(%error, "the stored uploads cannot be listed for the book"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,165 @@
+//! The `/whotopay` document: made at most as often as is cheap, shown to all who ask, and sent to the node as shown.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwapOption;
+use bytes::Bytes;
+use ledger::{DurableLedger, UnixMillis};
+use prometheus_client::metrics::histogram::Histogram;
+use tokio::sync::{Mutex as AsyncMutex, Semaphore};
+use wire::PktAddress;
+use wire::who_to_pay::{Portion, WhoToPay};
+
+use crate::metrics::{Metrics, SECONDS};
+
+/// A document of an unchanged ledger is shown so long: its clock and speeds move on.
+const UNCHANGED_FOR: Duration = Duration::from_secs(1);
+/// Making a document that took less is done for whoever asks, so that he sees his last upload in it.
+const CHEAP: Duration = Duration::from_millis(25);
+/// A document that was dear is made again after so many times the time it took.
+const REST: u32 = 8;
+/// How long a request for a document of the past waits for its turn.
+const PAST_WAIT: Duration = Duration::from_secs(5);
+
+/// Makes documents and remembers the newest.
+pub(super) struct Documents {
+    error_address: PktAddress,
+    clock: fn() -> UnixMillis,
+    newest: ArcSwapOption<Snapshot>,
+    making: AsyncMutex<()>,
+    /// Documents of the past are made one at a time: anybody may ask for any number of them.
+    past: Semaphore,
+    adjustments: Mutex<Adjustments>,
+    seconds: Histogram,
+}
+
+/// What the node has taught us about the table.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Adjustments {
+    /// Addresses that the node refuses (rule R-P17).
+    pub(super) refused: BTreeSet<PktAddress>,
+    /// How the node's template differs from what was sent.
+    pub(super) difference: Option<String>,
+}
+
+struct Snapshot {
+    json: Bytes,
+    changes: u64,
+    made: Instant,
+    cost: Duration,
+}
+
+impl Documents {
+    pub(super) fn new(error_address: PktAddress, clock: fn() -> UnixMillis, metrics: &Metrics) -> Self {
+        Self {
+            error_address,
+            clock,
+            newest: ArcSwapOption::empty(),
+            making: AsyncMutex::new(()),
+            past: Semaphore::new(1),
+            adjustments: Mutex::default(),
+            seconds: metrics.histogram("document_seconds", "Time to make a who-to-pay document", SECONDS),
+        }
+    }
+
+    /// The document as of now. Where it is dear it may be some moments old.
+    pub(super) async fn current(self: &Arc<Self>, ledger: &Arc<DurableLedger>) -> Bytes {
+        if let Some(json) = self.recent(ledger) {
+            return json;
+        }
+        let _turn = match (self.making.try_lock(), self.newest.load().as_ref()) {
+            (Ok(turn), _) => turn,
+            // Somebody is at it, and it takes a while.
+            (Err(_), Some(snapshot)) if snapshot.cost >= CHEAP => return snapshot.json.clone(),
+            (Err(_), _) => self.making.lock().await,
+        };
+        if let Some(json) = self.recent(ledger) {
+            return json;
+        }
+        let (documents, ledger) = (Arc::clone(self), Arc::clone(ledger));
+        let changes = ledger.changes();
+        let made = Instant::now();
+        let making = tokio::task::spawn_blocking(move || documents.make(&ledger, None).to_json());
+        let json = Bytes::from(making.await.unwrap_or_default());
+        let snapshot = Snapshot { json: json.clone(), changes, made, cost: made.elapsed() };
+        self.newest.store(Some(Arc::new(snapshot)));
+        json
+    }
+
+    /// The document as if events after `newest` did not exist; `None`: too many ask for such.
+    pub(super) async fn past(
+        self: &Arc<Self>,
+        ledger: &Arc<DurableLedger>,
+        newest: UnixMillis,
+    ) -> Option<Bytes> {
+        let _turn = tokio::time::timeout(PAST_WAIT, self.past.acquire()).await.ok()?.ok()?;
+        let (documents, ledger) = (Arc::clone(self), Arc::clone(ledger));
+        let making = tokio::task::spawn_blocking(move || documents.make(&ledger, Some(newest)).to_json());
+        making.await.ok().map(Bytes::from)
+    }
+
+    /// Makes a document; blocks for as long as that takes.
+    pub(super) fn make(&self, ledger: &DurableLedger, newest: Option<UnixMillis>) -> WhoToPay {
+        let started = Instant::now();
+        let mut document = ledger.read().who_to_pay((self.clock)(), newest);
+        self.with_adjustments(|adjustments| adjustments.apply(&mut document, self.error_address));
+        self.seconds.observe(started.elapsed().as_secs_f64());
+        document
+    }
+
+    pub(super) fn with_adjustments<T>(&self, action: impl FnOnce(&mut Adjustments) -> T) -> T {
+        action(&mut self.adjustments.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The newest document is shown no more.
+    pub(super) fn forget(&self) {
+        self.newest.store(None);
+    }
+
+    fn recent(&self, ledger: &DurableLedger) -> Option<Bytes> {
+        let newest = self.newest.load();
+        let snapshot = newest.as_ref()?;
+        let age = snapshot.made.elapsed();
+        let is_good = if snapshot.cost < CHEAP {
+            snapshot.changes == ledger.changes() && age < UNCHANGED_FOR
+        } else {
+            age < UNCHANGED_FOR.max(snapshot.cost * REST)
+        };
+        is_good.then(|| snapshot.json.clone())
+    }
+}
+
+impl Adjustments {
+    /// The part of a refused address goes to the error address, and the document says so.
+    pub(super) fn apply(&self, document: &mut WhoToPay, error_address: PktAddress) {
+        document.warn.extend(self.difference.clone());
+        let Some(units) = &mut document.units else { return };
+        let mut moved = 0;
+        units.0.retain(|(address, part)| {
+            let is_refused = self.refused.contains(address) && *address != error_address;
+            if is_refused {
+                moved += part;
+                let part = Portion::from_units(*part).unwrap_or_default();
+                document
+                    .warn
+                    .push(format!("the node refuses {address}, paying its [{part}] to errorAddress"));
+            }
+            !is_refused
+        });
+        match units.0.iter_mut().find(|(address, _)| *address == error_address) {
+            Some((_, part)) => *part += moved,
+            None if moved > 0 => units.0.push((error_address, moved)),
+            None => {}
+        }
+        if moved > 0 {
+            let parts = units.0.iter();
+            document.result = parts
+                .map(|(address, part)| {
+                    (*address, Portion::from_units(*part).unwrap_or_default().to_decimal())
+                })
+                .collect();
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! The PayMaker's answers (`docs/protocol/packetcrypt-pool.md` 11.1).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{Method, StatusCode};
+use ledger::{AcceptError, Accepted, DurableLedger, UnixMillis, Warnings};
+use wire::pay_maker::{MemoryStats, PayMakerStats, REALM, UPLOAD_LIMIT, UploadReceipt};
+use wire::refusal::Role;
+use wire::reply::EmptyResult;
+use wire::{Decimal, Refusal, Reply};
+
+use super::Shared;
+use super::bookkeeping::{self, Entry};
+use super::password::Verdict;
+use crate::listener::{BodyFault, BodyLimits, Client, read_body};
+
+const JSON: &str = "application/json";
+const PLAIN: &str = "text/plain; charset=utf-8";
+
+/// Rule R-P3.
+const UPLOAD_TIME: Duration = Duration::from_secs(30);
+/// What a client that guesses passwords is told to wait.
+const GUESS_WAIT_SECONDS: u64 = 60;
+
+pub(super) fn router(shared: Arc<Shared>) -> Router {
+    Router::new().fallback(answer).with_state(shared)
+}
+
+async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let Ok(_place) = Arc::clone(&shared.requests).try_acquire_owned() else {
+        shared.count_refusal(Refusal::Overloaded { role: Role::PayMaker }.code(), 1);
+        return text(StatusCode::NOT_IMPLEMENTED, "overloaded");
+    };
+    match request.uri().path().rsplit('/').next().unwrap_or_default() {
+        "events" => events(&shared, request).await,
+        "whotopay" => {
+            let newest = max_time(request.uri().query().unwrap_or_default());
+            who_to_pay(&shared, request.method().clone(), newest).await
+        }
+        "stats" => statistics(&shared, request.method()),
+        _ => text(StatusCode::NOT_FOUND, "not found"),
+    }
+}
+
+async fn events(shared: &Shared, request: Request) -> Response {
+    match shared.password.check(request.headers(), Client::of(request.extensions())) {
+        Verdict::Right => {}
+        Verdict::Wrong(delay) => {
+            shared.count_refusal(Refusal::Unauthorized.code(), 1);
+            tokio::time::sleep(delay).await;
+            return unauthorized();
+        }
+        Verdict::TooMany => {
+            let refusal = Refusal::TooManyRequests { retry_after_seconds: GUESS_WAIT_SECONDS };
+            let mut answer = shared.refuse(&refusal, Vec::new());
+            answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(GUESS_WAIT_SECONDS));
+            return answer;
+        }
+    }
+    if request.method() != Method::POST {
+        return text(StatusCode::METHOD_NOT_ALLOWED, "");
+    }
+    let Some(ledger) = shared.ledger.get() else { return not_ready() };
+    let Ok(_place) = shared.uploads.try_acquire() else {
+        shared.count_refusal(Refusal::Overloaded { role: Role::PayMaker }.code(), 1);
+        return text(StatusCode::NOT_IMPLEMENTED, "overloaded");
+    };
+    let limits = BodyLimits { bytes: UPLOAD_LIMIT, time: UPLOAD_TIME };
+    match read_body(request.into_body(), limits).await {
+        Ok(body) => upload(shared, Arc::clone(ledger), body).await,
+        Err(fault) => shared.refuse(&of_body(&fault), Vec::new()),
+    }
+}
+
+/// The body is complete, so a client that goes away now stops nothing (rule R-P3).
+async fn upload(shared: &Shared, ledger: Arc<DurableLedger>, body: Bytes) -> Response {
+    let now = (shared.clock)();
+    let accepting = tokio::task::spawn_blocking(move || ledger.accept(&body, now));
+    match accepting.await {
+        Ok(Ok(accepted)) => {
+            shared.count_accepted(&accepted);
+            if !accepted.was_known {
+                bookkeeping::send(&shared.book_queue, Entry::of(&accepted)).await;
+            }
+            let reply = Reply {
+                warn: accepted.receipt.warnings.texts(),
+                error: Vec::new(),
+                result: Some(UploadReceipt { event_id: accepted.id }),
+            };
+            json(StatusCode::OK, reply.to_json(EmptyResult::EmptyText))
+        }
+        Ok(Err(AcceptError::Refused { refusal, warnings })) => {
+            shared.count_warnings(&warnings);
+            shared.refuse(&refusal, warnings.texts())
+        }
+        Ok(Err(fault @ AcceptError::Disk(_))) => {
+            tracing::error!(fault = &fault as &dyn std::error::Error, "an upload was not accepted");
+            shared.refuse(&Refusal::StorageFailed, Vec::new())
+        }
+        Err(fault) => {
+            tracing::error!(%fault, "accepting an upload ended badly");
+            shared.refuse(&Refusal::StorageFailed, Vec::new())
+        }
+    }
+}
+
+async fn who_to_pay(shared: &Shared, method: Method, newest: Option<UnixMillis>) -> Response {
+    if method != Method::GET && method != Method::HEAD {
+        return text(StatusCode::METHOD_NOT_ALLOWED, "");
+    }
+    let Some(ledger) = shared.ledger.get() else { return not_ready() };
+    match newest {
+        None => json(StatusCode::OK, shared.documents.current(ledger).await),
+        Some(newest) => match shared.documents.past(ledger, newest).await {
+            Some(document) => json(StatusCode::OK, document),
+            None => text(StatusCode::NOT_IMPLEMENTED, "overloaded"),
+        },
+    }
+}
+
+/// `maxtime=<ms>`: an empty value is 0, and text that is no number is ignored (11.6).
+fn max_time(query: &str) -> Option<UnixMillis> {
+    let value = query.split('&').find_map(|pair| pair.strip_prefix("maxtime="))?;
+    if value.is_empty() {
+        return Some(UnixMillis(0));
+    }
+    let number: Decimal = value.parse().ok()?;
+    Some(UnixMillis(u64::try_from(number.floor_saturating()).unwrap_or(u64::MAX)))
+}
+
+/// Answered also before the ledger is loaded.
+fn statistics(shared: &Shared, method: &Method) -> Response {
+    if method != Method::GET && method != Method::HEAD {
+        return text(StatusCode::METHOD_NOT_ALLOWED, "");
+    }
+    let holdings = shared.ledger.get().map(|ledger| ledger.read().holdings());
+    let count = |count: usize| count as u64;
+    let statistics = PayMakerStats {
+        blocks: holdings.map_or(0, |holdings| count(holdings.blocks)),
+        compressed_ann_slots: holdings.map_or(0, |holdings| count(holdings.announcement_slots)),
+        shares: holdings.map_or(0, |holdings| count(holdings.shares)),
+        memory: MemoryStats { rss: resident_bytes().unwrap_or_default(), ..MemoryStats::default() },
+    };
+    json(StatusCode::OK, statistics.to_json())
+}
+
+/// Memory of this process, as Linux tells it; nothing on other systems.
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+fn of_body(fault: &BodyFault) -> Refusal {
+    match fault {
+        BodyFault::TooLarge { limit } => Refusal::BodyTooLarge { role: Role::PayMaker, limit: *limit },
+        BodyFault::TooSlow { time } => Refusal::BodyTimeout { seconds: time.as_secs() },
+        BodyFault::NoRoom => Refusal::Overloaded { role: Role::PayMaker },
+        BodyFault::Broken { .. } => Refusal::BodyIncomplete,
+    }
+}
+
+impl Shared {
+    fn refuse(&self, refusal: &Refusal, warn: Vec<String>) -> Response {
+        self.count_refusal(refusal.code(), 1);
+        tracing::info!(code = refusal.code(), %refusal, "an upload was refused");
+        let reply: Reply<UploadReceipt> = Reply { warn, ..Reply::refused(refusal) };
+        let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::BAD_REQUEST);
+        json(status, reply.to_json(EmptyResult::EmptyText))
+    }
+
+    fn count_accepted(&self, accepted: &Accepted) {
+        let receipt = &accepted.receipt;
+        self.metrics.counter("uploads_accepted", "Uploads of events accepted").inc();
+        self.metrics.counter("events_credited", "Events that count").inc_by(receipt.credited.into());
+        self.metrics
+            .counter("events_repeated", "Events that had counted before")
+            .inc_by(receipt.repeated.into());
+        self.count_warnings(&receipt.warnings);
+    }
+
+    fn count_warnings(&self, warnings: &Warnings) {
+        warnings.counts().for_each(|(code, count)| self.count_refusal(code, count));
+    }
+
+    /// `code` is one of the closed list of refusals.
+    fn count_refusal(&self, code: &'static str, count: u32) {
+        let refused = self.metrics.with_label("reason", code);
+        refused.counter("refusals", "Requests and events refused, by reason").inc_by(count.into());
+    }
+}
+
+fn unauthorized() -> Response {
+    let mut answer = text(StatusCode::UNAUTHORIZED, "401 Unauthorized");
+    if let Ok(challenge) = HeaderValue::from_str(&format!("Basic realm={REALM}")) {
+        answer.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+    }
+    answer
+}
+
+fn not_ready() -> Response {
+    text(StatusCode::INTERNAL_SERVER_ERROR, "500 Not ready")
+}
+
+fn json(status: StatusCode, document: impl Into<Body>) -> Response {
+    with_type(status, JSON, document.into())
+}
+
+fn text(status: StatusCode, text: &'static str) -> Response {
+    with_type(status, PLAIN, Body::from(text))
+}
+
+fn with_type(status: StatusCode, content_type: &'static str, body: Body) -> Response {
+    let mut answer = Response::new(body);
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn maxtime_is_read_as_the_reference_reads_it() {
+        for (query, expected) in [
+            ("", None),
+            ("maxtime=abc", None),
+            ("maxtime=", Some(0)),
+            ("maxtime=1e12", Some(1_000_000_000_000)),
+            ("foo=1&maxtime=1600000100000", Some(1_600_000_100_000)),
+            ("maxtime=-5", Some(0)),
+            ("maxtime=1e300", Some(u64::MAX)),
+        ] {
+            assert_eq!(max_time(query), expected.map(UnixMillis), "{query}");
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Does the node's template pay what was sent? Answered from the outputs of its coinbase, not from weights.
+//!
+//! `docs/protocol/packetcrypt-blocks.md` 7.6: each payee gets trunc(coins · weight / sum), the last one the rest, the
+//! first output all transaction fees in addition. Besides the payees only the network steward is paid.
+
+use hashbrown::HashMap;
+use packetcrypt::block::transaction::Transaction;
+use wire::PktAddress;
+use wire::template::BlockTemplate;
+
+/// The most that a network steward gets of a block: 51 of 256 parts, and a little for rounding.
+const STEWARD_PARTS: i128 = 52;
+const PARTS: i128 = 256;
+
+/// `None` if the template pays every address of `sent` its units, and nobody else; otherwise what is different.
+pub(super) fn difference(template: &BlockTemplate, sent: &[(PktAddress, u64)]) -> Option<String> {
+    let coinbase = match Transaction::from_bytes(&template.coinbase_no_witness) {
+        Ok(coinbase) => coinbase,
+        Err(fault) => return Some(format!("the template's coinbase cannot be read: {fault}")),
+    };
+    let units_of: HashMap<Vec<u8>, u64> =
+        sent.iter().map(|(address, units)| (address.script(), *units)).collect();
+    let outputs: Vec<(&[u8], i128)> =
+        coinbase.outputs.iter().map(|output| (output.script, i128::from(output.value))).collect();
+    others_are_paid(&outputs, &units_of).or_else(|| parts_differ(&outputs, sent, &units_of))
+}
+
+/// Who is paid without having been sent: only one steward may be.
+fn others_are_paid(outputs: &[(&[u8], i128)], units_of: &HashMap<Vec<u8>, u64>) -> Option<String> {
+    let total: i128 = outputs.iter().map(|(_, value)| value).sum();
+    let others: Vec<i128> = outputs
+        .iter()
+        .filter(|(script, value)| *value > 0 && !units_of.contains_key(*script))
+        .map(|(_, value)| *value)
+        .collect();
+    match others.as_slice() {
+        [] => None,
+        [steward] if steward * PARTS <= total * STEWARD_PARTS => None,
+        [_] => {
+            Some("the template pays an address that was not in the table more than a steward's share".into())
+        }
+        _ => Some(format!("the template pays {} addresses that were not in the table", others.len())),
+    }
+}
+
+/// Whether the payees' outputs have the proportions that were sent. The first output is left out of the measure,
+/// because fees come on top of it.
+fn parts_differ(
+    outputs: &[(&[u8], i128)],
+    sent: &[(PktAddress, u64)],
+    units_of: &HashMap<Vec<u8>, u64>,
+) -> Option<String> {
+    let first_script = outputs.first().map(|(script, _)| *script);
+    let mut paid: HashMap<&[u8], i128> = HashMap::new();
+    for (script, value) in outputs {
+        *paid.entry(script).or_default() += value;
+    }
+    let measured = || units_of.iter().filter(|(script, _)| Some(script.as_slice()) != first_script);
+    let units: i128 = measured().map(|(_, units)| i128::from(*units)).sum();
+    let coins: i128 =
+        measured().map(|(script, _)| paid.get(script.as_slice()).copied().unwrap_or_default()).sum();
+    // Every payee's amount may be cut by one, a product of doubles is off by little, and the last gets the rest.
+    let tolerance = |expected: i128| 2 + 2 * sent.len() as i128 + expected / 1_000_000_000_000;
+    sent.iter().find_map(|(address, wanted)| {
+        let script = address.script();
+        let amount = paid.get(script.as_slice()).copied().unwrap_or_default();
+        let expected = (coins * i128::from(*wanted)).checked_div(units)?;
+        let is_first = Some(script.as_slice()) == first_script;
+        let off = if is_first { expected - amount } else { (expected - amount).abs() };
+        (off > tolerance(expected))
+            .then(|| format!("the template pays {address} {amount} units, not {expected}"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use packetcrypt::Height;
+    use packetcrypt::block::Header;
+
+    use super::*;
+
+    const ADDRESSES: [&str; 3] = [
+        "pBuYQ8dZe5KHNmCx1SBzmuXxqpAWrNTe2t",
+        "pKTcgnvpPdXQ6HztTC5snBc69887g471zE",
+        "pBCoKBuCBYzqiHDwdvqE2pusa7XhdhJSPw",
+    ];
+
+    fn address(index: usize) -> PktAddress {
+        ADDRESSES[index].parse().unwrap()
+    }
+
+    fn template(outputs: &[(Vec<u8>, i64)]) -> BlockTemplate {
+        let mut coinbase = vec![1, 0, 0, 0, 1];
+        coinbase.extend([0; 32]);
+        coinbase.extend([0xff, 0xff, 0xff, 0xff, 0, 0xff, 0xff, 0xff, 0xff]);
+        coinbase.push(outputs.len() as u8);
+        for (script, value) in outputs {
+            coinbase.extend(value.to_le_bytes());
+            coinbase.push(script.len() as u8);
+            coinbase.extend(script);
+        }
+        coinbase.extend([0; 4]);
+        BlockTemplate {
+            height: Height(1),
+            header: Header::from_bytes(&[0; 80]),
+            coinbase_no_witness: coinbase,
+            branch: Vec::new(),
+            transactions: Vec::new(),
+        }
+    }
+
+    fn sent() -> Vec<(PktAddress, u64)> {
+        vec![(address(0), 600_000_000_000), (address(1), 300_000_000_000), (address(2), 100_000_000_000)]
+    }
+
+    /// 1,000,000 units for the payees in the order 1, 0, 2, with `fees`, and the steward's part behind them.
+    fn paying(amounts: [i64; 3], fees: i64) -> BlockTemplate {
+        template(&[
+            (address(1).script(), amounts[1] + fees),
+            (address(0).script(), amounts[0]),
+            (address(2).script(), amounts[2]),
+            (vec![0x51], 240_000),
+            (vec![0x6a], 0),
+        ])
+    }
+
+    #[test]
+    fn a_template_that_pays_as_sent_is_fine() {
+        assert_eq!(difference(&paying([600_000, 300_000, 100_000], 0), &sent()), None);
+        assert_eq!(
+            difference(&paying([600_000, 300_000, 100_001], 12_345), &sent()),
+            None,
+            "fees and roundings"
+        );
+        let single = template(&[(address(0).script(), 5)]);
+        assert_eq!(difference(&single, &[(address(0), 1_000_000_000_000)]), None);
+    }
+
+    #[test]
+    fn a13_other_amounts_payees_and_strangers_are_seen() {
+        let seen = |template: &BlockTemplate| difference(template, &sent()).unwrap();
+        assert!(seen(&paying([500_000, 300_000, 200_000], 0)).contains("the template pays"));
+        assert!(seen(&paying([600_000, 300_000, 0], 0)).contains("the template pays"));
+        let strangers =
+            template(&[(address(0).script(), 600), (vec![0x52], 100), (vec![0x53], 100), (vec![0x54], 100)]);
+        assert!(seen(&strangers).contains("3 addresses that were not in the table"));
+        let greedy = template(&[(address(0).script(), 600), (vec![0x52], 600)]);
+        assert!(seen(&greedy).contains("more than a steward's share"));
+        let broken = BlockTemplate { coinbase_no_witness: vec![1], ..paying([0; 3], 0) };
+        assert!(seen(&broken).contains("cannot be read"));
+    }
+}
