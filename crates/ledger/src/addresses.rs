@@ -79,15 +79,12 @@ impl Addresses {
 
     fn insert(&mut self, address: PktAddress) -> AddressNumber {
         let entry = Entry { address, events: 0 };
-        let number = match self.free.pop() {
-            Some(number) => {
-                self.entries[number.index()] = entry;
-                number
-            }
-            None => {
-                self.entries.push(entry);
-                AddressNumber(self.entries.len() as u32 - 1)
-            }
+        let number = if let Some(number) = self.free.pop() {
+            self.entries[number.index()] = entry;
+            number
+        } else {
+            self.entries.push(entry);
+            AddressNumber(self.entries.len() as u32 - 1)
         };
         self.by_text.insert(address.to_string().into(), number);
         self.by_address.insert(address, number);

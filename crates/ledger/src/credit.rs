@@ -91,12 +91,11 @@ fn fraction(target: CompactTarget, difficulty: Decimal) -> Option<(Wide, Wide)> 
 /// T + 1 as a fraction: below exponent 3 a target has digits behind the point.
 fn target_plus_one(target: CompactTarget) -> (Wide, Wide) {
     let (mantissa, exponent) = (Wide::from(target.0 & 0x007f_ffff), (target.0 >> 24) as usize);
-    match exponent.checked_sub(3) {
-        Some(bytes) => ((mantissa << (8 * bytes)) + Wide::ONE, Wide::ONE),
-        None => {
-            let denominator = Wide::ONE << (8 * (3 - exponent));
-            (mantissa + denominator, denominator)
-        }
+    if let Some(bytes) = exponent.checked_sub(3) {
+        ((mantissa << (8 * bytes)) + Wide::ONE, Wide::ONE)
+    } else {
+        let denominator = Wide::ONE << (8 * (3 - exponent));
+        (mantissa + denominator, denominator)
     }
 }
 

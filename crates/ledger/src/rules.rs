@@ -124,7 +124,7 @@ impl Rules {
 impl WindowRule {
     /// `constant` is in range and `fraction` from 0 to 1, so the size stays below 2¹²⁷.
     fn new(constant: Decimal, fraction: Decimal) -> Self {
-        let product = U512::from(constant.mantissa()) * U512::from(fraction.mantissa()) << 96;
+        let product = (U512::from(constant.mantissa()) * U512::from(fraction.mantissa())) << 96;
         let exponent = i32::from(constant.exponent()) + i32::from(fraction.exponent());
         Self { size: saturated(&scaled(product, exponent)), constant }
     }

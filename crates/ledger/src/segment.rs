@@ -91,7 +91,9 @@ impl SegmentEncoder {
         payload.extend(upload.as_bytes());
         payload.extend(accepted_at.0.to_le_bytes());
         payload.extend((named.len() as u32).to_le_bytes());
-        named.iter().for_each(|address| put_text(&mut payload, &address.to_string()));
+        for address in &named {
+            put_text(&mut payload, &address.to_string());
+        }
         for (count, events) in counts.iter().zip([posts, shares, blocks]) {
             payload.extend(count.to_le_bytes());
             payload.extend(events);
@@ -212,10 +214,10 @@ impl<'a> Reader<'a> {
         str::from_utf8(self.bytes(usize::from(length))?).ok()
     }
 
-    fn hash(&mut self) -> Option<Option<BlockHash>> {
+    /// Whether there is a hash, and which.
+    fn hash(&mut self) -> Option<(bool, BlockHash)> {
         let [is_there] = self.array()?;
-        let hash = BlockHash::from_internal(self.array()?);
-        Some((is_there == 1).then_some(hash))
+        Some((is_there == 1, BlockHash::from_internal(self.array()?)))
     }
 
     /// A count and so many items. Nothing is reserved by the count: it may be damaged.
@@ -243,7 +245,7 @@ impl<'a> Reader<'a> {
             address: self.u32()?,
             target: CompactTarget(self.u32()?),
             encryptions: self.array().map(u128::from_le_bytes)?,
-            won_block: self.hash()?,
+            won_block: self.hash().map(|(is_there, hash)| is_there.then_some(hash))?,
         })
     }
 
@@ -253,7 +255,7 @@ impl<'a> Reader<'a> {
             event_id: self.event_id()?,
             height: Height(self.u32()?),
             difficulty: self.text()?.parse().ok()?,
-            hash: self.hash()?,
+            hash: self.hash().map(|(is_there, hash)| is_there.then_some(hash))?,
         })
     }
 }

@@ -156,7 +156,9 @@ impl AnnouncementWindow {
         if total <= remaining {
             in_slot.sums().iter().for_each(|sum| self.miners.add(sum));
         } else {
-            pro_rata(slot, remaining, posts, period, rates).iter().for_each(|sum| self.miners.add(sum));
+            for sum in pro_rata(slot, remaining, posts, period, rates) {
+                self.miners.add(&sum);
+            }
         }
         in_slot.clear();
     }
