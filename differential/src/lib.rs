@@ -3,6 +3,8 @@
 //! Some exported functions of the library end the process on input that they do not expect; callers keep to
 //! what each function here says it takes.
 
+pub mod announcement;
+
 /// The library's difficulty arithmetic. Rust functions that its C code calls by these names.
 pub mod difficulty {
     use packetcrypt::CompactTarget;
@@ -29,7 +31,9 @@ pub mod difficulty {
 
     /// `DEGRADE`. Aborts on targets with bit 23 set.
     pub fn degraded(target: CompactTarget, age: u32) -> Option<CompactTarget> {
-        Some(pc_degrade_announcement_target(target.0, age)).filter(|bits| *bits != u32::MAX).map(CompactTarget)
+        Some(pc_degrade_announcement_target(target.0, age))
+            .filter(|bits| *bits != u32::MAX)
+            .map(CompactTarget)
     }
 
     /// Whether the library takes a target as least work of a commitment.

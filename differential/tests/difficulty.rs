@@ -1,7 +1,9 @@
 //! All difficulty arithmetic, on random compact targets.
 
 use differential::difficulty as reference;
-use packetcrypt::target::{CanonicalTarget, CompactTarget, TargetFault, effective_target, hash_rate_multiplier};
+use packetcrypt::target::{
+    CanonicalTarget, CompactTarget, TargetFault, effective_target, hash_rate_multiplier,
+};
 use proptest::prelude::*;
 
 /// Any compact number without its sign bit, small ones and large ones alike.
