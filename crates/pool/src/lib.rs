@@ -14,6 +14,7 @@
 
 pub mod ann_handler;
 pub mod backoff;
+pub mod blk_handler;
 #[cfg(test)]
 mod fake_master;
 pub mod health;
