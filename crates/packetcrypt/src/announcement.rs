@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::crypto_cycle::State;
+use crate::crypto_cycle::STATE_SIZE;
 use crate::hash::{blake2b_256, blake2b_512};
 use crate::{BlockHash, CompactTarget, Height};
 
@@ -284,9 +284,9 @@ impl Announcement {
 
     /// Encrypts or decrypts siblings and item prefix (3.6) with a state *after* its work hash was made: the key
     /// stream begins with that hash (pitfall 14).
-    pub(crate) fn crypt(&mut self, state: &State) {
+    pub(crate) fn crypt(&mut self, state: &[u8; STATE_SIZE]) {
         let siblings = MERKLE_ROOT - MERKLE_SIBLINGS;
-        let (for_siblings, for_prefix) = state.as_bytes().split_at(siblings);
+        let (for_siblings, for_prefix) = state.split_at(siblings);
         xor(&mut self.0[MERKLE_SIBLINGS..MERKLE_ROOT], for_siblings);
         xor(&mut self.0[ITEM_PREFIX..], for_prefix);
     }

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use crate::WorkHash;
-use crate::crypto_cycle::{BEHIND_ITEM, State, WHOLE};
+use crate::crypto_cycle::{BATCH_MAX, BEHIND_ITEM, Batch, State, WHOLE};
 use crate::item::ItemNumber;
 
 /// Items that an attempt takes in.
@@ -35,4 +35,26 @@ pub fn attempt<Fault>(
     let fourth_item = ItemNumber::wanted_by(state);
     update(state, fourth_item, WHOLE)?;
     Ok(Attempted { work_hash: state.finish(), fourth_item })
+}
+
+/// Takes all states of a batch from their start to their end: their work hashes go to `work_hashes`, and the numbers of
+/// their fourth items are given back.
+///
+/// `update` must take in the items of these numbers, one for each state; for the rest it is as for [`attempt`].
+pub fn attempt_all<Fault>(
+    batch: &mut Batch,
+    work_hashes: &mut [WorkHash; BATCH_MAX],
+    mut update: impl FnMut(&mut Batch, &[ItemNumber], &Range<usize>) -> Result<(), Fault>,
+) -> Result<[ItemNumber; BATCH_MAX], Fault> {
+    let mut wanted = [ItemNumber::default(); BATCH_MAX];
+    for item in 1..=ITEMS {
+        for (index, number) in wanted[..batch.count()].iter_mut().enumerate() {
+            *number = ItemNumber::from_random(batch.item_number(index));
+        }
+        let kept = if item < ITEMS { BEHIND_ITEM } else { WHOLE };
+        let count = batch.count();
+        update(batch, &wanted[..count], &kept)?;
+    }
+    batch.finish(work_hashes);
+    Ok(wanted)
 }

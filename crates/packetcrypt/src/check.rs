@@ -4,10 +4,15 @@
 //! after one of our own: work bits that no peer survives are refused before anything else ([`AnnouncementFault::BadBits`]).
 
 use crate::announcement::{HEADER_SIZE, ITEM_PREFIX_SIZE, attempt_seed, hash_table_seed};
-use crate::attempt::{Attempted, attempt};
-use crate::crypto_cycle::{State, Template};
-use crate::item::{BadProgram, ITEM_SIZE, Item, Recipe, Workshop, memohash_item, update_version_0};
-use crate::merkle::{is_proven, leaf_hash};
+use crate::attempt::{Attempted, attempt, attempt_all};
+use crate::backend::Backend;
+use crate::crypto_cycle::{BATCH_MAX, Batch, State, Template};
+use crate::hash::blake2b_512_many;
+use crate::item::{
+    BadProgram, ITEM_SIZE, Item, ItemNumber, Recipe, Workshop, memohash_item, update_version_0,
+};
+use crate::merkle::{Branch, is_proven, leaf_hash, roots_of};
+use crate::rand_hash::TooLong;
 use crate::{Announcement, BlockHash, Height, WorkHash};
 
 /// What differs from chain to chain.
@@ -114,13 +119,30 @@ pub struct Checker {
     rules: Rules,
     workshop: Workshop,
     state: State,
+    batch: Batch,
+    items: Box<[Item]>,
     shared: Shared,
 }
 
+/// Announcements of one origin that are worth checking together.
+const TOGETHER_FROM: usize = 3;
+
 impl Checker {
-    /// A checker of a chain's announcements.
+    /// A checker of a chain's announcements, on the backend that is [chosen](Backend::chosen).
     pub fn new(rules: Rules) -> Self {
-        Self { rules, workshop: Workshop::new(), state: State::default(), shared: Shared::default() }
+        Self::on(rules, Backend::chosen())
+    }
+
+    /// A checker on a backend, or on the plain one if the processor cannot run that.
+    pub fn on(rules: Rules, backend: Backend) -> Self {
+        Self {
+            rules,
+            workshop: Workshop::on(backend),
+            state: State::default(),
+            batch: Batch::new(backend),
+            items: vec![[0; ITEM_SIZE]; BATCH_MAX].into_boxed_slice(),
+            shared: Shared::default(),
+        }
     }
 
     /// The verdict on each announcement, in the same order: its work hash, or what is wrong with it.
@@ -134,10 +156,94 @@ impl Checker {
         let mut order: Vec<usize> = (0..batch.len()).collect();
         order.sort_by_cached_key(|&index| Origin::of(&batch[index]));
         let mut verdicts = vec![Err(AnnouncementFault::BadBits); batch.len()];
-        for index in order {
-            verdicts[index] = self.check_one(&batch[index], proof_version);
+        for group in order.chunk_by(|&one, &other| Origin::of(&batch[one]) == Origin::of(&batch[other])) {
+            for group in group.chunks(BATCH_MAX) {
+                self.check_group(batch, group, proof_version, &mut verdicts);
+            }
         }
         verdicts
+    }
+
+    /// Checks announcements of one origin: all at once, if they are of version 1 and their headers are in order.
+    fn check_group(
+        &mut self,
+        batch: &[AnnouncementToCheck<'_>],
+        group: &[usize],
+        proof_version: ProofVersion,
+        verdicts: &mut [Result<WorkHash, AnnouncementFault>],
+    ) {
+        let mut members = Vec::with_capacity(group.len());
+        for &index in group {
+            match check_header(batch[index].announcement, self.rules, proof_version) {
+                Ok(()) => members.push(index),
+                Err(fault) => verdicts[index] = Err(fault),
+            }
+        }
+        let Some(&first) = members.first() else { return };
+        if members.len() < TOGETHER_FROM || batch[first].announcement.version() == 0 {
+            for index in members {
+                verdicts[index] = self.check_one(&batch[index], proof_version);
+            }
+            return;
+        }
+        self.shared.turn_to(Origin::of(&batch[first]), &batch[first]);
+        let announcements: Vec<&Announcement> =
+            members.iter().map(|&index| batch[index].announcement).collect();
+        let outcomes = self.check_together(&announcements);
+        for (position, index) in members.into_iter().enumerate() {
+            verdicts[index] = match &outcomes {
+                Some(outcomes) => outcomes[position],
+                None => self.check_one(&batch[index], proof_version),
+            };
+        }
+    }
+
+    /// As [`Checker::check_version_1`], for at most [`BATCH_MAX`] announcements of the origin that has been turned to.
+    /// `None` where a program cannot be made, or runs for too long for any of them: then each must be checked by itself.
+    fn check_together(
+        &mut self,
+        announcements: &[&Announcement],
+    ) -> Option<Vec<Result<WorkHash, AnnouncementFault>>> {
+        let Self { workshop, batch, items, shared, .. } = self;
+        let recipe = shared.hash_table.get(workshop).ok()?;
+        batch.start(&shared.attempts, announcements.len(), |index| announcements[index].soft_nonce().into());
+        let mut work_hashes = [WorkHash::default(); BATCH_MAX];
+        let fourth_items = attempt_all(batch, &mut work_hashes, |batch, wanted, kept| {
+            recipe.items(wanted, workshop, items)?;
+            batch.update(|index| &items[index], kept);
+            Ok::<(), TooLong>(())
+        })
+        .ok()?;
+
+        let mut opened: Vec<Announcement> =
+            announcements.iter().map(|&announcement| announcement.clone()).collect();
+        for (index, announcement) in opened.iter_mut().enumerate() {
+            announcement.crypt(batch.state(index));
+        }
+        let fits = |index: &usize| opened[*index].item_prefix() == &[0; ITEM_PREFIX_SIZE];
+        let fitting: Vec<usize> = (0..opened.len()).filter(fits).collect();
+        let mut verdicts = vec![Err(AnnouncementFault::InvalidItem4); announcements.len()];
+        if fitting.is_empty() {
+            return Some(verdicts);
+        }
+        let proven: Vec<ItemNumber> = fitting.iter().map(|&index| fourth_items[index]).collect();
+        shared.proof_table.get(workshop).ok()?.items(&proven, workshop, items).ok()?;
+        let mut leaves = [[0; 64]; BATCH_MAX];
+        blake2b_512_many(&items[..fitting.len()], &mut leaves[..fitting.len()]);
+        let branches: Vec<Branch> = fitting.iter().map(|&index| opened[index].merkle_siblings()).collect();
+        let roots = roots_of(&leaves[..fitting.len()], &proven, &branches);
+        for (position, &index) in fitting.iter().enumerate() {
+            let announcement = &opened[index];
+            let work_hash = work_hashes[index];
+            verdicts[index] = if &roots[position] != announcement.merkle_root() {
+                Err(AnnouncementFault::InvalidMerkle)
+            } else if announcement.work_bits().is_met_by(&work_hash.0) {
+                Ok(work_hash)
+            } else {
+                Err(AnnouncementFault::InsufficientWork { work_hash })
+            };
+        }
+        Some(verdicts)
     }
 
     fn check_one(
@@ -166,7 +272,7 @@ impl Checker {
         })?;
 
         let mut opened = announcement.clone();
-        opened.crypt(state);
+        opened.crypt(state.as_bytes());
         if opened.item_prefix() != &[0; ITEM_PREFIX_SIZE] {
             return Err(AnnouncementFault::InvalidItem4);
         }
@@ -293,5 +399,71 @@ impl LazyRecipe {
     fn get(&mut self, workshop: &mut Workshop) -> Result<&Recipe, BadProgram> {
         let made = self.made.get_or_insert_with(|| self.recipe.replace(&self.seed, workshop));
         made.map(|()| &self.recipe)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mine::Miner;
+    use crate::{AnnouncementHeader, CompactTarget};
+    use std::sync::atomic::AtomicBool;
+
+    const PARENT: BlockHash = BlockHash::from_internal([5; 32]);
+
+    /// Announcements of one hard nonce.
+    fn mined(hard_nonce: u32) -> Vec<Announcement> {
+        let header = AnnouncementHeader {
+            version: 1,
+            hard_nonce,
+            work_bits: CompactTarget(0x207f_ffff),
+            parent_height: Height(3),
+            content_type: 0,
+            content_length: 0,
+            content_hash: [0; 32],
+            signing_key: None,
+        };
+        let mut found = Vec::new();
+        Miner::new().mine(&header, &PARENT, &AtomicBool::new(false), |announcement| found.push(announcement));
+        found
+    }
+
+    /// Verdicts on the same batch from every backend, which must agree.
+    fn verdicts(announcements: &[Announcement]) -> Vec<Result<WorkHash, AnnouncementFault>> {
+        let batch: Vec<_> = announcements
+            .iter()
+            .map(|announcement| AnnouncementToCheck { announcement, parent: &PARENT })
+            .collect();
+        let [plain, other] = Backend::ALL
+            .map(|backend| Checker::on(Rules::NEW_CHAIN, backend).check(&batch, ProofVersion::CURRENT));
+        assert_eq!(plain, other);
+        plain
+    }
+
+    #[test]
+    fn groups_of_every_size_with_a_damaged_member_at_any_place() {
+        let announcements = mined(1);
+        // Damage at: soft nonce, hard nonce, work bits, first and last sibling, root, prefix.
+        let places = [1, 4, 8, 88, 919, 920, 1023];
+        for (round, size) in [1, 2, 3, 4, 31, 32, 33, 63, 64, 65, 127, 130, 300].into_iter().enumerate() {
+            for place in places {
+                let mut group = announcements[..size].to_vec();
+                let damaged = (round * 37 + place) % size;
+                let mut bytes = *group[damaged].as_bytes();
+                bytes[place] ^= 0x10;
+                group[damaged] = Announcement::from(bytes);
+                for (index, verdict) in verdicts(&group).into_iter().enumerate() {
+                    assert_eq!(verdict.is_err(), index == damaged, "{index} of {size}, damage at {place}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn groups_mixed_with_others_get_the_verdicts_of_each() {
+        let (one, other) = (mined(2), mined(3));
+        let mixed: Vec<Announcement> =
+            one.iter().take(40).zip(&other).flat_map(|(a, b)| [a.clone(), b.clone()]).collect();
+        assert!(verdicts(&mixed).iter().all(Result::is_ok));
     }
 }

@@ -11,12 +11,16 @@
 //! | 16..48 | ChaCha20 key; after [`State::crypt`] bytes 16..32 are the Poly1305 tag |
 //! | 48.. | additional data, then the message |
 
+mod batch;
+
 use std::fmt;
 use std::ops::Range;
 
 use curve25519_dalek::{MontgomeryPoint, Scalar, scalar::clamp_integer};
 
 use crate::hash::{Authenticator, KeyStream, blake2b_256, expand};
+
+pub use batch::{BATCH_MAX, Batch};
 
 /// Bytes of a state.
 pub const STATE_SIZE: usize = 2048;
@@ -43,7 +47,7 @@ pub const BEHIND_ITEM: Range<usize> = ITEM.end..STATE_SIZE;
 
 /// BLAKE2b-256 of a final state: the number that must be below the target. Kept in internal order; displayed, as
 /// block hashes are, in reverse.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WorkHash(pub [u8; 32]);
 
 impl fmt::Display for WorkHash {
@@ -61,8 +65,8 @@ impl fmt::Debug for WorkHash {
 }
 
 /// The control word (6.1): how the state is to be encrypted.
-#[derive(Clone, Copy)]
-struct Control(u32);
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Control(u32);
 
 impl Control {
     const DECRYPT: u32 = 1 << 12;
@@ -73,17 +77,33 @@ impl Control {
     const VERSION: u32 = 0xfe00_0000;
     const FAILED_AND_VERSION: u32 = Self::FAILED | Self::VERSION;
 
+    /// The control word in a state's bytes 12..16.
+    pub(crate) fn from_word(word: u32) -> Self {
+        Self(word)
+    }
+
+    /// The control word that MAKE_FUZZABLE takes from the first word of a key.
+    pub(crate) fn fuzzable(random: u32) -> Self {
+        Self(random & !Self::FAILED_AND_VERSION | Self::LENGTH_AT_LEAST_32)
+    }
+
+    /// The word itself.
+    pub(crate) fn word(self) -> u32 {
+        self.0
+    }
+
     /// `azc`: by how much the length of the additional data is understated.
     fn data_zero_count(self) -> u64 {
         u64::from(self.0 & 15)
     }
 
     /// `tzc`: by how much the length of the message is understated, and its bytes that become zero.
-    fn tail_zero_count(self) -> usize {
+    pub(crate) fn tail_zero_count(self) -> usize {
         (self.0 >> 8 & 15) as usize
     }
 
-    fn decrypts(self) -> bool {
+    /// `D`.
+    pub(crate) fn decrypts(self) -> bool {
         self.0 & Self::DECRYPT != 0
     }
 
@@ -97,8 +117,32 @@ impl Control {
         (self.0 & Self::LENGTH) >> 17
     }
 
+    /// Length of the additional data in bytes.
+    pub(crate) fn data_length(self) -> usize {
+        16 * self.data_units() as usize
+    }
+
+    /// Length of the message in bytes.
+    pub(crate) fn message_length(self) -> usize {
+        16 * self.message_units() as usize
+    }
+
+    /// Length of additional data and message together, in units of 16 bytes.
+    pub(crate) fn units(self) -> usize {
+        (self.data_units() + self.message_units()) as usize
+    }
+
+    /// The two lengths that are authenticated behind the text. Both counts are taken off in both directions, and
+    /// wrap around where nothing is there to take from.
+    pub(crate) fn authenticated_lengths(self) -> [u64; 2] {
+        [
+            (self.data_length() as u64).wrapping_sub(self.data_zero_count()),
+            (self.message_length() as u64).wrapping_sub(self.tail_zero_count() as u64),
+        ]
+    }
+
     /// With `len` cut to what the state has room for, and T telling whether it was.
-    fn truncated(self) -> Self {
+    pub(crate) fn truncated(self) -> Self {
         let room = UNITS_MAX - self.data_units();
         let rest = self.0 & !(Self::TRUNCATED | Self::LENGTH);
         let length = self.message_units();
@@ -166,7 +210,7 @@ impl State {
     /// legal.
     pub fn make_fuzzable(&mut self) {
         let random = u32::from_le_bytes(*self.bytes_at(KEY.start));
-        self.set_control(Control(random & !Control::FAILED_AND_VERSION | Control::LENGTH_AT_LEAST_32));
+        self.set_control(Control::fuzzable(random));
     }
 
     /// `CRYPT`: encrypts or decrypts the message with the key and nonce and puts the tag where the key was.
@@ -187,9 +231,8 @@ impl State {
         let control = control.truncated();
         self.set_control(control);
 
-        let data_length = 16 * control.data_units() as usize;
-        let message_length = 16 * control.message_units() as usize;
-        let message = DATA + data_length..DATA + data_length + message_length;
+        let message_start = DATA + control.data_length();
+        let message = message_start..message_start + control.message_length();
 
         let mut stream = KeyStream::new(self.bytes_at(KEY.start), self.bytes_at(NONCE.start));
         let mut first_block = [0; KeyStream::BLOCK];
@@ -215,9 +258,7 @@ impl State {
             authenticator.update(&self.0[DATA..message.end]);
         }
 
-        // Both counts are taken off in both directions, and wrap around where nothing is there to take from.
-        let data_length = (data_length as u64).wrapping_sub(control.data_zero_count());
-        let message_length = (message_length as u64).wrapping_sub(control.tail_zero_count() as u64);
+        let [data_length, message_length] = control.authenticated_lengths();
         let mut lengths = [0; 16];
         lengths[..8].copy_from_slice(&data_length.to_le_bytes());
         lengths[8..].copy_from_slice(&message_length.to_le_bytes());
@@ -283,6 +324,11 @@ impl Template {
     pub fn reseed(&mut self, seed: &[u8; 32]) {
         expand(seed, 0, &mut self.0.0);
         self.0.make_fuzzable();
+    }
+
+    /// The state of a nonce whose 64-bit place is still to be written.
+    pub(crate) fn as_bytes(&self) -> &[u8; STATE_SIZE] {
+        self.0.as_bytes()
     }
 
     /// `CC_INIT(seed, nonce)` into `state`.

@@ -4,6 +4,8 @@
 //! Rules: `docs/protocol/packetcrypt-announcements.md` 0 and 2. The mathematics is that of the crates `blake2`,
 //! `chacha20` and `poly1305`; this file gives it our names and shapes.
 
+#[cfg(target_arch = "x86_64")]
+use crate::backend::{Backend, avx512};
 use blake2::{Blake2b256, Blake2b512, Digest};
 use chacha20::ChaCha20;
 use chacha20::cipher::{KeyIvInit, StreamCipher, StreamCipherSeek};
@@ -22,6 +24,48 @@ pub fn blake2b_512(parts: &[&[u8]]) -> [u8; 64] {
         hasher.update(part);
     }
     hasher.finalize().into()
+}
+
+/// `H64` of many messages of one length, each to its place.
+pub fn blake2b_512_many<const LENGTH: usize>(messages: &[[u8; LENGTH]], digests: &mut [[u8; 64]]) {
+    assert_eq!(messages.len(), digests.len(), "a place for each digest");
+    #[cfg(target_arch = "x86_64")]
+    if Backend::chosen() == Backend::Avx512 {
+        let (groups, rest) = messages.as_chunks::<{ avx512::DIGEST_LANES }>();
+        let (places, rest_places) = digests.as_chunks_mut();
+        for (group, places) in groups.iter().zip(places) {
+            avx512::digests(group.each_ref().map(|message| &message[..]), places);
+        }
+        return blake2b_512_one_by_one(rest, rest_places);
+    }
+    blake2b_512_one_by_one(messages, digests);
+}
+
+fn blake2b_512_one_by_one<const LENGTH: usize>(messages: &[[u8; LENGTH]], digests: &mut [[u8; 64]]) {
+    for (message, digest) in messages.iter().zip(digests) {
+        *digest = blake2b_512(&[message]);
+    }
+}
+
+/// `H32` of many messages of one length, each to its place.
+pub fn blake2b_256_many<const LENGTH: usize>(messages: &[[u8; LENGTH]], digests: &mut [[u8; 32]]) {
+    assert_eq!(messages.len(), digests.len(), "a place for each digest");
+    #[cfg(target_arch = "x86_64")]
+    if Backend::chosen() == Backend::Avx512 {
+        let (groups, rest) = messages.as_chunks::<{ avx512::DIGEST_LANES }>();
+        let (places, rest_places) = digests.as_chunks_mut();
+        for (group, places) in groups.iter().zip(places) {
+            avx512::digests(group.each_ref().map(|message| &message[..]), places);
+        }
+        return blake2b_256_one_by_one(rest, rest_places);
+    }
+    blake2b_256_one_by_one(messages, digests);
+}
+
+fn blake2b_256_one_by_one<const LENGTH: usize>(messages: &[[u8; LENGTH]], digests: &mut [[u8; 32]]) {
+    for (message, digest) in messages.iter().zip(digests) {
+        *digest = blake2b_256(message);
+    }
 }
 
 /// `EXPAND(seed, out.len(), number)`: fills `out` with the key stream that `seed` and `number` stand for.

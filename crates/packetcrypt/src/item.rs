@@ -5,7 +5,10 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::crypto_cycle::{self, ITEM_PART, State, Template};
+use crate::backend::Backend;
+#[cfg(target_arch = "x86_64")]
+use crate::backend::avx512::{ItemLanes, ItemSource, WideProgram};
+use crate::crypto_cycle::{self, BATCH_MAX, ITEM_PART, State, Template};
 use crate::hash::{blake2b_512, expand};
 use crate::instruction::PROGRAM_LENGTH_MAX;
 use crate::rand_gen::{Generator, TooBig};
@@ -15,6 +18,9 @@ use crate::rand_hash::{
 
 /// Bytes of an item.
 pub const ITEM_SIZE: usize = crypto_cycle::ITEM_SIZE;
+
+/// A run of lanes costs as much as about three items one by one.
+const LANES_PAY_FROM: usize = 3;
 
 /// Items of a table; a power of two.
 pub const TABLE_ITEMS: usize = 8192;
@@ -26,13 +32,18 @@ const WINDOWS: usize = PROGRAM_LENGTH_MAX - HALF;
 pub type Item = [u8; ITEM_SIZE];
 
 /// Which item of its table, 0..8192.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ItemNumber(u16);
 
 impl ItemNumber {
     /// The item that a state asks for.
     pub fn wanted_by(state: &State) -> Self {
-        Self((state.item_number() % TABLE_ITEMS as u64) as u16)
+        Self::from_random(state.item_number())
+    }
+
+    /// The item that a state with this `ITEM_NO` asks for.
+    pub fn from_random(number: u64) -> Self {
+        Self((number % TABLE_ITEMS as u64) as u16)
     }
 
     /// `None` from 8192 on.
@@ -63,19 +74,43 @@ pub enum BadProgram {
 }
 
 /// What makes programs and runs them, with all buffers that this takes. One for each thread.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Workshop {
     generator: Generator,
     machine: Machine,
     state: State,
     /// The program of the last update of version 0.
     update_program: Program,
+    /// What makes many items at once; none on the plain backend.
+    #[cfg(target_arch = "x86_64")]
+    lanes: Option<Box<ItemLanes>>,
+}
+
+impl Default for Workshop {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Workshop {
-    /// A workshop with empty buffers.
+    /// A workshop with empty buffers, on the backend that is [chosen](Backend::chosen).
     pub fn new() -> Self {
-        Self::default()
+        Self::on(Backend::chosen())
+    }
+
+    /// A workshop on a backend, or on the plain one if the processor cannot run that.
+    pub fn on(backend: Backend) -> Self {
+        Self {
+            generator: Generator::default(),
+            machine: Machine::default(),
+            state: State::default(),
+            update_program: Program::default(),
+            #[cfg(target_arch = "x86_64")]
+            lanes: match backend {
+                Backend::Plain => None,
+                Backend::Avx512 => ItemLanes::new().map(Box::new),
+            },
+        }
     }
 }
 
@@ -86,6 +121,9 @@ pub struct Recipe {
     /// The program image (3.2): 2048 expanded words, the first of them overwritten by the code.
     image: Box<[u32; PROGRAM_LENGTH_MAX]>,
     states: Template,
+    /// The program laid out for lanes, and whether lanes can run it.
+    #[cfg(target_arch = "x86_64")]
+    wide: (WideProgram, bool),
 }
 
 impl Default for Recipe {
@@ -94,6 +132,8 @@ impl Default for Recipe {
             program: Program::default(),
             image: Box::new([0; PROGRAM_LENGTH_MAX]),
             states: Template::default(),
+            #[cfg(target_arch = "x86_64")]
+            wide: <(WideProgram, bool)>::default(),
         }
     }
 }
@@ -118,7 +158,18 @@ impl Recipe {
         }
         self.image[..code.len()].copy_from_slice(code);
         self.states.reseed(state_seed);
+        #[cfg(target_arch = "x86_64")]
+        if workshop.lanes.is_some() {
+            self.wide.1 = self.wide.0.replace(&self.program);
+        }
         Ok(())
+    }
+
+    /// What lanes make items from; `None` if they cannot run the program.
+    #[cfg(target_arch = "x86_64")]
+    fn for_lanes(&self) -> Option<ItemSource<'_>> {
+        let (program, usable) = &self.wide;
+        usable.then_some(ItemSource { program, image: &self.image, states: &self.states })
     }
 
     /// The program.
@@ -137,6 +188,52 @@ impl Recipe {
         self.run(number, machine, state)?;
         seal(state);
         Ok(state.item_part())
+    }
+
+    /// Makes several items, as many as there are places for them.
+    pub fn items(
+        &self,
+        numbers: &[ItemNumber],
+        workshop: &mut Workshop,
+        items: &mut [Item],
+    ) -> Result<(), TooLong> {
+        // Nothing is shared between lanes that could not be copied: one item for all who want the same.
+        if let Some((first, rest)) = numbers.split_first()
+            && (rest.iter().all(|number| number == first) || rest.len() < LANES_PAY_FROM)
+        {
+            return self.items_one_by_one(numbers, workshop, items);
+        }
+        #[cfg(target_arch = "x86_64")]
+        if let (Some(lanes), Some(source)) = (&mut workshop.lanes, self.for_lanes()) {
+            for (numbers, items) in numbers.chunks(BATCH_MAX).zip(items.chunks_mut(BATCH_MAX)) {
+                let mut indexes = [0; BATCH_MAX];
+                for (index, number) in indexes.iter_mut().zip(numbers) {
+                    *index = number.index();
+                }
+                lanes.make(source, &indexes[..numbers.len()], items.iter_mut());
+            }
+            return Ok(());
+        }
+        self.items_one_by_one(numbers, workshop, items)
+    }
+
+    fn items_one_by_one(
+        &self,
+        numbers: &[ItemNumber],
+        workshop: &mut Workshop,
+        items: &mut [Item],
+    ) -> Result<(), TooLong> {
+        let mut last: Option<(ItemNumber, Item)> = None;
+        for (number, item) in numbers.iter().zip(items) {
+            match &last {
+                Some((made, same)) if made == number => *item = *same,
+                _ => {
+                    *item = *self.item(*number, workshop)?;
+                    last = Some((*number, *item));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The state of an item after the program has run.
@@ -190,6 +287,10 @@ impl Table {
         workshop: &mut Workshop,
         stop: &AtomicBool,
     ) -> Result<(), TableFault> {
+        #[cfg(target_arch = "x86_64")]
+        if let (Some(lanes), Some(source)) = (&mut workshop.lanes, recipe.for_lanes()) {
+            return self.fill_in_lanes(source, !recipe.program.reads_first_word(), lanes, stop);
+        }
         let Workshop { machine, state, .. } = workshop;
         let mut sealed = State::default();
         // Items whose numbers are a multiple of 1792 apart have the same memory window and states that differ only
@@ -210,6 +311,30 @@ impl Table {
                 }
                 seal(&mut sealed);
                 self.0[number] = *sealed.item_part();
+            }
+        }
+        Ok(())
+    }
+
+    /// As [`Table::fill`], where lanes can run the program.
+    #[cfg(target_arch = "x86_64")]
+    fn fill_in_lanes(
+        &mut self,
+        source: ItemSource<'_>,
+        shared_runs: bool,
+        lanes: &mut ItemLanes,
+        stop: &AtomicBool,
+    ) -> Result<(), TableFault> {
+        const { assert!(WINDOWS.is_multiple_of(BATCH_MAX) && TABLE_ITEMS.is_multiple_of(BATCH_MAX)) };
+        let run_numbers = if shared_runs { WINDOWS } else { TABLE_ITEMS };
+        for first in (0..run_numbers).step_by(BATCH_MAX) {
+            if stop.load(Ordering::Relaxed) {
+                return Err(TableFault::Stopped);
+            }
+            let numbers: [usize; BATCH_MAX] = std::array::from_fn(|offset| first + offset);
+            lanes.run(source, &numbers);
+            for number in (first..TABLE_ITEMS).step_by(run_numbers) {
+                lanes.seal(BATCH_MAX, number - first, self.0[number..].iter_mut());
             }
         }
         Ok(())
@@ -313,6 +438,26 @@ mod tests {
     #[test]
     fn a_table_of_a_program_that_reads_the_number_holds_the_items_made_one_by_one() {
         items_are_those_made_one_by_one(&recipe_where(true));
+    }
+
+    #[test]
+    fn all_items_of_a_table_are_the_same_on_every_backend() {
+        for reads_first_word in [false, true] {
+            let seed = (0..255).map(|seed| [seed; 64]).find(|seed| {
+                let recipe = Recipe::new(seed, &mut Workshop::on(Backend::Plain)).unwrap();
+                recipe.program().reads_first_word() == reads_first_word
+            });
+            let mut tables = Backend::ALL.map(|backend| {
+                let (mut workshop, mut table) = (Workshop::on(backend), Table::default());
+                let recipe = Recipe::new(&seed.unwrap(), &mut workshop).unwrap();
+                table.fill(&recipe, &mut workshop, &AtomicBool::new(false)).unwrap();
+                table
+            });
+            let (plain, others) = tables.split_first_mut().unwrap();
+            for table in others {
+                assert!(table.items() == plain.items());
+            }
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 pub mod announcement;
 mod attempt;
+pub mod backend;
 pub mod block;
 mod block_hash;
 pub mod check;

@@ -3,7 +3,7 @@
 //! Rules: `docs/protocol/packetcrypt-announcements.md` 3.3.
 
 use crate::announcement::MERKLE_DEPTH;
-use crate::hash::blake2b_512;
+use crate::hash::{blake2b_512, blake2b_512_many};
 use crate::item::{Item, ItemNumber, TABLE_ITEMS};
 
 const _: () = assert!(1 << MERKLE_DEPTH == TABLE_ITEMS);
@@ -31,13 +31,15 @@ impl Tree {
     /// Grows the tree over these items, of which there must be 8192, in place of another.
     pub fn grow(&mut self, items: &[Item]) {
         assert_eq!(items.len(), TABLE_ITEMS, "a table has {TABLE_ITEMS} items");
-        for (leaf, item) in self.nodes.iter_mut().zip(items) {
-            *leaf = leaf_hash(item);
-        }
-        // Node i of a level is the parent of nodes 2i and 2i + 1 of the level below, so over all levels in a row
-        // the k-th parent belongs to the k-th pair.
-        for pair in 0..TABLE_ITEMS - 1 {
-            self.nodes[TABLE_ITEMS + pair] = blake2b_512(&[&self.nodes[2 * pair], &self.nodes[2 * pair + 1]]);
+        let (leaves, _) = self.nodes.split_at_mut(TABLE_ITEMS);
+        blake2b_512_many(items, leaves);
+        // Level after level: the parents of a level's pairs.
+        let mut level = 0..TABLE_ITEMS;
+        while level.len() > 1 {
+            let (below, above) = self.nodes.split_at_mut(level.end);
+            let pairs = below[level.start..].as_flattened().as_chunks::<128>().0;
+            blake2b_512_many(pairs, &mut above[..level.len() / 2]);
+            level = level.end..level.end + level.len() / 2;
         }
     }
 
@@ -70,6 +72,23 @@ pub fn is_proven(leaf: &Node, item: ItemNumber, branch: &Branch, root: &Node) ->
         node = if is_right { blake2b_512(&[sibling, &node]) } else { blake2b_512(&[&node, sibling]) };
     }
     node == *root
+}
+
+/// The roots to which branches lead from these leaves, as the hashes of those items.
+pub fn roots_of(leaves: &[Node], items: &[ItemNumber], branches: &[Branch]) -> Vec<Node> {
+    let mut nodes = leaves.to_vec();
+    let mut pairs = vec![[0; 128]; leaves.len()];
+    for depth in 0..MERKLE_DEPTH {
+        for (((pair, node), item), branch) in pairs.iter_mut().zip(&nodes).zip(items).zip(branches) {
+            let (left, right) = pair.split_at_mut(64);
+            let is_right = item.index() >> depth & 1 == 1;
+            let (own, other) = if is_right { (right, left) } else { (left, right) };
+            own.copy_from_slice(node);
+            other.copy_from_slice(&branch[depth]);
+        }
+        blake2b_512_many(&pairs, &mut nodes);
+    }
+    nodes
 }
 
 #[cfg(test)]

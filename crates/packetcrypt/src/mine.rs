@@ -8,16 +8,17 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::announcement::{attempt_seed, hash_table_seed};
-use crate::attempt::attempt;
-use crate::crypto_cycle::{State, Template};
+use crate::attempt::attempt_all;
+use crate::backend::Backend;
+use crate::crypto_cycle::{BATCH_MAX, Batch, Template};
 use crate::item::{BadProgram, Recipe, Table, TableFault, Workshop};
 use crate::merkle::Tree;
 use crate::rand_hash::TooLong;
 use crate::target::HashThreshold;
-use crate::{Announcement, AnnouncementHeader, BlockHash};
+use crate::{Announcement, AnnouncementHeader, BlockHash, WorkHash};
 
-/// Attempts between two looks at the stop flag: about a millisecond.
-const BATCH: u32 = 64;
+/// Attempts between two looks at the stop flag: less than a millisecond.
+const BATCH: u32 = BATCH_MAX as u32;
 
 /// Why a hard nonce cannot be mined. All but the last mean: take the next one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -76,19 +77,36 @@ pub enum End {
 }
 
 /// Mines announcements. Keeps its table and tree (9 MiB) from one hard nonce to the next: one for each thread.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Miner {
     workshop: Workshop,
     recipe: Recipe,
     table: Table,
     tree: Tree,
-    state: State,
+    batch: Batch,
+}
+
+impl Default for Miner {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Miner {
-    /// A miner with empty buffers.
+    /// A miner with empty buffers, on the backend that is [chosen](Backend::chosen).
     pub fn new() -> Self {
-        Self::default()
+        Self::on(Backend::chosen())
+    }
+
+    /// A miner on a backend, or on the plain one if the processor cannot run that.
+    pub fn on(backend: Backend) -> Self {
+        Self {
+            workshop: Workshop::on(backend),
+            recipe: Recipe::default(),
+            table: Table::default(),
+            tree: Tree::default(),
+            batch: Batch::new(backend),
+        }
     }
 
     /// Mines all soft nonces of a header, and hands out what it finds, ready to be sent. Looks at `stop` about every
@@ -128,7 +146,7 @@ impl Miner {
         if header.version == 0 {
             return Err(Unusable::VersionZero);
         }
-        let Self { workshop, recipe, table, tree, state } = self;
+        let Self { workshop, recipe, table, tree, batch } = self;
 
         let proof_table_seed = header.hash_with_parent(parent);
         recipe.replace(&proof_table_seed, workshop)?;
@@ -147,7 +165,7 @@ impl Miner {
             attempts,
             table,
             tree,
-            state,
+            batch,
         })
     }
 }
@@ -161,7 +179,7 @@ pub struct AnnouncementJob<'m> {
     attempts: Template,
     table: &'m Table,
     tree: &'m Tree,
-    state: &'m mut State,
+    batch: &'m mut Batch,
 }
 
 impl AnnouncementJob<'_> {
@@ -173,18 +191,23 @@ impl AnnouncementJob<'_> {
     /// Tries a range of soft nonces, and hands out the announcements of those that meet the work bits. Soft nonces
     /// that the work bits do not allow are left out.
     pub fn attempt(&mut self, soft_nonces: Range<u32>, mut found: impl FnMut(Announcement)) {
-        for soft_nonce in soft_nonces.start..soft_nonces.end.min(self.soft_nonces().end) {
-            self.attempts.start(soft_nonce.into(), self.state);
-            let Ok(attempted) = attempt(self.state, |state, wanted, kept| {
-                state.update_keeping(self.table.item(wanted), kept);
+        let soft_nonces = soft_nonces.start..soft_nonces.end.min(self.soft_nonces().end);
+        let mut work_hashes = [WorkHash::default(); BATCH_MAX];
+        for first in soft_nonces.clone().step_by(BATCH_MAX) {
+            let nonces = first..soft_nonces.end.min(first + BATCH_MAX as u32);
+            self.batch.start(&self.attempts, nonces.len(), |index| u64::from(first) + index as u64);
+            let Ok(fourth_items) = attempt_all(self.batch, &mut work_hashes, |batch, wanted, kept| {
+                batch.update(|index| self.table.item(wanted[index]), kept);
                 Ok::<(), Infallible>(())
             });
-            if self.threshold.is_met_by(&attempted.work_hash.0) {
-                let branch = self.tree.branch(attempted.fourth_item);
-                let mut announcement =
-                    Announcement::assemble(&self.header, soft_nonce, &branch, self.tree.root());
-                announcement.crypt(self.state);
-                found(announcement);
+            for (index, soft_nonce) in nonces.enumerate() {
+                if self.threshold.is_met_by(&work_hashes[index].0) {
+                    let branch = self.tree.branch(fourth_items[index]);
+                    let mut announcement =
+                        Announcement::assemble(&self.header, soft_nonce, &branch, self.tree.root());
+                    announcement.crypt(self.batch.state(index));
+                    found(announcement);
+                }
             }
         }
     }

@@ -7,6 +7,7 @@
 mod arithmetic;
 mod program;
 
+pub(crate) use program::{CONSTANTS, Step};
 pub use program::{MalformedProgram, Program};
 
 use crate::crypto_cycle::{STATE_SIZE, State};

@@ -5,7 +5,7 @@
 
 use crate::WorkHash;
 use crate::announcement::ANNOUNCEMENT_SIZE;
-use crate::crypto_cycle::{BEHIND_ITEM, State, Template};
+use crate::crypto_cycle::{BATCH_MAX, BEHIND_ITEM, Batch, State, Template, WHOLE};
 
 use super::commitment::AnnouncementCount;
 use super::elements::{PROOF_ANNOUNCEMENTS, Proof};
@@ -48,6 +48,44 @@ impl Attempt {
         announcement: impl Fn(u64) -> Option<&'a [u8; ANNOUNCEMENT_SIZE]>,
     ) -> Option<Outcome> {
         self.run(nonce2, |_, number| announcement(count.index_of(number)))
+    }
+
+    /// Many attempts by a miner, with the low nonces from `start` on, wrapping around. Each outcome goes to `take` with
+    /// its low nonce; attempts that draw an announcement which is not there are left out.
+    pub fn mine_many<'a>(
+        &mut self,
+        batch: &mut Batch,
+        start: u32,
+        batch_count: usize,
+        count: AnnouncementCount,
+        announcement: impl Fn(u64) -> Option<&'a [u8; ANNOUNCEMENT_SIZE]>,
+        mut take: impl FnMut(u32, Outcome),
+    ) {
+        const EMPTY: [u8; ANNOUNCEMENT_SIZE] = [0; ANNOUNCEMENT_SIZE];
+        let nonce2 = |index: usize| start.wrapping_add(index as u32);
+        batch.start(&self.template, batch_count, |index| nonce2(index).into());
+        let mut numbers = [[0; PROOF_ANNOUNCEMENTS]; BATCH_MAX];
+        let mut complete = [true; BATCH_MAX];
+        #[allow(clippy::needless_range_loop, reason = "positions are the inner index")]
+        for position in 0..PROOF_ANNOUNCEMENTS {
+            let mut items = [&EMPTY; BATCH_MAX];
+            for index in 0..batch_count {
+                let number = batch.item_number(index);
+                numbers[index][position] = number;
+                match announcement(count.index_of(number)) {
+                    Some(item) => items[index] = item,
+                    None => complete[index] = false,
+                }
+            }
+            let kept = if position + 1 < PROOF_ANNOUNCEMENTS { BEHIND_ITEM } else { WHOLE };
+            batch.update(|index| items[index], &kept);
+        }
+        batch.multiply_scalars();
+        let mut work_hashes = [WorkHash::default(); BATCH_MAX];
+        batch.finish(&mut work_hashes);
+        for index in (0..batch_count).filter(|&index| complete[index]) {
+            take(nonce2(index), Outcome { numbers: numbers[index], work_hash: work_hashes[index] });
+        }
     }
 
     /// The attempt that a proof claims to have made.

@@ -8,6 +8,7 @@
 //! Rules: `docs/protocol/packetcrypt-blocks.md` 3.1, 4, 6.
 
 use crate::announcement::ANNOUNCEMENT_SIZE;
+use crate::crypto_cycle::{BATCH_MAX, Batch};
 use crate::target::{CanonicalTarget, CompactTarget, HashThreshold, effective_target};
 use crate::{Announcement, AnnouncementHash, WorkHash};
 
@@ -53,7 +54,7 @@ impl MiningSet {
     /// `least_work` is the aged target of the worst of them. `None` if nothing is left.
     pub fn build(mut entries: Vec<(AnnouncementHash, Slot)>, least_work: CanonicalTarget) -> Option<Self> {
         arrange(&mut entries, |(hash, _)| hash);
-        if entries.len() % 2 == 0 {
+        if entries.len().is_multiple_of(2) {
             entries.pop();
         }
         let slots = entries.iter().map(|(_, slot)| *slot).collect();
@@ -100,6 +101,7 @@ impl Find {
 /// All attempts with one header on one set. One for each mining thread.
 pub struct BlockJob<'a, Store: ?Sized> {
     attempt: Attempt,
+    batch: Batch,
     set: &'a MiningSet,
     store: &'a Store,
     threshold: HashThreshold,
@@ -112,21 +114,26 @@ impl<'a, Store: AnnouncementStore + ?Sized> BlockJob<'a, Store> {
         // What is no proper target is met by nothing, and so is zero.
         let threshold = HashThreshold::new(effective).or_else(|_| HashThreshold::new(CompactTarget(0)));
         let threshold = threshold.expect("zero is neither negative nor above the easiest target");
-        Self { attempt: Attempt::new(&header.header_hash()), set, store, threshold }
+        Self { attempt: Attempt::new(&header.header_hash()), batch: Batch::default(), set, store, threshold }
     }
 
     /// Tries the `count` low nonces from `start` on, wrapping around, and adds what meets the target to `finds`.
     ///
     /// Attempts that draw an empty slot are lost; a store must keep what is being mined with.
     pub fn attempt(&mut self, start: u32, count: u32, finds: &mut Vec<Find>) {
-        let (set, store) = (self.set, self.store);
-        for nonce2 in (0..count).map(|offset| start.wrapping_add(offset)) {
-            let outcome =
-                self.attempt.mine(nonce2, set.tree.count(), |index| store.announcement(set.slot(index)?));
-            finds.extend(
-                outcome
-                    .filter(|outcome| self.threshold.is_met_by(&outcome.work_hash.0))
-                    .map(|outcome| Find { nonce2, outcome }),
+        let (set, store, threshold) = (self.set, self.store, &self.threshold);
+        for first in (0..count).step_by(BATCH_MAX) {
+            self.attempt.mine_many(
+                &mut self.batch,
+                start.wrapping_add(first),
+                (count - first).min(BATCH_MAX as u32) as usize,
+                set.tree.count(),
+                |index| store.announcement(set.slot(index)?),
+                |nonce2, outcome| {
+                    if threshold.is_met_by(&outcome.work_hash.0) {
+                        finds.push(Find { nonce2, outcome });
+                    }
+                },
             );
         }
     }

@@ -8,7 +8,7 @@ use super::HALF;
 const REGISTERS: usize = 4 * PROGRAM_LENGTH_MAX;
 
 /// The first place behind the registers. Here the immediate numbers of a program stand, two words for each at most.
-pub(super) const CONSTANTS: usize = REGISTERS;
+pub(crate) const CONSTANTS: usize = REGISTERS;
 
 /// Places altogether; a power of two, so that a place is cut to size by a mask.
 pub(super) const PLACES: usize = 2 * REGISTERS;
@@ -30,9 +30,9 @@ pub struct MalformedProgram {
 /// A program ready to run. Positions are those of its instruction words.
 #[derive(Clone, Debug, Default)]
 pub struct Program {
-    pub(super) steps: Vec<Step>,
-    pub(super) loops: Vec<LoopBounds>,
-    pub(super) constants: Vec<u32>,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) loops: Vec<LoopBounds>,
+    pub(crate) constants: Vec<u32>,
     reads_first_word: bool,
 }
 
@@ -48,7 +48,7 @@ pub struct Program {
 /// | JMP | – | – | position |
 /// | END | first register of the scope | behind its last | number of the loop, or [`NO_LOOP`] |
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Step {
+pub(crate) struct Step {
     pub opcode: Opcode,
     pub a: u16,
     pub b: u16,
@@ -60,7 +60,7 @@ const NO_LOOP: u16 = u16::MAX;
 
 /// A loop.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct LoopBounds {
+pub(crate) struct LoopBounds {
     pub count: u32,
     /// Position of its first instruction, behind LOOP.
     pub first: usize,

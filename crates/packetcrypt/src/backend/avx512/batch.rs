@@ -1,0 +1,131 @@
+//! A batch of CryptoCycle states and the steps they take together.
+
+use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+use core::ops::Range;
+
+use super::base_multiplication;
+use super::blake2b;
+use super::passes::Passes;
+use super::states::{BATCH, STATE, States};
+use crate::crypto_cycle::{Control, ITEM_SIZE, Template, WorkHash};
+
+/// Where an item is copied to.
+const ITEM: Range<usize> = 32..32 + ITEM_SIZE;
+const CONTROL: Range<usize> = 12..16;
+const KEY: usize = 16;
+
+/// Items lie at random places of large tables: so many are asked for ahead of the one that is copied.
+const PREFETCH_DISTANCE: usize = 6;
+
+/// Asks for all sixteen cache lines of an item.
+#[inline]
+fn prefetch(item: &[u8; ITEM_SIZE]) {
+    for line in item.as_chunks::<64>().0 {
+        // SAFETY: a prefetch has no effect but on speed.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
+    }
+}
+
+/// Up to [`BATCH`] states. There is one only where the processor can run this backend.
+pub(crate) struct Batch {
+    states: States,
+    passes: Passes,
+    count: usize,
+}
+
+impl Batch {
+    /// `None` if the processor cannot run this backend.
+    pub(crate) fn new() -> Option<Self> {
+        super::is_supported().then(|| Self { states: States::new(), passes: Passes::new(), count: 0 })
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
+    pub(crate) fn state(&self, index: usize) -> &[u8; STATE] {
+        self.states.state(index)
+    }
+
+    pub(crate) fn state_mut(&mut self, index: usize) -> &mut [u8; STATE] {
+        self.states.state_mut(index)
+    }
+
+    /// CC_INIT with `count` nonces; what the first update overwrites anyway is not written.
+    pub(crate) fn start(&mut self, template: &Template, count: usize, nonce_of: impl Fn(usize) -> u64) {
+        assert!(count <= BATCH, "at most {BATCH} states in a batch");
+        self.count = count;
+        let template = template.as_bytes();
+        for index in 0..count {
+            let state = self.states.state_mut(index);
+            state[..ITEM.start].copy_from_slice(&template[..ITEM.start]);
+            state[ITEM.end..].copy_from_slice(&template[ITEM.end..]);
+            state[..8].copy_from_slice(&nonce_of(index).to_le_bytes());
+        }
+    }
+
+    /// As many states as there are in `sources`, copied.
+    pub(crate) fn copy_from<'a>(&mut self, sources: impl ExactSizeIterator<Item = &'a [u8; STATE]>) {
+        assert!(sources.len() <= BATCH, "at most {BATCH} states in a batch");
+        self.count = sources.len();
+        for (index, source) in sources.enumerate() {
+            self.states.state_mut(index).copy_from_slice(source);
+        }
+    }
+
+    /// CC_UPDATE of each state with its item.
+    pub(crate) fn update<'a>(
+        &mut self,
+        mut item_of: impl FnMut(usize) -> &'a [u8; ITEM_SIZE],
+        kept: &Range<usize>,
+    ) {
+        let mut items = [&[0; ITEM_SIZE]; BATCH];
+        for (index, item) in items[..self.count].iter_mut().enumerate() {
+            *item = item_of(index);
+        }
+        for index in 0..self.count {
+            if let Some(item) = items[..self.count].get(index + PREFETCH_DISTANCE) {
+                prefetch(item);
+            }
+            self.states.state_mut(index)[ITEM].copy_from_slice(items[index]);
+        }
+        self.crypt(kept);
+    }
+
+    /// MAKE_FUZZABLE and CRYPT of each state.
+    pub(crate) fn crypt(&mut self, kept: &Range<usize>) {
+        for index in 0..self.count {
+            let state = self.states.state_mut(index);
+            let random = u32::from_le_bytes([state[KEY], state[KEY + 1], state[KEY + 2], state[KEY + 3]]);
+            state[CONTROL].copy_from_slice(&Control::fuzzable(random).word().to_le_bytes());
+        }
+        // SAFETY: `new` has seen that the processor has these features.
+        unsafe { self.passes.crypt(&mut self.states, self.count, kept) }
+    }
+
+    /// CC_SMUL of each state.
+    pub(crate) fn multiply_scalars(&mut self) {
+        let states = &self.states;
+        let keys_of = |index| states.state(index).first_chunk().expect("a state has 64 bytes");
+        // SAFETY: `new` has seen that the processor has these features.
+        let secrets = unsafe { base_multiplication::shared_secrets(self.count, keys_of) };
+        for (index, secret) in secrets[..self.count].iter().enumerate() {
+            self.states.state_mut(index)[64..96].copy_from_slice(secret);
+        }
+    }
+
+    /// CC_FINAL of each state.
+    pub(crate) fn finish(&mut self, hashes: &mut [WorkHash; BATCH]) {
+        for first in (0..self.count).step_by(blake2b::LANES) {
+            let messages = core::array::from_fn(|lane| &self.states.state((first + lane) % BATCH)[..]);
+            // SAFETY: `new` has seen that the processor has these features.
+            let digests = unsafe { blake2b::digests(messages, 32) };
+            for (lane, hash) in hashes[first..].iter_mut().take(blake2b::LANES).enumerate() {
+                digests.copy_to(lane, &mut hash.0);
+            }
+        }
+        for (index, hash) in hashes[..self.count].iter().enumerate() {
+            self.states.state_mut(index)[..32].copy_from_slice(&hash.0);
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! ChaCha20 blocks of many messages at once: sixteen lanes of 32 bits, two groups in flight.
+//!
+//! The messages of a batch have 8 to 31 blocks of key stream, so lanes that follow messages would idle. Here
+//! a lane follows one *block*: every block of every message is one entry of a flat list, and lanes are filled
+//! from that list whatever message a block belongs to. `docs/performance.md`, "ChaCha20", has the figures.
+
+use core::arch::asm;
+use core::arch::x86_64::{
+    __m512i, _mm512_load_si512, _mm512_loadu_si512, _mm512_mask_blend_epi32, _mm512_mask_storeu_epi32,
+    _mm512_maskz_loadu_epi32, _mm512_movepi32_mask, _mm512_permutex2var_epi32, _mm512_setzero_si512,
+    _mm512_shuffle_i32x4, _mm512_slli_epi32, _mm512_srli_epi32, _mm512_store_si512, _mm512_unpackhi_epi32,
+    _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64, _mm512_xor_si512,
+};
+
+use super::states::{BATCH, STATE, States};
+
+/// Lanes of one register.
+const LANES: usize = 16;
+/// Blocks that one run of the kernel makes: two registers for each word of the ChaCha20 matrix.
+const GROUP: usize = 2 * LANES;
+/// The four constant words of every ChaCha20 matrix, "expand 32-byte k".
+const CONSTANTS: [u32; 4] = [0x6170_7865, 0x3320_646e, 0x7962_2d32, 0x6b20_6574];
+
+/// The same word of sixteen matrices.
+type Row = [u32; LANES];
+
+/// The matrices of [`GROUP`] blocks, word by word: rows 0 to 15 for the first sixteen, 16 to 31 for the rest.
+#[repr(C, align(64))]
+struct Matrices([Row; 32]);
+
+/// The ChaCha20 keys and nonces of a batch, word by word: `key[w][m]` is word `w` of message `m`.
+#[repr(C, align(64))]
+pub(super) struct Inputs {
+    /// 256-bit keys.
+    pub key: [[u32; BATCH]; 8],
+    /// 96-bit nonces.
+    pub nonce: [[u32; BATCH]; 3],
+}
+
+impl Inputs {
+    pub(super) fn new() -> Box<Self> {
+        Box::new(Self { key: [[0; BATCH]; 8], nonce: [[0; BATCH]; 3] })
+    }
+}
+
+/// A flat list of key-stream blocks, collected message by message and run at once.
+pub(super) struct KeyStream {
+    list: Box<List>,
+    blocks: usize,
+    matrices: Box<Matrices>,
+}
+
+/// The columns of the list: an entry for each block.
+#[repr(C, align(64))]
+struct List {
+    /// Message in the low [`COUNTER_SHIFT`] bits, block counter above.
+    source: [u32; LIST],
+    /// Where the block goes, in bytes from the first state.
+    place: [u32; LIST],
+    /// Which of its sixteen words lie inside the message.
+    words: [u16; LIST],
+}
+
+/// Longest list: 2000 bytes for each message, and a group of entries that do nothing behind the last.
+const LIST: usize = BATCH * 32 + GROUP;
+const COUNTER_SHIFT: u32 = 8;
+
+impl KeyStream {
+    pub(super) fn new() -> Self {
+        Self {
+            list: Box::new(List { source: [0; LIST], place: [0; LIST], words: [0; LIST] }),
+            blocks: 0,
+            matrices: Box::new(Matrices([[0; LANES]; 32])),
+        }
+    }
+
+    /// Adds the part `skip .. end` of a message's key stream, in bytes from the message's start at `offset` of
+    /// its state; `skip` is a multiple of 64, `end` of 16. Counters begin at 1 (0 makes the Poly1305 key).
+    #[inline]
+    pub(super) fn push(&mut self, message: usize, offset: usize, skip: usize, end: usize) {
+        assert!(message < BATCH && offset + end <= STATE, "key stream inside a state of the batch");
+        if skip >= end {
+            return;
+        }
+        let blocks = (end - skip).div_ceil(64);
+        let entries = self.blocks..self.blocks + blocks;
+        let first_source = message as u32 | (1 + skip as u32 / 64) << COUNTER_SHIFT;
+        let first_place = (message * STATE + offset + skip) as u32;
+        for (source, k) in self.list.source[entries.clone()].iter_mut().zip(0..) {
+            *source = first_source + (k << COUNTER_SHIFT);
+        }
+        for (place, k) in self.list.place[entries.clone()].iter_mut().zip(0..) {
+            *place = first_place + 64 * k;
+        }
+        self.list.words[entries.clone()].fill(u16::MAX);
+        let last_words = (end - skip - 64 * (blocks - 1)) / 4;
+        self.list.words[entries.end - 1] = u16::MAX >> (16 - last_words);
+        self.blocks = entries.end;
+    }
+
+    /// Makes all blocks of the list, XORs them into the states, and empties the list.
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+    pub(super) fn apply(&mut self, inputs: &Inputs, states: &mut States) {
+        let groups = self.blocks.div_ceil(GROUP);
+        let end = groups * GROUP;
+        self.list.source[self.blocks..end].fill(0);
+        self.list.place[self.blocks..end].fill(0);
+        self.list.words[self.blocks..end].fill(0);
+        for first in (0..end).step_by(GROUP) {
+            for half in 0..2 {
+                let rows = &mut self.matrices.0[half * 16..half * 16 + 16];
+                fill(rows, &self.list.source[first + half * LANES..], inputs);
+            }
+            // SAFETY: the enabled features are those that `run` needs.
+            unsafe { run(&mut self.matrices) };
+            for half in 0..2 {
+                let entries = first + half * LANES..first + (half + 1) * LANES;
+                let rows = &self.matrices.0[half * 16..half * 16 + 16];
+                xor_into_states(rows, &self.list.place[entries.clone()], &self.list.words[entries], states);
+            }
+        }
+        self.blocks = 0;
+    }
+
+    /// Makes block 0 of every message: its first eight words are the Poly1305 key, word by word.
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+    pub(super) fn poly1305_keys(&mut self, inputs: &Inputs, keys: &mut [[u32; BATCH]; 8]) {
+        for first in (0..BATCH).step_by(GROUP) {
+            for half in 0..2 {
+                let lanes = first + half * LANES..first + (half + 1) * LANES;
+                let rows = &mut self.matrices.0[half * 16..half * 16 + 16];
+                for (row, constant) in rows.iter_mut().zip(CONSTANTS) {
+                    *row = [constant; LANES];
+                }
+                for word in 0..8 {
+                    rows[4 + word].copy_from_slice(&inputs.key[word][lanes.clone()]);
+                }
+                rows[12] = [0; LANES];
+                for word in 0..3 {
+                    rows[13 + word].copy_from_slice(&inputs.nonce[word][lanes.clone()]);
+                }
+            }
+            // SAFETY: the enabled features are those that `run` needs.
+            unsafe { run(&mut self.matrices) };
+            for half in 0..2 {
+                let lanes = first + half * LANES..first + (half + 1) * LANES;
+                for (key, row) in keys.iter_mut().zip(&self.matrices.0[half * 16..]) {
+                    key[lanes.clone()].copy_from_slice(row);
+                }
+            }
+        }
+    }
+}
+
+/// Gathers the constants, key, counter and nonce of sixteen entries of the list.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+#[inline]
+fn fill(rows: &mut [Row], sources: &[u32], inputs: &Inputs) {
+    // SAFETY: sixteen entries, any alignment.
+    let sources = unsafe { _mm512_loadu_si512(sources[..LANES].as_ptr().cast()) };
+    for (row, constant) in rows.iter_mut().zip(CONSTANTS) {
+        *row = [constant; LANES];
+    }
+    let lookup = Lookup::new(sources);
+    for word in 0..8 {
+        lookup.gather(&inputs.key[word], &mut rows[4 + word]);
+    }
+    // SAFETY: a row is 64 bytes and starts on a multiple of 64.
+    unsafe { _mm512_store_si512(rows[12].as_mut_ptr().cast(), _mm512_srli_epi32::<COUNTER_SHIFT>(sources)) };
+    for word in 0..3 {
+        lookup.gather(&inputs.nonce[word], &mut rows[13 + word]);
+    }
+}
+
+/// Selects, for each lane, one of [`BATCH`] words.
+struct Lookup {
+    index: __m512i,
+    upper_half: u16,
+}
+
+impl Lookup {
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+    #[inline]
+    fn new(index: __m512i) -> Self {
+        // Bit 5 of the index chooses the upper 32 messages; moved to the sign bit it becomes a mask.
+        Self { index, upper_half: _mm512_movepi32_mask(_mm512_slli_epi32::<26>(index)) }
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+    #[inline]
+    fn gather(&self, words: &[u32; BATCH], row: &mut Row) {
+        // SAFETY: `words` are four registers and `row` one, all rows of 64-byte aligned structures.
+        unsafe {
+            let words = words.as_ptr();
+            let register = |k: usize| _mm512_load_si512(words.add(k * LANES).cast());
+            let lower = _mm512_permutex2var_epi32(register(0), self.index, register(1));
+            let upper = _mm512_permutex2var_epi32(register(2), self.index, register(3));
+            let chosen = _mm512_mask_blend_epi32(self.upper_half, lower, upper);
+            _mm512_store_si512(row.as_mut_ptr().cast(), chosen);
+        }
+    }
+}
+
+/// Turns sixteen rows (a word of sixteen blocks each) into sixteen blocks and XORs each into its place.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+#[inline]
+fn xor_into_states(rows: &[Row], places: &[u32], words: &[u16], states: &mut States) {
+    let mut blocks = [_mm512_setzero_si512(); LANES];
+    for (register, row) in blocks.iter_mut().zip(rows) {
+        // SAFETY: a row is 64 bytes and starts on a multiple of 64.
+        *register = unsafe { _mm512_load_si512(row.as_ptr().cast()) };
+    }
+    transpose(&mut blocks);
+    let base = states.base_mut();
+    for ((key_stream, &place), &words) in blocks.into_iter().zip(places).zip(words) {
+        // SAFETY: words masked off are not touched, and `push` keeps the others inside the states.
+        unsafe {
+            // Loads and stores of single words under a mask need no alignment.
+            #[allow(clippy::cast_ptr_alignment)]
+            let place = base.add(place as usize).cast::<i32>();
+            let text = _mm512_maskz_loadu_epi32(words, place);
+            _mm512_mask_storeu_epi32(place, words, _mm512_xor_si512(text, key_stream));
+        }
+    }
+}
+
+/// Transposes a 16 × 16 matrix of 32-bit words.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+#[inline]
+pub(super) fn transpose(rows: &mut [__m512i; 16]) {
+    let mut pairs = [_mm512_setzero_si512(); 16];
+    for k in 0..8 {
+        pairs[2 * k] = _mm512_unpacklo_epi32(rows[2 * k], rows[2 * k + 1]);
+        pairs[2 * k + 1] = _mm512_unpackhi_epi32(rows[2 * k], rows[2 * k + 1]);
+    }
+    let mut quads = [_mm512_setzero_si512(); 16];
+    for k in 0..4 {
+        let p = 4 * k;
+        quads[p] = _mm512_unpacklo_epi64(pairs[p], pairs[p + 2]);
+        quads[p + 1] = _mm512_unpackhi_epi64(pairs[p], pairs[p + 2]);
+        quads[p + 2] = _mm512_unpacklo_epi64(pairs[p + 1], pairs[p + 3]);
+        quads[p + 3] = _mm512_unpackhi_epi64(pairs[p + 1], pairs[p + 3]);
+    }
+    for k in 0..4 {
+        let (a, b, c, d) = (quads[k], quads[k + 4], quads[k + 8], quads[k + 12]);
+        let low_even = _mm512_shuffle_i32x4::<0b10_00_10_00>(a, b);
+        let low_odd = _mm512_shuffle_i32x4::<0b11_01_11_01>(a, b);
+        let high_even = _mm512_shuffle_i32x4::<0b10_00_10_00>(c, d);
+        let high_odd = _mm512_shuffle_i32x4::<0b11_01_11_01>(c, d);
+        rows[k] = _mm512_shuffle_i32x4::<0b10_00_10_00>(low_even, high_even);
+        rows[k + 8] = _mm512_shuffle_i32x4::<0b11_01_11_01>(low_even, high_even);
+        rows[k + 4] = _mm512_shuffle_i32x4::<0b10_00_10_00>(low_odd, high_odd);
+        rows[k + 12] = _mm512_shuffle_i32x4::<0b11_01_11_01>(low_odd, high_odd);
+    }
+}
+
+/// Text of one instruction on eight quarter-rounds: the same registers' roles `$x`, `$y` in each.
+macro_rules! on_eight {
+    (add: $(($x:literal, $y:literal))*) => { concat!($("vpaddd zmm", $x, ", zmm", $x, ", zmm", $y, "\n"),*) };
+    (xor: $(($x:literal, $y:literal))*) => { concat!($("vpxord zmm", $x, ", zmm", $x, ", zmm", $y, "\n"),*) };
+    (rotate $bits:literal: $(($x:literal, $y:literal))*) => { concat!($("vprold zmm", $x, ", zmm", $x, ", ", $bits, "\n"),*) };
+}
+
+/// Text of eight quarter-rounds in lock step, four of each group.
+macro_rules! quarter_rounds {
+    ($(($a:literal, $b:literal, $c:literal, $d:literal))*) => {
+        concat!(
+            on_eight!(add: $(($a, $b))*), on_eight!(xor: $(($d, $a))*), on_eight!(rotate 16: $(($d, $a))*),
+            on_eight!(add: $(($c, $d))*), on_eight!(xor: $(($b, $c))*), on_eight!(rotate 12: $(($b, $c))*),
+            on_eight!(add: $(($a, $b))*), on_eight!(xor: $(($d, $a))*), on_eight!(rotate 8: $(($d, $a))*),
+            on_eight!(add: $(($c, $d))*), on_eight!(xor: $(($b, $c))*), on_eight!(rotate 7: $(($b, $c))*),
+        )
+    };
+}
+
+/// Text that applies one instruction to all 32 rows: register and its row in memory.
+macro_rules! each_row {
+    (@ load $($row:literal)*) => { concat!($("vmovdqa32 zmm", $row, ", zmmword ptr [{rows} + 64*", $row, "]\n"),*) };
+    (@ add $($row:literal)*) => { concat!($("vpaddd zmm", $row, ", zmm", $row, ", zmmword ptr [{rows} + 64*", $row, "]\n"),*) };
+    (@ store $($row:literal)*) => { concat!($("vmovdqa32 zmmword ptr [{rows} + 64*", $row, "], zmm", $row, "\n"),*) };
+    ($what:tt) => {
+        each_row!(@ $what 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31)
+    };
+}
+
+/// The ChaCha20 block function on 32 matrices in place: ten double rounds, then the input added.
+///
+/// # Safety
+/// The processor has AVX-512F.
+#[inline]
+unsafe fn run(matrices: &mut Matrices) {
+    // SAFETY: the 32 rows are 2048 bytes, aligned to 64, borrowed for the whole block. Written as assembly
+    // because the two groups need exactly the 32 registers; compilers run the groups one after the other or
+    // spill, which costs a third of the speed.
+    unsafe {
+        asm!(
+            each_row!(load),
+            "mov {rounds:e}, 10",
+            "2:",
+            quarter_rounds!(
+                (0, 4, 8, 12) (1, 5, 9, 13) (2, 6, 10, 14) (3, 7, 11, 15)
+                (16, 20, 24, 28) (17, 21, 25, 29) (18, 22, 26, 30) (19, 23, 27, 31)
+            ),
+            quarter_rounds!(
+                (0, 5, 10, 15) (1, 6, 11, 12) (2, 7, 8, 13) (3, 4, 9, 14)
+                (16, 21, 26, 31) (17, 22, 27, 28) (18, 23, 24, 29) (19, 20, 25, 30)
+            ),
+            "dec {rounds:e}",
+            "jnz 2b",
+            each_row!(add),
+            each_row!(store),
+            rows = in(reg) matrices.0.as_mut_ptr(),
+            rounds = out(reg) _,
+            out("zmm0") _, out("zmm1") _, out("zmm2") _, out("zmm3") _, out("zmm4") _, out("zmm5") _,
+            out("zmm6") _, out("zmm7") _, out("zmm8") _, out("zmm9") _, out("zmm10") _, out("zmm11") _,
+            out("zmm12") _, out("zmm13") _, out("zmm14") _, out("zmm15") _, out("zmm16") _, out("zmm17") _,
+            out("zmm18") _, out("zmm19") _, out("zmm20") _, out("zmm21") _, out("zmm22") _, out("zmm23") _,
+            out("zmm24") _, out("zmm25") _, out("zmm26") _, out("zmm27") _, out("zmm28") _, out("zmm29") _,
+            out("zmm30") _, out("zmm31") _,
+            options(nostack),
+        );
+    }
+}

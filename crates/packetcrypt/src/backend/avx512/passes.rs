@@ -1,0 +1,162 @@
+//! CRYPT of a whole batch: the step between two items, on 64 states in lock step.
+//!
+//! The order is that of `docs/performance.md`, "A pass": control words; Poly1305 keys; tags of the states that
+//! decrypt (they authenticate the message as it was); key stream for all; tags of the states that encrypt.
+
+use core::ops::Range;
+
+use super::chacha20::{Inputs, KeyStream};
+use super::poly1305::{self, LANES, Message, Tail, Words};
+use super::states::{BATCH, States};
+use crate::crypto_cycle::Control;
+
+/// Byte offsets of a state's fields.
+const NONCE: usize = 0;
+const CONTROL: usize = 12;
+const KEY: usize = 16;
+const DATA: usize = 48;
+
+/// Buffers of a pass, reused.
+pub(super) struct Passes {
+    inputs: Box<Inputs>,
+    stream: KeyStream,
+    poly1305_keys: Box<[[u32; BATCH]; 8]>,
+    controls: [Control; BATCH],
+}
+
+impl Passes {
+    pub(super) fn new() -> Self {
+        Self {
+            inputs: Inputs::new(),
+            stream: KeyStream::new(),
+            poly1305_keys: Box::new([[0; BATCH]; 8]),
+            controls: [Control::default(); BATCH],
+        }
+    }
+
+    /// CRYPT of the first `count` states, whose control words are legal (made by MAKE_FUZZABLE). Of what is
+    /// decrypted, only the bytes in `kept` will be looked at again.
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma")]
+    pub(super) fn crypt(&mut self, states: &mut States, count: usize, kept: &Range<usize>) {
+        self.read_headers(states, count);
+        self.stream.poly1305_keys(&self.inputs, &mut self.poly1305_keys);
+        let (decrypting, encrypting) = self.by_length(count);
+        self.authenticate(states, &decrypting);
+        for m in 0..count {
+            let control = self.controls[m];
+            let (message, length) = (DATA + control.data_length(), control.message_length());
+            if control.decrypts() {
+                let skip = kept.start.saturating_sub(message) / 64 * 64;
+                let end = kept.end.saturating_sub(message).next_multiple_of(16).min(length);
+                self.stream.push(m, message, skip, end);
+            } else {
+                self.stream.push(m, message, 0, length);
+            }
+        }
+        self.stream.apply(&self.inputs, states);
+        for &m in encrypting.as_slice() {
+            let control = self.controls[usize::from(m)];
+            let end = DATA + control.data_length() + control.message_length();
+            states.state_mut(m.into())[end - control.tail_zero_count()..end].fill(0);
+        }
+        self.authenticate(states, &encrypting);
+    }
+
+    /// Takes nonces, keys and control words out of the states, and puts the normalised control words back.
+    #[inline]
+    fn read_headers(&mut self, states: &mut States, count: usize) {
+        for m in 0..count {
+            let state = states.state_mut(m);
+            let word =
+                |at: usize| u32::from_le_bytes([state[at], state[at + 1], state[at + 2], state[at + 3]]);
+            for (k, words) in self.inputs.nonce.iter_mut().enumerate() {
+                words[m] = word(NONCE + 4 * k);
+            }
+            for (k, words) in self.inputs.key.iter_mut().enumerate() {
+                words[m] = word(KEY + 4 * k);
+            }
+            let control = Control::from_word(word(CONTROL)).truncated();
+            self.controls[m] = control;
+            state[CONTROL..CONTROL + 4].copy_from_slice(&control.word().to_le_bytes());
+        }
+    }
+
+    /// The states that decrypt and those that encrypt, each in order of the length of what is authenticated, so
+    /// that the lanes of a Poly1305 run have nearly equal lengths.
+    #[inline]
+    fn by_length(&self, count: usize) -> (Order, Order) {
+        let mut starts = [[0u8; 129]; 2];
+        for control in &self.controls[..count] {
+            starts[usize::from(!control.decrypts())][control.units() + 1] += 1;
+        }
+        let mut orders = [Order::default(), Order::default()];
+        for (order, starts) in orders.iter_mut().zip(&mut starts) {
+            for k in 1..starts.len() {
+                starts[k] += starts[k - 1];
+            }
+            order.count = usize::from(starts[128]);
+        }
+        for (m, control) in self.controls[..count].iter().enumerate() {
+            let mode = usize::from(!control.decrypts());
+            let place = &mut starts[mode][control.units()];
+            orders[mode].messages[usize::from(*place)] = m as u8;
+            *place += 1;
+        }
+        let [decrypting, encrypting] = orders;
+        (decrypting, encrypting)
+    }
+
+    /// Puts the tags of the listed states where their keys were.
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma")]
+    #[inline]
+    fn authenticate(&mut self, states: &mut States, order: &Order) {
+        for group in order.as_slice().chunks(LANES) {
+            let mut tail = Tail {
+                r: [Words([0; LANES]); 2],
+                s: [Words([0; LANES]); 2],
+                lengths: [Words([0; LANES]); 2],
+            };
+            // Lanes without a message repeat the last one.
+            let message_of = |lane: usize| usize::from(group[lane.min(group.len() - 1)]);
+            let messages = core::array::from_fn(|lane| {
+                let m = message_of(lane);
+                let control = self.controls[m];
+                let key = |k: usize| {
+                    u64::from(self.poly1305_keys[k][m]) | u64::from(self.poly1305_keys[k + 1][m]) << 32
+                };
+                for half in 0..2 {
+                    tail.r[half].0[lane] = key(2 * half);
+                    tail.s[half].0[lane] = key(4 + 2 * half);
+                }
+                [tail.lengths[0].0[lane], tail.lengths[1].0[lane]] = control.authenticated_lengths();
+                Message { text: states.address(m).wrapping_add(DATA), blocks: control.units() }
+            });
+            // SAFETY: a text has at least 32 blocks and lies inside a state, with a whole state's length of
+            // readable bytes in front.
+            let tags = unsafe { poly1305::tags(&messages, &tail) };
+            for (lane, &m) in group.iter().enumerate() {
+                let state = states.state_mut(m.into());
+                state[KEY..KEY + 8].copy_from_slice(&tags[0].0[lane].to_le_bytes());
+                state[KEY + 8..KEY + 16].copy_from_slice(&tags[1].0[lane].to_le_bytes());
+            }
+        }
+    }
+}
+
+/// Some messages of a batch, in an order.
+struct Order {
+    messages: [u8; BATCH],
+    count: usize,
+}
+
+impl Default for Order {
+    fn default() -> Self {
+        Self { messages: [0; BATCH], count: 0 }
+    }
+}
+
+impl Order {
+    fn as_slice(&self) -> &[u8] {
+        &self.messages[..self.count]
+    }
+}

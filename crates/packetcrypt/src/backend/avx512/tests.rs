@@ -1,0 +1,318 @@
+//! Each kernel against the plain path: same inputs, same bytes.
+
+use ::chacha20::ChaCha20;
+use ::chacha20::cipher::{KeyIvInit, StreamCipher, StreamCipherSeek};
+use ::poly1305::Poly1305;
+use ::poly1305::universal_hash::KeyInit;
+
+use super::chacha20::{Inputs, KeyStream};
+use super::poly1305::{LANES, Message, Tail, Words, tags};
+use super::rand_hash::{self, WideMachine, WideProgram};
+use super::states::{BATCH, STATE, States};
+use super::{Batch, DIGEST_LANES, digests, is_supported};
+use crate::WorkHash;
+use crate::crypto_cycle::{BEHIND_ITEM, ITEM_PART, ITEM_SIZE, State, Template, WHOLE};
+use crate::hash::{blake2b_256, blake2b_512, expand};
+use crate::instruction::{Group, Opcode, PROGRAM_LENGTH_MAX};
+use crate::rand_gen::Generator;
+use crate::rand_hash::{ITEM_CYCLES, Machine, Program};
+
+/// Says so where the kernels cannot be tested.
+fn can_test() -> bool {
+    if !is_supported() {
+        eprintln!("SKIPPED: this processor cannot run the AVX-512 kernels");
+    }
+    is_supported()
+}
+
+/// Bytes that look random, always the same for a seed and a number.
+fn noise<const LENGTH: usize>(seed: u8, number: usize) -> [u8; LENGTH] {
+    let mut bytes = [0; LENGTH];
+    expand(&[seed; 32], number as u32, &mut bytes);
+    bytes
+}
+
+fn words<const COUNT: usize>(bytes: &[u8]) -> [u32; COUNT] {
+    std::array::from_fn(|k| u32::from_le_bytes(bytes[4 * k..4 * k + 4].try_into().unwrap()))
+}
+
+#[test]
+fn key_stream_of_every_length_and_start() {
+    if !can_test() {
+        return;
+    }
+    let (mut states, mut inputs, mut stream) = (States::new(), Inputs::new(), KeyStream::new());
+    let mut keys = [[0; BATCH]; 8];
+    for length in (16..=2000).step_by(16) {
+        let mut expected = Vec::new();
+        for message in 0..BATCH {
+            let (key, nonce) = (noise::<32>(1, message + length), noise::<12>(2, message + length));
+            for (word, value) in words::<8>(&key).into_iter().enumerate() {
+                inputs.key[word][message] = value;
+            }
+            for (word, value) in words::<3>(&nonce).into_iter().enumerate() {
+                inputs.nonce[word][message] = value;
+            }
+            *states.state_mut(message) = noise(3, message);
+            let skip = length / 2 / 64 * 64 * (message % 2);
+            let offset = (48 + 16 * (message % 8)).min(STATE - length);
+            let mut cipher = ChaCha20::new(&key.into(), &nonce.into());
+            let mut first_block = [0; 64];
+            cipher.apply_keystream(&mut first_block);
+            let mut state = *states.state(message);
+            cipher.seek(64 + skip as u32);
+            cipher.apply_keystream(&mut state[offset + skip..offset + length]);
+            stream.push(message, offset, skip, length);
+            expected.push((state, words::<8>(&first_block)));
+        }
+        // SAFETY: `can_test` has seen that the processor has these features.
+        unsafe {
+            stream.apply(&inputs, &mut states);
+            stream.poly1305_keys(&inputs, &mut keys);
+        }
+        for (message, (state, key)) in expected.iter().enumerate() {
+            assert!(states.state(message) == state, "length {length}, message {message}");
+            assert_eq!(&std::array::from_fn(|word| keys[word][message]), key);
+        }
+    }
+}
+
+#[test]
+fn tags_of_every_length_beside_every_other() {
+    if !can_test() {
+        return;
+    }
+    let mut states = States::new();
+    for round in 0..500 {
+        // Numbers of all ones come closest to the modulus, and make every carry.
+        let all_ones = round % 5 == 4;
+        let mut tail =
+            Tail { r: [Words([0; LANES]); 2], s: [Words([0; LANES]); 2], lengths: [Words([0; LANES]); 2] };
+        let mut expected = Vec::new();
+        let messages = std::array::from_fn(|lane| {
+            *states.state_mut(lane) = if all_ones { [0xff; STATE] } else { noise(4, round * LANES + lane) };
+            let key: [u8; 32] = if all_ones { [0xff; 32] } else { noise(5, round * LANES + lane) };
+            let lengths: [u8; 16] = if round % 3 == 0 { [0xff; 16] } else { noise(6, round + lane) };
+            let word =
+                |bytes: &[u8], k: usize| u64::from_le_bytes(bytes[8 * k..8 * k + 8].try_into().unwrap());
+            for half in 0..2 {
+                tail.r[half].0[lane] = word(&key, half);
+                tail.s[half].0[lane] = word(&key, 2 + half);
+                tail.lengths[half].0[lane] = word(&lengths, half);
+            }
+            let blocks = 1 + (round + lane * (round / 125 + 1) * 17) % 125;
+            let mut text = states.state(lane)[48..48 + 16 * blocks].to_vec();
+            text.extend(lengths);
+            expected.push(Poly1305::new(&key.into()).compute_unpadded(&text));
+            Message { text: states.address(lane).wrapping_add(48), blocks }
+        });
+        // SAFETY: `can_test` has seen that the processor has these features; every text lies inside a state.
+        let [low, high] = unsafe { tags(&messages, &tail) };
+        for (lane, expected) in expected.iter().enumerate() {
+            let tag = [low.0[lane].to_le_bytes(), high.0[lane].to_le_bytes()].concat();
+            assert_eq!(tag[..], expected[..], "round {round}, lane {lane}");
+        }
+    }
+}
+
+#[test]
+fn digests_of_every_length_in_use() {
+    if !can_test() {
+        return;
+    }
+    let texts: [[u8; 2048]; DIGEST_LANES] = std::array::from_fn(|message| noise(7, message));
+    for length in [1, 32, 64, 96, 127, 128, 129, 152, 255, 256, 1024, 2047, 2048] {
+        let messages = texts.each_ref().map(|text| &text[..length]);
+        let (mut short, mut long) = ([[0; 32]; DIGEST_LANES], [[0; 64]; DIGEST_LANES]);
+        digests(messages, &mut short);
+        digests(messages, &mut long);
+        for (message, text) in messages.into_iter().enumerate() {
+            assert_eq!(short[message], blake2b_256(text), "length {length}");
+            assert_eq!(long[message], blake2b_512(&[text]), "length {length}");
+        }
+    }
+}
+
+#[test]
+fn passes_with_every_control_word() {
+    let Some(mut batch) = Batch::new() else { return assert!(!can_test()) };
+    let template = Template::new(&[8; 32]);
+    // Message length, decryption, additional data: all that MAKE_FUZZABLE can choose; the zero counts in turn.
+    let controls = (0..2048u32).map(|k| (k & 63) << 17 | (k & 64) << 17 | (k >> 7 & 1) << 12 | k >> 8 << 13);
+    let controls: Vec<u32> = controls.map(|control| control | control >> 5 & 0xf0f).collect();
+    for kept in [WHOLE, BEHIND_ITEM, ITEM_PART] {
+        for (round, controls) in controls.chunks(BATCH).enumerate() {
+            batch.start(&template, controls.len(), |index| (round * BATCH + index) as u64);
+            let mut plain = Vec::new();
+            for (index, control) in controls.iter().enumerate() {
+                let state = batch.state_mut(index);
+                *state = noise(9, round * BATCH + index);
+                state[16..20].copy_from_slice(&control.to_le_bytes());
+                plain.push(State::from(*state));
+            }
+            batch.crypt(&kept);
+            for (index, state) in plain.iter_mut().enumerate() {
+                state.make_fuzzable();
+                state.crypt();
+                let (ours, theirs) = (batch.state(index), state.as_bytes());
+                assert!(ours[..48] == theirs[..48], "header, control {:08x}", controls[index]);
+                assert!(ours[kept.clone()] == theirs[kept.clone()], "control {:08x}", controls[index]);
+            }
+        }
+    }
+}
+
+#[test]
+fn attempts_of_batches_of_every_size() {
+    let Some(mut batch) = Batch::new() else { return assert!(!can_test()) };
+    let items: Vec<[u8; ITEM_SIZE]> = (0..300).map(|number| noise(10, number)).collect();
+    let item_of = |number: u64| &items[(number % items.len() as u64) as usize];
+    for count in 1..=BATCH {
+        let template = Template::new(&[count as u8; 32]);
+        let nonce = |index: usize| (index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (count % 60);
+        batch.start(&template, count, nonce);
+        let mut plain = vec![State::default(); count];
+        for (index, state) in plain.iter_mut().enumerate() {
+            template.start(nonce(index), state);
+        }
+        for kept in [BEHIND_ITEM, BEHIND_ITEM, BEHIND_ITEM, WHOLE] {
+            let numbers: Vec<u64> = plain.iter().map(State::item_number).collect();
+            batch.update(|index| item_of(numbers[index]), &kept);
+            for state in &mut plain {
+                state.update(item_of(state.item_number()));
+            }
+        }
+        batch.multiply_scalars();
+        let mut work_hashes = [WorkHash::default(); BATCH];
+        batch.finish(&mut work_hashes);
+        for (index, state) in plain.iter_mut().enumerate() {
+            state.multiply_scalars();
+            assert_eq!(work_hashes[index], state.finish(), "state {index} of {count}");
+            assert!(batch.state(index) == state.as_bytes(), "state {index} of {count}");
+        }
+    }
+}
+
+#[test]
+fn multiplications_of_extreme_numbers() {
+    let Some(mut batch) = Batch::new() else { return assert!(!can_test()) };
+    let extremes =
+        [[0; 32], [0xff; 32], [0x80; 32], [0x7f; 32], noise(11, 0), noise(11, 1), noise(11, 2), [1; 32]];
+    batch.start(&Template::default(), BATCH, |index| index as u64);
+    let mut plain = Vec::new();
+    for index in 0..BATCH {
+        let state = batch.state_mut(index);
+        state[..32].copy_from_slice(&extremes[index % 8]);
+        state[32..64].copy_from_slice(&extremes[index / 8]);
+        plain.push(State::from(*state));
+    }
+    batch.multiply_scalars();
+    for (index, state) in plain.iter_mut().enumerate() {
+        state.multiply_scalars();
+        assert_eq!(batch.state(index)[64..96], state.as_bytes()[64..96], "state {index}");
+    }
+}
+
+/// Runs a program in lanes and plainly, on states of the same items.
+fn compare_runs(machine: &mut WideMachine, program: &[u32], seed: u8, numbers: &[usize; rand_hash::LANES]) {
+    let program_words = program;
+    let program = Program::decode(program).unwrap();
+    let mut wide = WideProgram::default();
+    assert!(wide.replace(&program), "lanes can run this program");
+    let mut image: [u32; PROGRAM_LENGTH_MAX] = words(&noise::<8192>(seed, 1));
+    image[..program_words.len()].copy_from_slice(program_words);
+    let template = Template::new(&[seed; 32]);
+    let mut plain: Vec<State> = vec![State::default(); rand_hash::LANES];
+    for (state, number) in plain.iter_mut().zip(numbers) {
+        template.start(*number as u64, state);
+    }
+    let mut lanes: Box<[[u8; STATE]; rand_hash::LANES]> =
+        vec![[0; STATE]; rand_hash::LANES].try_into().unwrap();
+    for (lane, state) in lanes.iter_mut().zip(&plain) {
+        *lane = *state.as_bytes();
+    }
+    // SAFETY: the callers have seen that the processor has these features.
+    unsafe { machine.run(&wide, &image, numbers, &mut lanes) };
+    let mut plain_machine = Machine::new();
+    for (lane, (state, number)) in plain.iter_mut().zip(numbers).enumerate() {
+        let window = image[number % rand_hash::WINDOWS..].first_chunk().unwrap();
+        plain_machine.run(&program, window, state, ITEM_CYCLES).unwrap();
+        assert!(state.as_bytes() == &lanes[lane], "seed {seed}, lane {lane}, item {number}");
+    }
+}
+
+#[test]
+fn generated_programs_on_neighbouring_and_on_scattered_items() {
+    if !can_test() {
+        return;
+    }
+    let (mut machine, mut generator) = (WideMachine::new(), Generator::new());
+    for seed in 0..=255 {
+        let program = generator.generate(&[seed; 32]).unwrap();
+        let first = usize::from(seed) * 32 % 8192;
+        compare_runs(&mut machine, program, seed, &std::array::from_fn(|lane| first + lane));
+        compare_runs(&mut machine, program, seed, &std::array::from_fn(|lane| (first + lane * 977) % 8192));
+    }
+}
+
+#[test]
+fn every_operation_on_words_of_all_kinds() {
+    if !can_test() {
+        return;
+    }
+    let mut machine = WideMachine::new();
+    let numbers = std::array::from_fn(|lane| lane * 31);
+    for code in 1..=Opcode::Mulu64C.code() {
+        let group = Opcode::from_code(code).and_then(Opcode::group).unwrap();
+        // A loop that loads four words: the item's number, which differs from lane to lane, a random word, and two
+        // made of these: a word of few bits and one of many.
+        let (input, end) = (Opcode::In.code(), Opcode::End.code());
+        let few = Opcode::And.code() | 1 << 9 | 0xff8 << 20 | 1 << 18;
+        let many = Opcode::Or.code() | 2 << 9 | 0x8ff << 20 | 1 << 18;
+        let mut program = vec![Opcode::Loop.code() | 3 << 20, input, input | 77 << 20, few, many];
+        let first = if group.takes_pairs() { 2 } else { 1 };
+        for a in first..=4 {
+            program.push(code | a << 9 | 0xfff << 20 | u32::from(group != Group::G11) << 18);
+            for b in first..=4 {
+                program.push(code | a << 9 | b << 20);
+            }
+        }
+        program.push(end);
+        compare_runs(&mut machine, &program, code as u8, &numbers);
+    }
+}
+
+#[test]
+fn branches_where_lanes_part_inside_branches_where_they_part() {
+    if !can_test() {
+        return;
+    }
+    let branch = |condition: Opcode, first: &[u32], second: &[u32]| {
+        let jump = |distance: usize| Opcode::Jmp.code() | (distance as u32) << 8;
+        let mut words = vec![condition.code() | 1 << 9, jump(first.len() + 2)];
+        words.extend(
+            [first, &[Opcode::End.code(), jump(second.len() + 1)], second, &[Opcode::End.code()]].concat(),
+        );
+        words
+    };
+    let add = |register: u32| Opcode::Add32.code() | register << 9 | register << 20;
+    let inner = branch(Opcode::IfLikely, &[add(1), add(1), add(1)], &[]);
+    let outer = branch(Opcode::IfRandom, &inner, &[add(1); 40]);
+    let program =
+        [vec![Opcode::Loop.code() | 5 << 20, Opcode::In.code()], outer, vec![Opcode::End.code()]].concat();
+    compare_runs(&mut WideMachine::new(), &program, 1, &std::array::from_fn(|lane| lane));
+}
+
+#[test]
+fn programs_that_might_run_for_too_long_are_left_to_the_plain_path() {
+    let end = Opcode::End.code();
+    let nested = |outer: u32| {
+        let words =
+            [Opcode::Loop.code() | outer << 20, Opcode::Loop.code() | 99 << 20, Opcode::In.code(), end, end];
+        Program::decode(&words).unwrap()
+    };
+    assert!(WideProgram::default().replace(&nested(99)));
+    assert!(!WideProgram::default().replace(&nested(100)));
+    let late_memory = [Opcode::Loop.code() | 1 << 20, Opcode::In.code(), Opcode::Memory.code(), end];
+    assert!(!WideProgram::default().replace(&Program::decode(&late_memory).unwrap()));
+}

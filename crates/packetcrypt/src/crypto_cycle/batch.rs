@@ -1,0 +1,131 @@
+//! Many states that take the same steps together.
+//!
+//! A batch does to each of its states what the functions of [`State`] of the same names do to one. It exists so that
+//! backends with wide registers can do it to all at once.
+
+use std::ops::Range;
+
+use super::{ITEM_SIZE, STATE_SIZE, State, Template, WorkHash};
+use crate::backend::Backend;
+#[cfg(target_arch = "x86_64")]
+use crate::backend::avx512;
+
+/// Most states of a batch.
+pub const BATCH_MAX: usize = 64;
+
+/// Up to [`BATCH_MAX`] states.
+pub struct Batch(Lanes);
+
+enum Lanes {
+    Plain(Vec<State>, usize),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(Box<avx512::Batch>),
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self::new(Backend::chosen())
+    }
+}
+
+impl std::fmt::Debug for Batch {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Batch({} states)", self.count())
+    }
+}
+
+impl Batch {
+    /// An empty batch on a backend, or on the plain one if the processor cannot run that.
+    pub fn new(backend: Backend) -> Self {
+        let plain = || Self(Lanes::Plain(vec![State::default(); BATCH_MAX], 0));
+        match backend {
+            Backend::Plain => plain(),
+            #[cfg(target_arch = "x86_64")]
+            Backend::Avx512 => {
+                avx512::Batch::new().map_or_else(plain, |batch| Self(Lanes::Avx512(Box::new(batch))))
+            }
+            #[cfg(not(target_arch = "x86_64"))]
+            Backend::Avx512 => plain(),
+        }
+    }
+
+    /// How many states there are.
+    pub fn count(&self) -> usize {
+        match &self.0 {
+            Lanes::Plain(_, count) => *count,
+            #[cfg(target_arch = "x86_64")]
+            Lanes::Avx512(batch) => batch.count(),
+        }
+    }
+
+    /// All bytes of one state.
+    pub fn state(&self, index: usize) -> &[u8; STATE_SIZE] {
+        match &self.0 {
+            Lanes::Plain(states, _) => states[index].as_bytes(),
+            #[cfg(target_arch = "x86_64")]
+            Lanes::Avx512(batch) => batch.state(index),
+        }
+    }
+
+    /// What becomes an item: the first half of a state.
+    pub fn item_part(&self, index: usize) -> &[u8; ITEM_SIZE] {
+        self.state(index).first_chunk().expect("half a state")
+    }
+
+    /// `ITEM_NO` of one state.
+    pub fn item_number(&self, index: usize) -> u64 {
+        u64::from_le_bytes(*self.state(index)[super::TAG].first_chunk().expect("8 of 16 bytes"))
+    }
+
+    /// `CC_INIT` with `count` nonces, in place of what was there. Bytes that an update overwrites may be anything
+    /// until the first one.
+    pub fn start(&mut self, template: &Template, count: usize, nonce_of: impl Fn(usize) -> u64) {
+        assert!(count <= BATCH_MAX, "at most {BATCH_MAX} states in a batch");
+        match &mut self.0 {
+            Lanes::Plain(states, plain_count) => {
+                *plain_count = count;
+                for (index, state) in states[..count].iter_mut().enumerate() {
+                    template.start(nonce_of(index), state);
+                }
+            }
+            #[cfg(target_arch = "x86_64")]
+            Lanes::Avx512(batch) => batch.start(template, count, nonce_of),
+        }
+    }
+
+    /// `CC_UPDATE` of each state with the item that `item_of` gives for its index; `kept` as for
+    /// [`State::update_keeping`].
+    pub fn update<'a>(&mut self, item_of: impl FnMut(usize) -> &'a [u8; ITEM_SIZE], kept: &Range<usize>) {
+        match &mut self.0 {
+            Lanes::Plain(states, count) => {
+                for (state, item) in states[..*count].iter_mut().zip((0..).map(item_of)) {
+                    state.update_keeping(item, kept.clone());
+                }
+            }
+            #[cfg(target_arch = "x86_64")]
+            Lanes::Avx512(batch) => batch.update(item_of, kept),
+        }
+    }
+
+    /// `CC_SMUL` of each state.
+    pub fn multiply_scalars(&mut self) {
+        match &mut self.0 {
+            Lanes::Plain(states, count) => states[..*count].iter_mut().for_each(State::multiply_scalars),
+            #[cfg(target_arch = "x86_64")]
+            Lanes::Avx512(batch) => batch.multiply_scalars(),
+        }
+    }
+
+    /// `CC_FINAL` of each state: the first [`count`](Self::count) of `hashes` are theirs.
+    pub fn finish(&mut self, hashes: &mut [WorkHash; BATCH_MAX]) {
+        match &mut self.0 {
+            Lanes::Plain(states, count) => {
+                for (state, hash) in states[..*count].iter_mut().zip(hashes) {
+                    *hash = state.finish();
+                }
+            }
+            #[cfg(target_arch = "x86_64")]
+            Lanes::Avx512(batch) => batch.finish(hashes),
+        }
+    }
+}
