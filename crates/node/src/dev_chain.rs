@@ -19,6 +19,8 @@ pub mod coinbase;
 pub mod commanded;
 pub mod faults;
 #[cfg(test)]
+mod made_up_branch;
+#[cfg(test)]
 mod pace;
 pub mod payouts;
 pub mod proof_check;

@@ -3,7 +3,7 @@
 
 use packetcrypt::{CompactTarget, target::Number};
 
-use super::rules::{ChainRules, tests::Headers};
+use super::{made_up_branch::Headers, rules::ChainRules};
 
 /// Quarter seconds: the step of the simulation.
 const STEP: f64 = 0.25;

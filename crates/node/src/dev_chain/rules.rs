@@ -276,32 +276,10 @@ pub fn issued_before(height: Height) -> u64 {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use serde_json::Value;
 
-    use super::*;
-
-    /// A branch made of bits and times, oldest first, beginning at height 0.
-    #[derive(Default)]
-    pub struct Headers(pub Vec<(CompactTarget, u32)>);
-
-    impl Headers {
-        fn place(&self, height: usize) -> BlockPlace {
-            let (bits, time) = self.0[height];
-            let header = Header { bits, time, ..Header::from_bytes(&[0; 80]) };
-            let origin = if height == 0 { Origin::Commanded } else { Origin::Mined };
-            BlockPlace { height: Height(height as u32), origin, header }
-        }
-    }
-
-    impl Branch for Headers {
-        fn tip(&self) -> BlockPlace {
-            self.place(self.0.len() - 1)
-        }
-        fn ancestors(&self) -> impl Iterator<Item = BlockPlace> {
-            (0..self.0.len()).rev().map(|height| self.place(height))
-        }
-    }
+    use super::{super::made_up_branch::Headers, *};
 
     fn vectors(key: &str) -> Vec<Value> {
         let file = include_str!("../../../../vectors/blocks/chain.json");
