@@ -10,6 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::vectors::collect_files;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
@@ -61,7 +62,7 @@ fn canary() -> Target {
 
 /// Feeds a target for so long; gives the input at which it panicked, if any, and what the panic said.
 fn fails(target: &Target, time: Duration) -> anyhow::Result<Option<(Vec<u8>, String)>> {
-    let seeds = seeds(target.seeds)?;
+    let seeds = seeds(target)?;
     let mut random = SmallRng::seed_from_u64(0x6865_6164_6672_616d);
     let (start, mut inputs) = (Instant::now(), 0u64);
     let quiet = std::panic::take_hook();
@@ -129,36 +130,29 @@ fn mutate(seed: &[u8], random: &mut SmallRng) -> Vec<u8> {
     input
 }
 
-/// The first inputs: whole files, their lines, and every hexadecimal text in them as bytes.
-fn seeds(names: &[&str]) -> anyhow::Result<Vec<Vec<u8>>> {
-    let mut seeds = vec![Vec::new(), vec![0; 1024]];
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../vectors");
+/// The first inputs: the target's corpus, and from the vectors whole files, their lines, and every hexadecimal text
+/// in them as bytes.
+fn seeds(target: &Target) -> anyhow::Result<Vec<Vec<u8>>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut files = Vec::new();
-    collect(&folder, &mut files)?;
+    let corpus = root.join("fuzz/corpus").join(target.name);
+    if corpus.exists() {
+        collect_files(&corpus, &mut files)?;
+    }
+    let mut vectors = Vec::new();
+    collect_files(&root.join("vectors"), &mut vectors)?;
     files.sort();
-    let wanted = |path: &PathBuf| names.iter().any(|name| path.to_string_lossy().contains(name));
-    for file in files.into_iter().filter(wanted) {
+    vectors.sort();
+    let wanted = |path: &PathBuf| target.seeds.iter().any(|name| path.to_string_lossy().contains(name));
+    files.extend(vectors.into_iter().filter(wanted));
+    let mut seeds = vec![Vec::new(), vec![0; 1024]];
+    for file in files {
         let bytes = std::fs::read(&file)?;
         let lines = bytes.split(|byte| *byte == b'\n').map(<[u8]>::to_vec);
         let texts = bytes.split(|byte| *byte == b'"').filter_map(|text| hex::decode(text).ok());
         let all = std::iter::once(bytes.clone()).chain(lines).chain(texts);
         seeds.extend(all.filter(|seed| !seed.is_empty() && seed.len() <= LONGEST));
-        if seeds.len() > MOST_SEEDS {
-            seeds.truncate(MOST_SEEDS);
-            break;
-        }
     }
+    seeds.truncate(MOST_SEEDS);
     Ok(seeds)
-}
-
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            collect(&path, files)?;
-        } else {
-            files.push(path);
-        }
-    }
-    Ok(())
 }

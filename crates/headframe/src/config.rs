@@ -17,7 +17,7 @@ use std::path::Path;
 
 pub use problem::{Place, Problem, Problems};
 pub use sections::{AnnHandler, BlkHandler, DevChain, Http, Master, Mine, Node, PayMaker, Pool};
-pub use values::{HandlerName, PublicUrl, Secret};
+pub use values::{PublicUrl, Secret};
 
 use keys::{Definition, Keys, Section};
 use written::Table;
@@ -31,9 +31,9 @@ pub struct Config {
     pub nodes: Vec<Node>,
     pub dev_chain: DevChain,
     pub master: Master,
-    /// At least one.
+    /// The ones that the operator defines; one, `main`, if there are none and the Master's list names none either.
     pub ann_handlers: Vec<AnnHandler>,
-    /// At least one.
+    /// The same for BlkHandlers.
     pub blk_handlers: Vec<BlkHandler>,
     pub pay_maker: PayMaker,
     pub mine: Mine,
@@ -67,6 +67,7 @@ impl Config {
         add_missing_sections(&mut tables);
         apply_environment(&mut tables, environment, &mut problems);
         apply_overrides(&mut tables, overrides, &mut problems);
+        drop_handlers_of_others(&mut tables);
         let config = Self::read(&tables, &mut problems);
         problems.extend(rules::check(&config, &tables));
         problems.sort_by_key(|problem| match problem.place {
@@ -196,6 +197,19 @@ fn add_missing_sections(tables: &mut Vec<Table>) {
         }
         tables.push(table);
     }
+}
+
+/// Where the Master's list names the handlers, and the file defines none, they are run by others: the implied one
+/// is not wanted.
+fn drop_handlers_of_others(tables: &mut Vec<Table>) {
+    let master = tables.iter().find(|table| table.section == Master::NAME);
+    let listed = |key| master.is_some_and(|table| table.get(key).is_some());
+    let lists = [(AnnHandler::NAME, "announcement_urls"), (BlkHandler::NAME, "block_urls")];
+    let unwanted: Vec<&str> = lists.iter().filter(|(_, key)| listed(key)).map(|(name, _)| *name).collect();
+    tables.retain(|table| {
+        let is_implied = table.place == Place::Default && table.entries.len() == 1;
+        !(is_implied && unwanted.contains(&table.section.as_str()))
+    });
 }
 
 fn apply_environment(

@@ -1,7 +1,62 @@
 //! The program: command line, configuration, supervision of roles.
 
+mod cli;
+mod commands;
 mod config;
+mod data_folder;
+mod logging;
+mod roles;
+mod serve;
+mod signals;
+mod supervision;
 
-fn main() {
-    print!("{}", config::Config::example());
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Command, CommandLine, ConfigCommand, Mine};
+use serve::Process;
+
+/// The exit code for a wrong configuration; a wrong command line is clap's 2.
+const WRONG_CONFIGURATION: u8 = 3;
+
+fn main() -> ExitCode {
+    let command_line = CommandLine::parse();
+    let result = logging::start(&command_line).and_then(|()| {
+        let runtime = tokio::runtime::Runtime::new()?;
+        runtime.block_on(run(command_line))
+    });
+    result.unwrap_or_else(|error| report(&error))
+}
+
+async fn run(command_line: CommandLine) -> anyhow::Result<ExitCode> {
+    let format = command_line.log_format;
+    match command_line.command {
+        Command::Up(up) => serve::run(Process::Up { mine: up.mine }, up.load()).await?,
+        Command::Master(role) => serve::run(Process::Master, role.load()).await?,
+        Command::AnnHandler(role) => serve::run(Process::AnnHandler(role.name.clone()), role.load()).await?,
+        Command::BlkHandler(role) => serve::run(Process::BlkHandler(role.name.clone()), role.load()).await?,
+        Command::PayMaker(role) => serve::run(Process::PayMaker, role.load()).await?,
+        Command::Mine(Mine::Announcements(arguments)) => {
+            commands::mine::announcements(arguments, format).await?
+        }
+        Command::Mine(Mine::Blocks(arguments)) => commands::mine::blocks(arguments, format).await?,
+        Command::DevChain(arguments) => commands::dev_chain::run(&arguments).await?,
+        Command::Verify(verify) => return commands::verify::run(&verify),
+        Command::WhoToPay(arguments) => commands::who_to_pay::run(&arguments)?,
+        Command::Config(ConfigCommand::Example) => commands::config::example()?,
+        Command::Config(ConfigCommand::Check { file }) => commands::config::check(&file)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One line with all its reasons; for a configuration, all its errors.
+fn report(error: &anyhow::Error) -> ExitCode {
+    let cause = error.root_cause().downcast_ref::<std::io::Error>();
+    if cause.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe) {
+        // Whoever read our output has seen enough.
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("headframe: {error:#}");
+    if error.is::<config::Problems>() { ExitCode::from(WRONG_CONFIGURATION) } else { ExitCode::FAILURE }
 }

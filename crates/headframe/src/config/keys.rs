@@ -200,6 +200,29 @@ impl<'a> Keys<'a> {
         .unwrap_or_else(|| default.to_owned())
     }
 
+    /// One of a few words; each stands for a value.
+    pub fn choice<T: Copy>(
+        &mut self,
+        name: &'static str,
+        choices: &[(&'static str, T)],
+        about: &'static str,
+    ) -> T {
+        let words: Vec<String> = choices.iter().map(|(word, _)| format!("{word:?}")).collect();
+        let expected = format!("one of {}", words.join(", "));
+        let (first, default) = choices[0];
+        let ask = Ask { name, about, expected, default: Some(format!("{first:?}")), sample: "" };
+        self.read(ask, |content| match content {
+            Content::Text(text) => {
+                choices.iter().find(|(word, _)| word == text).map(|(_, value)| *value).ok_or_else(|| {
+                    nearest(text, choices.iter().map(|(word, _)| *word))
+                        .map(|word| format!("did you mean {word:?}?"))
+                })
+            }
+            _ => Err(None),
+        })
+        .unwrap_or(default)
+    }
+
     /// A text that no log, error or dump may show.
     pub fn secret(
         &mut self,
@@ -300,6 +323,13 @@ impl<'a> Keys<'a> {
     /// A folder.
     pub fn folder(&mut self, name: &'static str, default: &'static str, about: &'static str) -> PathBuf {
         PathBuf::from(self.text(name, default, about))
+    }
+
+    /// A file that may be left out.
+    pub fn file(&mut self, name: &'static str, sample: &'static str, about: &'static str) -> Option<PathBuf> {
+        self.parsed(name, "the path of a file", sample, about, |text| {
+            if text.is_empty() { Err(None) } else { Ok(PathBuf::from(text)) }
+        })
     }
 
     /// A compact target, canonical as rule R-M8 wants it: `0x1f0fffff`, as a number or a text.

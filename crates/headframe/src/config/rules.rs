@@ -157,12 +157,11 @@ impl Rules<'_> {
                     self.report_at(place, format!("{label}.{key}"), GUESSABLE, Some(DRAW.to_owned()));
                 }
             };
-            check("password", public(handler.listen), &handler.password);
             let feed = handler.sprayer_listen.is_some_and(|listen| !listen.ip().is_loopback());
-            check("sprayer_password", feed, &handler.sprayer_password);
-            if handler.sprayer_listen.is_some() && handler.sprayer_password.is_none() {
-                let fault = "is missing: whoever subscribes to the feed must show one (rule R-S3)";
-                let key = format!("{label}.sprayer_password");
+            check("password", public(handler.listen) || feed, &handler.password);
+            if handler.sprayer_listen.is_some() && handler.password.is_none() {
+                let fault = "is missing: whoever subscribes to the feed (`sprayer_listen`) must show one";
+                let key = format!("{label}.password");
                 self.report_at(table.place.clone(), key, fault, Some(DRAW.to_owned()));
             }
         }

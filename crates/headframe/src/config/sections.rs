@@ -4,6 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
+use node::dev_chain::rules::ChainRules;
+use packetcrypt::check::Rules;
 use packetcrypt::target::CanonicalTarget;
 use wire::{Decimal, PktAddress};
 
@@ -17,6 +20,7 @@ pub struct Pool {
     pub password: Option<Secret>,
     pub private_seed: Option<Secret>,
     pub data: PathBuf,
+    pub chain: Option<Rules>,
 }
 
 impl Section for Pool {
@@ -50,6 +54,13 @@ impl Section for Pool {
                 "./headframe-data",
                 "Everything that must survive a restart: chain, work files, outboxes, ledger. One program at a \
                  time uses it; a lock file sees to that.",
+            ),
+            chain: keys.choice(
+                "chain",
+                &[("auto", None), ("pkt", Some(Rules::PKT)), ("dev", Some(Rules::NEW_CHAIN))],
+                "Whose rules announcements must keep. auto: the PKT network's with a [[node]], the dev chain's without. \
+                 dev with a [[node]]: that node is a dev chain, or any chain that has had announcements of version 1 \
+                 from its beginning.",
             ),
         }
     }
@@ -99,6 +110,8 @@ pub struct Node {
     pub url: Option<PublicUrl>,
     pub user: String,
     pub password: Option<Secret>,
+    pub cookie_file: Option<PathBuf>,
+    pub certificate: Option<PathBuf>,
 }
 
 impl Section for Node {
@@ -116,6 +129,16 @@ impl Section for Node {
                 "89abcdef0123456789abcdef01234567",
                 "Its password (pktd --rpcpass).",
             ),
+            cookie_file: keys.file(
+                "cookie_file",
+                "/home/pkt/.pktd/rpc.cookie",
+                "Instead of a password: the file that a pktd without one writes at each start.",
+            ),
+            certificate: keys.file(
+                "certificate",
+                "/home/pkt/.pktd/rpc.cert",
+                "For an https URL: the node's own certificate (PEM). Without it, one that browsers would trust.",
+            ),
         }
     }
 }
@@ -124,13 +147,13 @@ impl Section for Node {
 #[derive(Debug, Clone)]
 pub struct DevChain {
     pub listen: SocketAddr,
-    pub block_time: Duration,
+    pub rules: ChainRules,
 }
 
 impl Section for DevChain {
     const NAME: &'static str = "dev_chain";
-    const ABOUT: &'static str = "The embedded chain: pktd's rules and JSON-RPC, blocks every few seconds, no value. \
-                                 It runs only while no [[node]] is given.";
+    const ABOUT: &'static str = "The embedded chain: pktd's JSON-RPC over blocks of no value. It runs only while no \
+                                 [[node]] is given.";
 
     fn read(keys: &mut Keys<'_>) -> Self {
         Self {
@@ -139,11 +162,16 @@ impl Section for DevChain {
                 "127.0.0.1:64765",
                 "Where it answers pktd's JSON-RPC. It asks for no password: keep it on loopback.",
             ),
-            block_time: keys.seconds(
-                "block_time",
-                10,
-                1..=600,
-                "The time between blocks that its difficulty aims at.",
+            rules: keys.choice(
+                "rules",
+                &[
+                    ("steady", ChainRules::steady()),
+                    ("instant", ChainRules::instant()),
+                    ("public", ChainRules::public()),
+                ],
+                "How hard its blocks are. steady: one about every ten seconds, whatever the machine. instant: a \
+                 block at every second attempt, for ever. public: as on the PKT network, where the target changes \
+                 every 2016 blocks. A chain on disk opens only under the rules that it was made with.",
             ),
         }
     }
@@ -242,9 +270,10 @@ pub struct AnnHandler {
     pub queue_mebibytes: usize,
     pub body_mebibytes: usize,
     pub files_to_keep: usize,
+    pub announcements_per_height: usize,
     pub skip_check_chance: Decimal,
     pub sprayer_listen: Option<SocketAddr>,
-    pub sprayer_password: Option<Secret>,
+    pub sprayer_networks: Vec<IpNet>,
     pub sprayer_subscribers: usize,
     pub spray_at: Vec<SocketAddr>,
     pub subscribe_to: Vec<SocketAddr>,
@@ -269,7 +298,8 @@ impl Section for AnnHandler {
             password: keys.secret(
                 "password",
                 "76543210fedcba9876543210fedcba98",
-                "Block miners need it to download announcements. Without it anyone may.",
+                "What block miners must show to download announcements and to subscribe to the feed. Without it anyone \
+                 may download, and there can be no feed.",
             ),
             threads: keys.whole("threads", 0, 0..=1024, "threads; 0: one per processor", "Threads that check announcements."),
             queue_posts: keys.whole(
@@ -294,6 +324,14 @@ impl Section for AnnHandler {
                 "files of at most 1 MiB",
                 "Announcement files that block miners can download.",
             ),
+            announcements_per_height: keys.whole(
+                "announcements_per_height",
+                67_108_864,
+                1024..=1 << 32,
+                "announcements",
+                "Announcements taken for one parent block. Each is remembered with at most 16 bytes for six blocks, so \
+                 that none is paid twice.",
+            ),
             skip_check_chance: keys.decimal(
                 "skip_check_chance",
                 "0",
@@ -307,10 +345,13 @@ impl Section for AnnHandler {
                 "127.0.0.1:8456",
                 "UDP address of the announcement feed that reference block miners subscribe to. Without it there is none.",
             ),
-            sprayer_password: keys.secret(
-                "sprayer_password",
-                "13579bdf02468ace13579bdf02468ace",
-                "What subscribers of the feed must show; it travels in clear text.",
+            sprayer_networks: keys.list(
+                "sprayer_networks",
+                "a network",
+                "[\"10.0.0.0/8\"]",
+                "The networks that may subscribe to the feed. None: whoever shows the password, which travels in \
+                 clear text and from addresses that can be forged.",
+                |text| text.parse().map_err(|_| None),
             ),
             sprayer_subscribers: keys.whole(
                 "sprayer_subscribers",

@@ -97,6 +97,13 @@ fn a_handler_that_the_masters_list_does_not_have_is_found() {
 }
 
 #[test]
+fn handlers_that_others_run_are_only_listed() {
+    let config = load("[master]\nannouncement_urls = [\"http://127.0.0.1:9000\"]\n").unwrap();
+    assert!(config.ann_handlers.is_empty());
+    assert_eq!(config.blk_handlers.len(), 1);
+}
+
+#[test]
 fn r_m8_two_handlers_cannot_have_one_url_or_one_name() {
     let faults = faults(
         "[[ann_handler]]\nname = \"a\"\nurl = \"http://h/x\"\n[[ann_handler]]\nname = \"a\"\nurl = \"http://h/x\"\n",

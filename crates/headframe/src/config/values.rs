@@ -62,11 +62,6 @@ impl PublicUrl {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-
-    /// This URL with a path behind it.
-    pub fn join(&self, path: &str) -> String {
-        format!("{}{path}", self.0)
-    }
 }
 
 impl fmt::Display for PublicUrl {

@@ -1,0 +1,416 @@
+//! The command line. What each flag means stands here once; `--help` is made from it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use packetcrypt::BlockHash;
+use wire::PktAddress;
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "headframe",
+    version,
+    about = "A whole mining pool in one program",
+    after_help = "Exit codes: 0 done; 1 something failed, or `verify` found something invalid; 2 wrong command \
+                  line; 3 wrong configuration; 130 stopped by a second ^C."
+)]
+pub struct CommandLine {
+    /// Log more: debug messages of this program
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+    /// What to log, such as info,pool=debug; -v and this exclude each other
+    #[arg(long, global = true, env = "HEADFRAME_LOG", value_name = "FILTER", conflicts_with = "verbose")]
+    pub log: Option<String>,
+    /// How to log
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object per line
+    Json,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Runs all roles of a pool in one process; without a configuration on the embedded dev chain
+    Up(Up),
+    /// Runs the Master alone
+    Master(Role),
+    /// Runs one AnnHandler alone
+    AnnHandler(NamedRole),
+    /// Runs one BlkHandler alone
+    BlkHandler(NamedRole),
+    /// Runs the PayMaker alone
+    PayMaker(Role),
+    /// Mines
+    #[command(subcommand)]
+    Mine(Mine),
+    /// Runs the embedded chain alone: it answers pktd's JSON-RPC
+    DevChain(DevChain),
+    /// Checks bytes offline: valid, or exactly why not
+    #[command(subcommand)]
+    Verify(Verify),
+    /// Computes from event logs who is to be paid, as the PayMaker does
+    WhoToPay(WhoToPay),
+    /// Prints or checks a configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+/// Where a configuration comes from, and what replaces parts of it.
+#[derive(Debug, Args)]
+pub struct Configuration {
+    /// The configuration file (see: headframe config example)
+    #[arg(long, env = "HEADFRAME_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The address to serve on [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<SocketAddr>,
+    /// The folder that everything is kept in [default: ./headframe-data]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Sets any key of the configuration: master.mine_old_anns=3
+    #[arg(long, value_name = "SECTION.KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// `up`
+#[derive(Debug, Args)]
+pub struct Up {
+    #[command(flatten)]
+    pub configuration: Configuration,
+    /// Adds an announcement miner and a block miner
+    #[arg(long)]
+    pub mine: bool,
+    /// Where the dev chain answers JSON-RPC [default: 127.0.0.1:64765]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub dev_chain_listen: Option<SocketAddr>,
+}
+
+/// A role of which there is one.
+#[derive(Debug, Args)]
+pub struct Role {
+    #[command(flatten)]
+    pub configuration: Configuration,
+}
+
+/// A role of which there may be several.
+#[derive(Debug, Args)]
+pub struct NamedRole {
+    /// Its name in the configuration
+    pub name: String,
+    #[command(flatten)]
+    pub configuration: Configuration,
+}
+
+/// `mine`
+#[derive(Debug, Subcommand)]
+pub enum Mine {
+    /// Mines announcements, the same ones for one or several pools
+    #[command(visible_alias = "ann")]
+    Announcements(MineAnnouncements),
+    /// Mines shares and blocks
+    #[command(visible_alias = "blk")]
+    Blocks(MineBlocks),
+}
+
+/// `mine announcements`: the options of docs/protocol/packetcrypt-pool.md 7.1, with their letters.
+#[derive(Debug, Args)]
+pub struct MineAnnouncements {
+    /// Pool URLs; the first one decides what is mined
+    #[arg(required_unless_present = "config", value_name = "POOL_URL")]
+    pub pools: Vec<String>,
+    /// The address to be paid
+    #[arg(short = 'p', long = "pay-to", visible_alias = "paymentaddr", value_name = "ADDRESS")]
+    pub pay_to: Option<PktAddress>,
+    /// Mining threads [default: one per processor]
+    #[arg(short, long)]
+    pub threads: Option<usize>,
+    /// Parallel uploads to each handler [default: 10]
+    #[arg(short = 'U', long)]
+    pub uploaders: Option<usize>,
+    /// Seconds until an upload counts as lost [default: 30]
+    #[arg(short = 'T', long = "upload-timeout", visible_alias = "uploadtimeout", value_name = "SECONDS")]
+    pub upload_timeout: Option<u64>,
+    /// Parent block: the tip minus this; -1 takes the pool's wish [default: -1]
+    #[arg(
+        short,
+        long = "mine-old",
+        visible_alias = "mineold",
+        allow_negative_numbers = true,
+        value_name = "BLOCKS"
+    )]
+    pub mine_old: Option<i64>,
+    /// A JSON file, or its http(s) URL, with pools, threads, payment_addr, uploaders, upload_timeout, mine_old_anns;
+    /// the command line wins
+    #[arg(short, long, value_name = "FILE|URL")]
+    pub config: Option<String>,
+}
+
+/// `mine blocks`: the options of docs/protocol/packetcrypt-pool.md 8.1, with their letters.
+#[derive(Debug, Args)]
+pub struct MineBlocks {
+    /// The pool URL
+    #[arg(value_name = "POOL_URL")]
+    pub pool: String,
+    /// The address to be paid
+    #[arg(short = 'p', long = "pay-to", visible_alias = "paymentaddr", value_name = "ADDRESS")]
+    pub pay_to: PktAddress,
+    /// Mining threads [default: one per processor]
+    #[arg(short, long)]
+    pub threads: Option<usize>,
+    /// Memory for announcements, in MiB
+    #[arg(
+        short,
+        long = "memory",
+        visible_alias = "memorysizemb",
+        value_name = "MIB",
+        default_value_t = 4096
+    )]
+    pub memory: u64,
+    /// The part of the memory that is kept free for new announcements
+    #[arg(
+        short = 'f',
+        long = "min-free",
+        visible_alias = "minfree",
+        value_name = "FRACTION",
+        default_value_t = 0.1
+    )]
+    pub min_free: f64,
+    /// Parallel downloads from each handler
+    #[arg(short, long, default_value_t = 30)]
+    pub downloaders: usize,
+    /// The pool's password for announcements
+    #[arg(short = 'P', long = "handler-password", visible_alias = "handlerpass", value_name = "PASSWORD")]
+    pub handler_password: Option<String>,
+    /// A sprayer to take announcements from instead of downloading them; may be repeated
+    #[arg(short, long, value_name = "ADDRESS:PORT", num_args = 1.., requires_all = ["bind", "handler_password"])]
+    pub subscribe: Vec<SocketAddr>,
+    /// The own UDP address for that
+    #[arg(short, long, value_name = "ADDRESS:PORT", requires = "subscribe")]
+    pub bind: Option<SocketAddr>,
+    /// Threads that receive from sprayers
+    #[arg(short = 'S', long = "sprayer-threads", visible_alias = "sprayerthreads", default_value_t = 4)]
+    pub sprayer_threads: usize,
+    /// The largest datagram of the sprayers; datagrams of any size are received
+    #[arg(short = 'M', long = "max-segment-size", visible_alias = "maxsegmentsize", default_value_t = 1472)]
+    pub max_segment_size: usize,
+    /// A multicast group to join
+    #[arg(long, value_name = "ADDRESS")]
+    pub mcast: Option<std::net::Ipv4Addr>,
+    /// Parallel uploads of shares
+    #[arg(short, long, default_value_t = 4)]
+    pub uploaders: usize,
+    /// Seconds until an upload counts as lost
+    #[arg(
+        short = 'T',
+        long = "upload-timeout",
+        visible_alias = "uploadtimeout",
+        value_name = "SECONDS",
+        default_value_t = 30
+    )]
+    pub upload_timeout: u64,
+}
+
+/// `dev-chain`
+#[derive(Debug, Args)]
+pub struct DevChain {
+    /// Where it answers JSON-RPC
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:64765")]
+    pub listen: SocketAddr,
+    /// The folder that the chain is kept in
+    #[arg(long, value_name = "DIR", default_value = "./headframe-data")]
+    pub data: PathBuf,
+    /// How hard its blocks are: steady about one in ten seconds, instant every second attempt, public as on PKT
+    #[arg(long, value_enum, default_value_t = DevChainRules::Steady)]
+    pub rules: DevChainRules,
+}
+
+/// How hard the dev chain's blocks are.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum DevChainRules {
+    Steady,
+    Instant,
+    Public,
+}
+
+/// `verify`
+#[derive(Debug, Subcommand)]
+pub enum Verify {
+    /// Announcements: files of 1024 bytes each, one after the other
+    Announcement(VerifyAnnouncement),
+    /// Shares: files with the JSON that a block miner posts
+    Share(VerifyShare),
+    /// Blocks: files with the hexadecimal text that a node's getblock and submitblock have
+    Block(VerifyBlock),
+}
+
+/// Whose rules `verify` goes by.
+#[derive(Debug, Args)]
+pub struct VerifiedChain {
+    /// By the dev chain's rules, where announcements of version 1 are allowed from the first block
+    #[arg(long)]
+    pub dev_chain: bool,
+}
+
+/// `verify announcement`
+#[derive(Debug, Args)]
+pub struct VerifyAnnouncement {
+    /// Hash of the block at the announcements' parent height, as RPC replies and URLs write it
+    #[arg(long, value_name = "HEX")]
+    pub parent_hash: BlockHashArgument,
+    /// Version of the proof that they are to be used in; 1 allows announcements of version 0
+    #[arg(long, value_name = "1|2", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=2))]
+    pub proof_version: u8,
+    #[command(flatten)]
+    pub chain: VerifiedChain,
+    /// The files
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+}
+
+/// `verify share`
+#[derive(Debug, Args)]
+pub struct VerifyShare {
+    /// The work file that the shares are for: work_N.bin of the Master
+    #[arg(long, value_name = "FILE")]
+    pub work: PathBuf,
+    /// Height and hash of each block that announcements in the shares have as parent
+    #[arg(long = "parent", required = true, value_name = "HEIGHT:HEX")]
+    pub parents: Vec<Parent>,
+    #[command(flatten)]
+    pub chain: VerifiedChain,
+    /// The files
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+}
+
+/// `verify block`
+#[derive(Debug, Args)]
+pub struct VerifyBlock {
+    /// Height of the blocks
+    #[arg(long, value_name = "HEIGHT")]
+    pub height: u32,
+    /// Height and hash of each block that announcements in the blocks have as parent
+    #[arg(long = "parent", required = true, value_name = "HEIGHT:HEX")]
+    pub parents: Vec<Parent>,
+    #[command(flatten)]
+    pub chain: VerifiedChain,
+    /// The files
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+}
+
+/// A block hash in display order.
+#[derive(Debug, Clone, Copy)]
+pub struct BlockHashArgument(pub BlockHash);
+
+impl std::str::FromStr for BlockHashArgument {
+    type Err = packetcrypt::ParseBlockHashError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        BlockHash::from_display_hex(text).map(Self)
+    }
+}
+
+/// A block that announcements have as parent.
+#[derive(Debug, Clone, Copy)]
+pub struct Parent {
+    /// Its height.
+    pub height: u32,
+    /// Its hash.
+    pub hash: BlockHash,
+}
+
+impl std::str::FromStr for Parent {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (height, hash) = text.split_once(':').ok_or("expected HEIGHT:HEX")?;
+        Ok(Self {
+            height: height.parse().map_err(|error| format!("height: {error}"))?,
+            hash: BlockHash::from_display_hex(hash).map_err(|error| error.to_string())?,
+        })
+    }
+}
+
+/// `who-to-pay`
+#[derive(Debug, Args)]
+pub struct WhoToPay {
+    /// Event logs: one JSON event per line, as handlers upload them
+    #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
+    pub events: Vec<PathBuf>,
+    /// As if events after this time did not exist: milliseconds since 1970, or 2026-11-21T00:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<String>,
+    #[command(flatten)]
+    pub configuration: Configuration,
+}
+
+/// `config`
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Prints every key with description, range and default
+    Example,
+    /// Reports every error of a file with its line, what was expected and what was perhaps meant
+    Check {
+        /// The file
+        file: PathBuf,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<CommandLine, clap::Error> {
+        CommandLine::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn reference_miners_options_are_understood() {
+        let address = "pkt1q6hqsqhqdgqfd8t3xwgceulu7k9d9w5t2amath0qxyfjlvl3s3u4sjza2g2";
+        let line = format!(
+            "headframe -v mine ann -p {address} -t 2 -U 3 -T 9 -m -1 http://a/master http://b/master"
+        );
+        let Command::Mine(Mine::Announcements(ann)) = parse(&line).unwrap().command else { panic!("{line}") };
+        assert_eq!((ann.threads, ann.uploaders, ann.upload_timeout), (Some(2), Some(3), Some(9)));
+        assert_eq!((ann.mine_old, ann.pools.len()), (Some(-1), 2));
+
+        let line = format!(
+            "headframe mine blk -p {address} -m 512 -f 0.2 -P word -b 127.0.0.1:1 -M 8972 http://a/master -s 127.0.0.1:2 127.0.0.1:3"
+        );
+        let Command::Mine(Mine::Blocks(blk)) = parse(&line).unwrap().command else { panic!("{line}") };
+        assert_eq!((blk.memory, blk.subscribe.len(), blk.max_segment_size), (512, 2, 8972));
+    }
+
+    #[test]
+    fn a_subscription_needs_a_password_and_an_address() {
+        let address = "pkt1q6hqsqhqdgqfd8t3xwgceulu7k9d9w5t2amath0qxyfjlvl3s3u4sjza2g2";
+        let line = format!("headframe mine blk -p {address} http://a/master -s 127.0.0.1:2");
+        assert!(parse(&line).unwrap_err().to_string().contains("--bind"));
+    }
+
+    #[test]
+    fn a_miner_without_a_pool_is_told_so() {
+        assert!(parse("headframe mine ann").unwrap_err().to_string().contains("POOL_URL"));
+    }
+}

@@ -1,0 +1,7 @@
+//! The commands that are no role of a running pool.
+
+pub mod config;
+pub mod dev_chain;
+pub mod mine;
+pub mod verify;
+pub mod who_to_pay;

@@ -1,0 +1,337 @@
+//! The server roles: all in one process, or one alone. The heart of the program.
+//!
+//! `run` is the whole story: read the configuration, listen, start what this process runs, serve it, and wait for
+//! the end. Each role is started by a function of its own below, which hands over routes, health and a task.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+use axum::Router;
+use miner::status_line::StatusOutput;
+use node::PktdClient;
+use pool::ann_handler::AnnHandler;
+use pool::blk_handler::BlkHandler;
+use pool::master::{Master, MasterSettings};
+use pool::pay_maker::PayMaker;
+use pool::{Health, Metrics, health, listener};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::commands::{dev_chain, mine};
+use crate::config::Config;
+use crate::data_folder::DataFolder;
+use crate::roles::{self, Urls};
+use crate::signals;
+use crate::supervision::{Stage, Supervisor};
+
+/// What one process runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Process {
+    /// All roles on one address, and the dev chain where no node is configured.
+    Up {
+        /// Whether miners run too.
+        mine: bool,
+    },
+    /// The Master alone.
+    Master,
+    /// The AnnHandler of this name alone.
+    AnnHandler(String),
+    /// The BlkHandler of this name alone.
+    BlkHandler(String),
+    /// The PayMaker alone.
+    PayMaker,
+}
+
+/// Reads the configuration; called again at each SIGHUP.
+pub type LoadConfig = Box<dyn Fn() -> anyhow::Result<Config> + Send + Sync>;
+
+/// Runs until ^C, or until a role cannot go on.
+pub async fn run(process: Process, load: LoadConfig) -> anyhow::Result<()> {
+    let config = load()?;
+    let listen = process.listen(&config)?;
+    let shutdown = signals::shutdown("open requests and unfinished events")?;
+    let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    let mut pool = Pool::new(process, config, listener.local_addr()?)?;
+    pool.start().await?;
+    pool.serve(listener);
+    if let Process::Up { mine: true } = pool.process {
+        pool.start_miners()?;
+    }
+    pool.reload_at_hangup(load, shutdown.clone())?;
+    pool.supervisor.until(shutdown).await
+}
+
+impl Process {
+    /// The address it serves on: a role alone may have one of its own.
+    fn listen(&self, config: &Config) -> anyhow::Result<SocketAddr> {
+        let own = match self {
+            Self::Up { .. } => None,
+            Self::Master => config.master.listen,
+            Self::AnnHandler(name) => roles::ann_handler(config, name)?.listen,
+            Self::BlkHandler(name) => roles::blk_handler(config, name)?.listen,
+            Self::PayMaker => config.pay_maker.listen,
+        };
+        Ok(own.unwrap_or(config.http.listen))
+    }
+
+    fn is_up(&self) -> bool {
+        matches!(self, Self::Up { .. })
+    }
+
+    /// For people: who holds a data folder.
+    fn name(&self) -> String {
+        match self {
+            Self::Up { .. } => "up".to_owned(),
+            Self::Master => "master".to_owned(),
+            Self::AnnHandler(name) => format!("ann-handler {name}"),
+            Self::BlkHandler(name) => format!("blk-handler {name}"),
+            Self::PayMaker => "pay-maker".to_owned(),
+        }
+    }
+}
+
+/// What is being put together.
+struct Pool {
+    process: Process,
+    config: Config,
+    urls: Urls,
+    metrics: Metrics,
+    supervisor: Supervisor,
+    router: Router,
+    health: Vec<Health>,
+    /// Takes new settings for the Master, if it runs here.
+    settings: Option<mpsc::Sender<MasterSettings>>,
+    /// Held as long as the process runs.
+    folders: Vec<DataFolder>,
+}
+
+impl Pool {
+    fn new(process: Process, config: Config, listen: SocketAddr) -> anyhow::Result<Self> {
+        Ok(Self {
+            urls: Urls::new(&config, listen),
+            process,
+            config,
+            metrics: Metrics::new(),
+            supervisor: Supervisor::new(),
+            router: Router::new(),
+            health: Vec::new(),
+            settings: None,
+            folders: Vec::new(),
+        })
+    }
+
+    /// Starts the roles of this process, those first that others ask.
+    async fn start(&mut self) -> anyhow::Result<()> {
+        match self.process.clone() {
+            Process::Up { .. } => self.start_all().await,
+            Process::Master => {
+                let node = self.node(None)?;
+                self.start_master(node).await
+            }
+            Process::AnnHandler(name) => self.start_ann_handler(&name).await,
+            Process::BlkHandler(name) => {
+                let node = self.node(None)?;
+                self.start_blk_handler(&name, node).await
+            }
+            Process::PayMaker => {
+                let node = self.node(None)?;
+                self.start_pay_maker(node).await
+            }
+        }
+    }
+
+    async fn start_all(&mut self) -> anyhow::Result<()> {
+        self.folder("")?;
+        let chain = if self.config.nodes.is_empty() { Some(self.start_dev_chain().await?) } else { None };
+        let node = self.node(chain)?;
+        self.start_master(node.clone()).await?;
+        self.start_pay_maker(node.clone()).await?;
+        for name in names(self.config.ann_handlers.iter().map(roles::ann_name)) {
+            self.start_ann_handler(&name).await?;
+        }
+        for name in names(self.config.blk_handlers.iter().map(roles::blk_name)) {
+            self.start_blk_handler(&name, node.clone()).await?;
+        }
+        Ok(())
+    }
+
+    /// The embedded chain; gives its address.
+    async fn start_dev_chain(&mut self) -> anyhow::Result<SocketAddr> {
+        let folder = self.folder(dev_chain::FOLDER)?;
+        let stop = self.supervisor.stop_signal(Stage::DevChain);
+        let settings = &self.config.dev_chain;
+        let serving = dev_chain::start(&folder, settings.rules, settings.listen, stop).await?;
+        self.supervisor.run(Stage::DevChain, "dev chain", async { Ok(serving.task.await?) });
+        Ok(serving.address)
+    }
+
+    /// The nodes that are configured; else the dev chain, here or where its section says.
+    fn node(&self, chain: Option<SocketAddr>) -> anyhow::Result<PktdClient> {
+        let chain = chain.or(self.config.nodes.is_empty().then_some(self.config.dev_chain.listen));
+        roles::node(&self.config, chain)
+    }
+
+    async fn start_master(&mut self, node: PktdClient) -> anyhow::Result<()> {
+        let folder = self.folder("master")?;
+        let config = roles::master(&self.config, &self.urls, &folder)?;
+        let stop = self.supervisor.stop_signal(Stage::Master);
+        let master = Master::start(config, node, &self.metrics, stop.clone()).await.context("Master")?;
+        println!("Master: serves work to everyone at {}", self.urls.master);
+        self.add("/master", master.routes(), master.health());
+        let (sender, settings) = mpsc::channel(1);
+        self.settings = Some(sender);
+        self.supervisor.run(Stage::Master, "Master", run_master(master, settings, stop));
+        Ok(())
+    }
+
+    async fn start_pay_maker(&mut self, node: PktdClient) -> anyhow::Result<()> {
+        let folder = self.folder("pay-maker")?;
+        let password = self.password()?;
+        let config = roles::pay_maker(&self.config, &password, &folder)?;
+        let stop = self.supervisor.stop_signal(Stage::PayMaker);
+        let pay_maker = PayMaker::start(config, node, &self.metrics, stop).await.context("PayMaker")?;
+        println!("PayMaker: takes events and shows who is paid at {}/whotopay", self.urls.pay_maker);
+        self.add("/paymaker", pay_maker.routes(), pay_maker.health());
+        self.supervisor.run(Stage::PayMaker, "PayMaker", async {
+            pay_maker.stopped().await;
+            Ok(())
+        });
+        Ok(())
+    }
+
+    async fn start_ann_handler(&mut self, name: &str) -> anyhow::Result<()> {
+        let folder = self.folder(format!("ann/{name}"))?;
+        let password = self.password()?;
+        let handler = roles::ann_handler(&self.config, name)?;
+        let config = roles::ann_handler_config(&self.config, handler, &self.urls, &password, &folder)?;
+        let stop = self.supervisor.stop_signal(Stage::Handlers);
+        let http = pool::http_client::client()?;
+        let handler = AnnHandler::start(config, http, &self.metrics, stop)
+            .await
+            .with_context(|| format!("AnnHandler {name}"))?;
+        let url = self.urls.ann_handler(name).unwrap_or_default();
+        println!("AnnHandler {name}: takes announcements at {url}/submit");
+        self.add(&format!("/ann/{name}"), handler.routes(), handler.health());
+        self.supervisor.run(Stage::Handlers, format!("AnnHandler {name}"), async {
+            handler.stopped().await;
+            Ok(())
+        });
+        Ok(())
+    }
+
+    async fn start_blk_handler(&mut self, name: &str, node: PktdClient) -> anyhow::Result<()> {
+        let folder = self.folder(format!("blk/{name}"))?;
+        let password = self.password()?;
+        let handler = roles::blk_handler(&self.config, name)?;
+        let config = roles::blk_handler_config(&self.config, handler, &self.urls, &password, &folder);
+        let stop = self.supervisor.stop_signal(Stage::Handlers);
+        let http = pool::http_client::client()?;
+        let handler = BlkHandler::start(config, node, http, &self.metrics, stop)
+            .await
+            .with_context(|| format!("BlkHandler {name}"))?;
+        let url = self.urls.blk_handler(name).unwrap_or_default();
+        println!("BlkHandler {name}: takes shares at {url}/submit");
+        self.add(&format!("/blk/{name}"), handler.routes(), handler.health());
+        self.supervisor.run(Stage::Handlers, format!("BlkHandler {name}"), async {
+            handler.stopped().await;
+            Ok(())
+        });
+        Ok(())
+    }
+
+    /// Puts a role's routes where this process serves them: below a path of their own, or, alone, anywhere.
+    fn add(&mut self, path: &str, routes: Router, health: Health) {
+        let router = std::mem::take(&mut self.router);
+        self.router = if self.process.is_up() {
+            router.nest_service(path, routes)
+        } else {
+            router.fallback_service(routes)
+        };
+        self.health.push(health);
+    }
+
+    /// Serves everything that was started.
+    fn serve(&mut self, listener: TcpListener) {
+        let router = std::mem::take(&mut self.router)
+            .merge(self.metrics.routes())
+            .merge(health::routes(std::mem::take(&mut self.health)));
+        let limits = roles::limits(&self.config, !matches!(self.process, Process::Master));
+        let metrics = self.metrics.for_role("listener", "");
+        let stop = self.supervisor.stop_signal(Stage::Listener);
+        self.supervisor.run(Stage::Listener, "listener", async move {
+            listener::serve(listener, router, limits, &metrics, stop).await;
+            Ok(())
+        });
+    }
+
+    fn start_miners(&mut self) -> anyhow::Result<()> {
+        let output: Arc<dyn StatusOutput> = mine::log_output();
+        let (announcements, blocks) = roles::miners(&self.config, &self.urls.master)?;
+        println!("miners: announcements for {}, shares for {}", announcements.pay_to, blocks.pay_to);
+        let stop = self.supervisor.stop_signal(Stage::Miners);
+        let run = miner::announcements::run(announcements, Arc::clone(&output), stop.clone());
+        self.supervisor.run(Stage::Miners, "announcement miner", async { Ok(run.await?) });
+        let run = miner::blocks::run(blocks, output, stop);
+        self.supervisor.run(Stage::Miners, "block miner", async { Ok(run.await?) });
+        Ok(())
+    }
+
+    /// At SIGHUP: the Master's settings anew, from the same sources. What else has changed waits for a restart.
+    fn reload_at_hangup(&self, load: LoadConfig, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let Some(sender) = self.settings.clone() else { return Ok(()) };
+        let urls = self.urls.clone();
+        signals::on_hangup(shutdown, move || {
+            let settings = load().and_then(|config| roles::master_settings(&config, &urls));
+            let sender = sender.clone();
+            async move {
+                match settings {
+                    // The Master is gone only when the process ends.
+                    Ok(settings) => drop(sender.send(settings).await),
+                    Err(error) => tracing::error!("the Master's settings stay as they were: {error:#}"),
+                }
+            }
+        })
+    }
+
+    /// The password between handlers and PayMaker. In one process nobody else needs to know it.
+    fn password(&mut self) -> anyhow::Result<crate::config::Secret> {
+        let section = &mut self.config.pool;
+        if section.password.is_none() && self.process.is_up() {
+            section.password = Some(roles::random_secret());
+        }
+        section.password.clone().context(
+            "`pool.password` is missing; every role needs the same one (draw one with: openssl rand -hex 16)",
+        )
+    }
+
+    /// A folder below the data folder, locked for this process.
+    fn folder(&mut self, path: impl AsRef<Path>) -> anyhow::Result<PathBuf> {
+        let path = self.config.pool.data.join(path);
+        self.folders.push(DataFolder::lock(&path, &self.process.name())?);
+        Ok(path)
+    }
+}
+
+/// The Master's life: it takes new settings until it is told to stop.
+async fn run_master(
+    master: Master,
+    mut settings: mpsc::Receiver<MasterSettings>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    while let Some(Some(settings)) = stop.run_until_cancelled(settings.recv()).await {
+        let (target, mine_old_anns) = (settings.ann_target, settings.mine_old_anns);
+        match master.apply_settings(settings) {
+            Ok(()) => tracing::info!(%target, mine_old_anns, "the Master has new settings"),
+            Err(error) => tracing::error!(%error, "the Master's settings stay as they were"),
+        }
+    }
+    master.stopped().await;
+    Ok(())
+}
+
+fn names<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
+    names.map(str::to_owned).collect()
+}

@@ -1,0 +1,49 @@
+//! ^C and its relatives: the first drains, the second stops, SIGHUP reads the configuration again.
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// The exit code after a second ^C.
+const STOPPED: i32 = 130;
+
+/// A token that the first ^C (or SIGTERM) cancels; the second one ends the process.
+pub fn shutdown(waiting_for: &'static str) -> anyhow::Result<CancellationToken> {
+    let token = CancellationToken::new();
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let cancelled = token.clone();
+    tokio::spawn(async move {
+        for first in [true, false] {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if first {
+                eprintln!("stopping: waiting for {waiting_for}; ^C again stops at once");
+                cancelled.cancel();
+            } else {
+                eprintln!("stopped at once; what was accepted is on disk");
+                std::process::exit(STOPPED);
+            }
+        }
+    });
+    Ok(token)
+}
+
+/// Calls `reload` at each SIGHUP, one at a time, until shutdown.
+pub fn on_hangup<F, Fut>(shutdown: CancellationToken, reload: F) -> anyhow::Result<()>
+where
+    F: Fn() -> Fut + Send + 'static,
+    Fut: Future<Output = ()> + Send,
+{
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while tokio::select! {
+            received = hangup.recv() => received.is_some(),
+            () = shutdown.cancelled() => false,
+        } {
+            reload().await;
+        }
+    });
+    Ok(())
+}

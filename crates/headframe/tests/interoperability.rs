@@ -1,0 +1,138 @@
+//! The reference programs (announcement miner and handler) in a pool of ours, both ways.
+//!
+//! They run where `HEADFRAME_REFERENCE_PROGRAM` names the program, as `cargo xtask test` does after installing it;
+//! elsewhere these tests say that they were skipped.
+
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
+mod sandbox;
+
+use std::path::{Path, PathBuf};
+
+use sandbox::{Http, Program, eventually, folder, free_ports, within};
+use serde_json::{Value, json};
+use wire::pkt_address::ChainAddress;
+
+/// The reference handler uploads its events after one to two minutes.
+const UPLOAD_PATIENCE: std::time::Duration = std::time::Duration::from_secs(300);
+
+fn reference_program(test: &str) -> Option<PathBuf> {
+    let program = std::env::var_os("HEADFRAME_REFERENCE_PROGRAM").map(PathBuf::from);
+    if program.is_none() {
+        println!(
+            "SKIPPED {test}: HEADFRAME_REFERENCE_PROGRAM names no program (cargo xtask test installs it)"
+        );
+    }
+    program
+}
+
+fn address(number: u8) -> String {
+    ChainAddress::WitnessPublicKeyHash([number; 20]).to_string()
+}
+
+/// A pool without miners on a dev chain of a few blocks.
+struct Pool {
+    _program: Program,
+    http: Http,
+    base: String,
+    node: String,
+}
+
+impl Pool {
+    fn start(data: &Path, more: &[&str]) -> Self {
+        let data = data.to_str().unwrap();
+        let mut arguments =
+            vec!["up", "--data", data, "--listen", "127.0.0.1:0", "--dev-chain-listen", "127.0.0.1:0"];
+        arguments.extend(["--set", "pool.password=a password between roles"]);
+        more.iter().for_each(|set| arguments.extend(["--set", set]));
+        let mut program = Program::headframe(&arguments);
+        let url = |line: String| line[line.find("http://").unwrap()..].to_owned();
+        let node = url(program.line(&["dev chain:", "http://"]));
+        let base = url(program.line(&["Master:", "http://"])).strip_suffix("/master").unwrap().to_owned();
+        let pool = Self { _program: program, http: Http::new(), base, node };
+        pool.extend(8);
+        eventually("the Master to have work", || pool.http.get(&format!("{}/master/config.json", pool.base)));
+        pool
+    }
+
+    /// New blocks, without work.
+    fn extend(&self, blocks: u32) {
+        self.http.rpc(&self.node, "devchain_extend", json!([blocks]));
+    }
+
+    fn metric(&self, name: &str, labels: &str) -> f64 {
+        self.http.metric(&self.base, name, labels).unwrap_or(0.0)
+    }
+}
+
+#[test]
+fn the_reference_miner_mines_into_our_pool_and_everything_is_accepted() {
+    let Some(reference) = reference_program("reference miner") else { return };
+    let (_folder, path) = folder();
+    let pool = Pool::start(&path, &[]);
+    let url = format!("{}/master", pool.base);
+    let mut miner = Program::start(&reference, &["ann", "-t", "1", "-p", &address(7), &url]);
+    let accepted = || pool.metric("headframe_announcements_accepted_total", "");
+    eventually("announcements of the reference miner", || (accepted() > 500.0).then_some(()));
+    let before = accepted();
+    // Work changes under its hands.
+    for _ in 0..3 {
+        pool.extend(1);
+        std::thread::sleep(std::time::Duration::from_secs(2));
+    }
+    eventually("announcements on the new block", || (accepted() > before + 500.0).then_some(()));
+    let line = miner.line(&["goodrate: ["]);
+    assert!(line.contains("goodrate: [100%]"), "{line}");
+    for line in miner.printed().iter().filter(|line| line.contains("goodrate")) {
+        assert!(line.contains("goodrate: [100%]"), "{line}");
+    }
+    assert_eq!(pool.metric("headframe_posts_refused_total", ""), 0.0);
+}
+
+#[test]
+fn our_miner_mines_into_the_reference_handler_whose_events_our_pay_maker_takes() {
+    let Some(reference) = reference_program("reference handler") else { return };
+    let (_folder, path) = folder();
+    let [port] = free_ports();
+    let handler_url = format!("http://127.0.0.1:{port}");
+    let pool = Pool::start(&path.join("pool"), &[&format!("master.announcement_urls=[\"{handler_url}\"]")]);
+    let configuration = path.join("reference.toml");
+    let text = format!(
+        "paymaker_http_password = \"a password between roles\"\nmaster_url = \"{}/master\"\nroot_workdir = \"{}\"\n\
+         [ann_handler.ah0]\nskip_check_chance = 0.0\nnum_workers = 1\ninput_queue_len = 64\n\
+         public_url = \"{handler_url}/submit\"\nbind_port = {port}\nfiles_to_keep = 10\n",
+        pool.base,
+        path.join("reference").display(),
+    );
+    std::fs::write(&configuration, text).unwrap();
+    let _handler = Program::start(&reference, &["ah", "-C", configuration.to_str().unwrap(), "ah0"]);
+
+    // The handler is ready when it has seen a new block.
+    let url = format!("{}/master", pool.base);
+    let miner = Program::headframe(&[
+        "--log-format",
+        "json",
+        "mine",
+        "announcements",
+        &url,
+        "--pay-to",
+        &address(9),
+        "--threads",
+        "1",
+    ]);
+    let newest_status = || {
+        let status = |line: &String| serde_json::from_str::<Value>(line).ok()?.get("announcements").cloned();
+        miner.printed().iter().rev().find_map(status)
+    };
+    eventually("the reference handler to accept announcements", || {
+        pool.extend(1);
+        std::thread::sleep(std::time::Duration::from_secs(3));
+        let status = newest_status()?;
+        (status["pools"][0]["total"]["accepted"].as_u64()? > 0).then_some(())
+    });
+    within(UPLOAD_PATIENCE, "events of the reference handler in our ledger", || {
+        let document = pool.http.json(&format!("{}/paymaker/whotopay", pool.base))?;
+        document["annMinerStats"].get(address(9)).map(drop)
+    });
+    assert_eq!(pool.metric("headframe_refusals_total", "role=\"pay_maker\""), 0.0);
+}

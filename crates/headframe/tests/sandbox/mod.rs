@@ -1,0 +1,219 @@
+//! Real processes of the real program, in a folder of their own, that a test starts, stops and kills.
+
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+pub mod relay;
+
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+/// Long enough for anything that ends at all, on a machine that does ten other things.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A running program; killed when the test ends.
+pub struct Program {
+    name: String,
+    child: Child,
+    lines: Arc<Mutex<VecDeque<String>>>,
+}
+
+impl Program {
+    /// Starts headframe. What it prints is kept, and shown if the test fails.
+    pub fn headframe(arguments: &[&str]) -> Self {
+        Self::start(Path::new(env!("CARGO_BIN_EXE_headframe")), arguments)
+    }
+
+    /// Starts any program.
+    pub fn start(program: &Path, arguments: &[&str]) -> Self {
+        let name = arguments.first().copied().unwrap_or_default().to_owned();
+        let mut child = Command::new(program)
+            .args(arguments)
+            .env_remove("HEADFRAME_CONFIG")
+            .env_remove("RUST_LOG")
+            .env("RUST_BACKTRACE", "0")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {}: {error}", program.display()));
+        let lines = Arc::new(Mutex::new(VecDeque::new()));
+        keep(child.stdout.take(), &name, &lines);
+        keep(child.stderr.take(), &name, &lines);
+        Self { name, child, lines }
+    }
+
+    /// The first line that contains all of these, from now or before.
+    pub fn line(&mut self, parts: &[&str]) -> String {
+        let what = format!("{} to print a line with {parts:?}", self.name);
+        let lines = Arc::clone(&self.lines);
+        eventually(&what, || {
+            let found = lines
+                .lock()
+                .unwrap()
+                .iter()
+                .find(|line| parts.iter().all(|part| line.contains(part)))
+                .cloned();
+            if found.is_none()
+                && let Some(status) = self.child.try_wait().unwrap()
+            {
+                panic!("{} ended with {status} while the test waited for {parts:?}", self.name);
+            }
+            found
+        })
+    }
+
+    /// Everything that was printed so far.
+    pub fn printed(&self) -> Vec<String> {
+        self.lines.lock().unwrap().iter().cloned().collect()
+    }
+
+    /// ^C
+    pub fn interrupt(&self) {
+        self.signal("INT");
+    }
+
+    /// Sends a signal by its name.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([format!("-{name}"), self.id().to_string()]).status();
+        assert!(status.unwrap().success(), "kill -{name}");
+    }
+
+    /// `kill -9`
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self) -> ExitStatus {
+        let name = self.name.clone();
+        eventually(&format!("{name} to end"), || self.child.try_wait().unwrap())
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Collects what comes out of a pipe; the test runner shows it if the test fails.
+fn keep(pipe: Option<impl std::io::Read + Send + 'static>, name: &str, lines: &Arc<Mutex<VecDeque<String>>>) {
+    let (name, lines) = (name.to_owned(), Arc::clone(lines));
+    std::thread::spawn(move || {
+        for line in BufReader::new(pipe.unwrap()).lines().map_while(Result::ok) {
+            println!("{name}: {line}");
+            lines.lock().unwrap().push_back(line);
+        }
+    });
+}
+
+/// Asks again and again until there is an answer.
+pub fn eventually<T>(what: &str, ask: impl FnMut() -> Option<T>) -> T {
+    within(PATIENCE, what, ask)
+}
+
+/// Asks again and again until there is an answer, for so long.
+pub fn within<T>(time: Duration, what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(start.elapsed() < time, "waited {} s in vain for {what}", time.as_secs());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Ports on loopback that were free a moment ago. All are held until the last is known, so that they differ.
+pub fn free_ports<const N: usize>() -> [u16; N] {
+    let held: [std::net::TcpListener; N] =
+        std::array::from_fn(|_| std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap());
+    held.map(|listener| listener.local_addr().unwrap().port())
+}
+
+/// A client of the pool's documents and of a node's RPC.
+pub struct Http {
+    runtime: tokio::runtime::Runtime,
+    client: reqwest::Client,
+}
+
+impl Http {
+    /// One for a test.
+    pub fn new() -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
+        Self { runtime, client }
+    }
+
+    /// The body of a document, if it is served.
+    pub fn get(&self, url: &str) -> Option<String> {
+        self.runtime.block_on(async {
+            let answer = self.client.get(url).send().await.ok()?;
+            if answer.status().is_success() { answer.text().await.ok() } else { None }
+        })
+    }
+
+    /// A JSON document, if it is served.
+    pub fn json(&self, url: &str) -> Option<Value> {
+        serde_json::from_str(&self.get(url)?).ok()
+    }
+
+    /// Status and body of a post.
+    pub fn post(&self, url: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Option<(u16, String)> {
+        self.runtime.block_on(async {
+            let mut request = self.client.post(url).body(body);
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            let answer = request.send().await.ok()?;
+            Some((answer.status().as_u16(), answer.text().await.ok()?))
+        })
+    }
+
+    /// A call of a node's RPC that must succeed.
+    pub fn rpc(&self, url: &str, method: &str, params: Value) -> Value {
+        let reply = self.rpc_reply(url, method, &params);
+        let reply = reply.unwrap_or_else(|| panic!("{method} {params}: nobody answers at {url}"));
+        assert!(reply["error"].is_null(), "{method} {params}: {}", reply["error"]);
+        reply["result"].clone()
+    }
+
+    /// The whole reply to a call of a node's RPC, if there is one.
+    pub fn rpc_reply(&self, url: &str, method: &str, params: &Value) -> Option<Value> {
+        let body = json!({"jsonrpc": "1.0", "id": 1, "method": method, "params": params});
+        let (_, text) = self.post(url, &[("authorization", "Basic eDp4")], body.to_string().into_bytes())?;
+        serde_json::from_str(&text).ok()
+    }
+
+    /// The sum of a metric over all its labels that contain `labels`.
+    pub fn metric(&self, base: &str, name: &str, labels: &str) -> Option<f64> {
+        let text = self.get(&format!("{base}/metrics"))?;
+        let values = text.lines().filter_map(|line| {
+            let (series, value) = line.rsplit_once(' ')?;
+            let wanted = series.split('{').next() == Some(name) && series.contains(labels);
+            if wanted { value.parse::<f64>().ok() } else { None }
+        });
+        Some(values.sum())
+    }
+}
+
+/// A folder for one test.
+pub fn folder() -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_owned();
+    (folder, path)
+}
