@@ -35,6 +35,11 @@ const STEPS: &[Step] = &[
         run: tests,
     },
     Step {
+        name: "differential",
+        about: "our proof of work against the reference library, on random inputs",
+        run: differential,
+    },
+    Step {
         name: "fuzz",
         about: "two seconds of mutated input for each parser",
         run: || crate::fuzz::run(None, 2),
@@ -74,6 +79,13 @@ fn cargo(arguments: &[&str]) -> anyhow::Result<()> {
     let status = Command::new(env!("CARGO")).args(arguments).status().context("cannot start cargo")?;
     anyhow::ensure!(status.success(), "cargo {} failed", arguments.join(" "));
     Ok(())
+}
+
+/// The tests of the folder `differential`, whose manifest says why it stands apart and what is cleaned first.
+fn differential() -> anyhow::Result<()> {
+    let place = ["--manifest-path", "differential/Cargo.toml", "--target-dir", "target/differential"];
+    cargo(&[&["clean", "--quiet", "--package", "packetcrypt-sys"][..], &place].concat())?;
+    cargo(&[&["test", "--quiet"][..], &place].concat())
 }
 
 /// All tests of the workspace, documentation tests included.
