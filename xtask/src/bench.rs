@@ -1,6 +1,18 @@
 //! `cargo xtask bench AREA`: measures, and prints a table with the goals and the reference's figures beside ours.
 
+mod ann_handler;
+mod at_rest;
+mod blk_handler;
+mod dev_node;
+mod load;
+mod master;
+mod mined;
+mod pay_maker;
 pub mod processor_time;
+mod program;
+mod stand_in_master;
+
+pub use ann_handler::{UncheckedHandler, serve_unchecked};
 
 use std::process::Command;
 
@@ -30,6 +42,14 @@ pub enum Reference {
     Known(f64),
 }
 
+impl Reference {
+    fn value(self) -> f64 {
+        match self {
+            Self::Measured(value) | Self::Known(value) => value,
+        }
+    }
+}
+
 /// What is wanted of a figure.
 #[derive(Debug, Clone, Copy)]
 pub enum Goal {
@@ -52,7 +72,13 @@ impl Goal {
 type Measurement = (&'static str, fn() -> anyhow::Result<Vec<Row>>);
 
 /// What `cargo xtask bench pool` measures, in this order.
-const POOL: &[Measurement] = &[];
+const POOL: &[Measurement] = &[
+    ("ann-handler", ann_handler::measure),
+    ("master", master::measure),
+    ("pay-maker", pay_maker::measure),
+    ("blk-handler", blk_handler::measure),
+    ("at-rest", at_rest::measure),
+];
 
 /// Builds with optimisation, then measures in that build.
 pub fn run(area: &str, only: Option<&str>) -> anyhow::Result<()> {

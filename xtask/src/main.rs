@@ -34,6 +34,9 @@ enum Task {
         #[arg(long)]
         only: Option<String>,
     },
+    /// Runs an AnnHandler that checks no proof of work; started by `bench`
+    #[command(hide = true)]
+    ServeUnchecked(bench::UncheckedHandler),
     /// Feeds the parsers with mutated inputs
     Fuzz {
         /// One target; without it: all of them
@@ -60,6 +63,7 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().task {
         Task::Test { steps } => test::run(&steps),
         Task::Bench { area, only } => bench::run(&area, only.as_deref()),
+        Task::ServeUnchecked(handler) => bench::serve_unchecked(handler),
         Task::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
         Task::Tidy => tidy::run(),
         Task::Deny => test::deny(),

@@ -40,6 +40,13 @@ pub fn install() -> anyhow::Result<PathBuf> {
     Ok(program)
 }
 
+/// The program, if it has been installed or [`VARIABLE`] names it.
+pub fn installed() -> Option<PathBuf> {
+    let root = target_folder().join("reference");
+    let ours = (installed_version(&root).as_deref() == Some(VERSION)).then(|| root.join("bin").join(PACKAGE));
+    std::env::var_os(VARIABLE).map(PathBuf::from).or(ours).filter(|program| program.exists())
+}
+
 fn installed_version(root: &Path) -> Option<String> {
     std::fs::read_to_string(root.join("version")).ok()
 }

@@ -1,0 +1,220 @@
+//! The Master: how fast a new block reaches everybody who waits for it, and what waiting costs.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::runtime::{Builder, Runtime};
+
+use super::dev_node::DevNode;
+use super::load::{self, PATIENCE, Shape};
+use super::program::{ADDRESS, PASSWORD, Program, folder, free_address, metric};
+use super::{Goal, Reference, Row};
+
+/// Clients that wait.
+const CLIENTS: usize = 10_000;
+/// As many as the reference was measured with.
+const FEWER_CLIENTS: usize = 1000;
+/// New blocks, each of which answers all clients; the first also has the clients connect.
+const ROUNDS: usize = 5;
+/// Files that a process must be able to open, besides a connection for each client.
+const OTHER_FILES: u64 = 500;
+
+/// Measures.
+pub fn measure() -> anyhow::Result<Vec<Row>> {
+    raise_file_limit(CLIENTS as u64 + OTHER_FILES)?;
+    let fewer = Measured::with(FEWER_CLIENTS)?;
+    let all = Measured::with(CLIENTS)?;
+    let milliseconds = |measure: String, ours: f64, reference: Option<f64>, goal: Option<f64>| Row {
+        measure,
+        unit: "ms",
+        ours,
+        reference: reference.map(Reference::Known),
+        goal: goal.map(Goal::AtMost),
+    };
+    Ok(vec![
+        milliseconds(
+            format!("Master, {FEWER_CLIENTS} long polls, new block to last answer"),
+            fewer.last_answer,
+            Some(290.0),
+            None,
+        ),
+        milliseconds(
+            format!("Master, {CLIENTS} long polls, new block to last answer"),
+            all.last_answer,
+            None,
+            Some(250.0),
+        ),
+        milliseconds(
+            "Master, new block to first answer".to_owned(),
+            all.first_answer,
+            Some(500.0),
+            Some(100.0),
+        ),
+        Row {
+            measure: format!("Master, {CLIENTS} long polls"),
+            unit: "answers per core-second",
+            ours: all.answers_per_core_second,
+            reference: Some(Reference::Known(6000.0)),
+            goal: Some(Goal::AtLeast(40_000.0)),
+        },
+        Row {
+            measure: "Master, the same with connecting and asking".to_owned(),
+            unit: "answers per core-second",
+            ours: all.whole_polls_per_core_second,
+            reference: None,
+            goal: None,
+        },
+        Row {
+            measure: "Master, memory of a waiting client".to_owned(),
+            unit: "KiB",
+            ours: all.kibibytes_per_client,
+            reference: None,
+            goal: Some(Goal::AtMost(20.0)),
+        },
+    ])
+}
+
+/// The server gets its limit from this process.
+fn raise_file_limit(files: u64) -> anyhow::Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_some_and(|current| current < files) {
+        let raised = Rlimit { current: Some(files), maximum: limit.maximum };
+        setrlimit(Resource::Nofile, raised)
+            .with_context(|| format!("{files} open files are needed; the limit is {:?}", limit.maximum))?;
+    }
+    Ok(())
+}
+
+/// What was seen; times are medians over all rounds, in milliseconds.
+struct Measured {
+    first_answer: f64,
+    last_answer: f64,
+    answers_per_core_second: f64,
+    whole_polls_per_core_second: f64,
+    kibibytes_per_client: f64,
+}
+
+impl Measured {
+    fn with(clients: usize) -> anyhow::Result<Self> {
+        let node = DevNode::start()?;
+        let (folder, address) = (folder()?, free_address()?);
+        let configuration = format!(
+            "[pool]\npassword = \"{PASSWORD}\"\n[http]\nlisten = \"{address}\"\n[[node]]\nurl = \"{}\"\n\
+             password = \"x\"\n[pay_maker]\ndefault_address = \"{ADDRESS}\"\nerror_address = \"{ADDRESS}\"\n",
+            node.url()
+        );
+        let mut master = Program::headframe(folder.path(), &["master"], &configuration)?;
+        master.until_ready(address)?;
+        let before = master.usage()?;
+        let mut clients = Clients::connect(address, clients)?;
+        let (mut first, mut last, mut answering) = (Vec::new(), Vec::new(), 0.0);
+        let (mut waiting_bytes, mut whole) = (0, 0.0);
+        for round in 0..ROUNDS {
+            clients.wait(node.chain().tip().height.0 + 2)?;
+            if round == 0 {
+                waiting_bytes = master.usage()?.resident_bytes;
+            }
+            let (answers, seconds) = master.seconds_of(|| {
+                let (block, answers) = clients.answers(|| Ok(node.chain().extend(1).map(drop)?))?;
+                Ok(answers.into_iter().map(|answer| answer - block).collect::<Vec<_>>())
+            })?;
+            let milliseconds = |time: Option<&Duration>| time.map_or(0.0, |time| time.as_secs_f64() * 1000.0);
+            first.push(milliseconds(answers.iter().min()));
+            last.push(milliseconds(answers.iter().max()));
+            answering += seconds;
+            if round == 0 {
+                whole = master.usage()?.seconds - before.seconds;
+            }
+        }
+        let count = clients.streams.len() as f64;
+        Ok(Self {
+            first_answer: median(first),
+            last_answer: median(last),
+            answers_per_core_second: count * ROUNDS as f64 / answering,
+            whole_polls_per_core_second: count / whole,
+            kibibytes_per_client: waiting_bytes.saturating_sub(before.resident_bytes) as f64 / 1024.0 / count,
+        })
+    }
+}
+
+/// The middle one.
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap_or_default()
+}
+
+/// Clients with a connection each, all on one thread.
+struct Clients {
+    server: SocketAddr,
+    runtime: Runtime,
+    streams: Vec<TcpStream>,
+}
+
+impl Clients {
+    fn connect(server: SocketAddr, count: usize) -> anyhow::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let streams = runtime.block_on(async {
+            let mut streams = Vec::with_capacity(count);
+            for _ in 0..count {
+                streams.push(TcpStream::connect(server).await?);
+            }
+            anyhow::Ok(streams)
+        })?;
+        Ok(Self { server, runtime, streams })
+    }
+
+    /// Asks for the work of a height that is not there yet; returns when all are known to wait.
+    fn wait(&mut self, height: u32) -> anyhow::Result<()> {
+        let request = load::request("GET", &format!("/master/work_{height}.bin"), &[], 0);
+        self.runtime.block_on(async {
+            for stream in &mut self.streams {
+                stream.write_all(&request).await?;
+            }
+            anyhow::Ok(())
+        })?;
+        let started = Instant::now();
+        while metric(self.server, "headframe_long_poll_waiting")? < self.streams.len() as f64 {
+            anyhow::ensure!(started.elapsed() < PATIENCE, "not all clients came to wait");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    /// Makes a new block, and tells when that was and when each client had its whole answer.
+    fn answers(
+        &mut self,
+        new_block: impl FnOnce() -> anyhow::Result<()>,
+    ) -> anyhow::Result<(Instant, Vec<Instant>)> {
+        let streams = std::mem::take(&mut self.streams);
+        self.runtime.block_on(async {
+            let reading: Vec<_> = streams.into_iter().map(|stream| tokio::spawn(answer(stream))).collect();
+            // Now all of them read.
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            let block = Instant::now();
+            new_block()?;
+            let mut answers = Vec::with_capacity(reading.len());
+            for one in reading {
+                let (stream, when) = tokio::time::timeout(PATIENCE, one).await???;
+                self.streams.push(stream);
+                answers.push(when);
+            }
+            Ok((block, answers))
+        })
+    }
+}
+
+async fn answer(mut stream: TcpStream) -> anyhow::Result<(TcpStream, Instant)> {
+    let mut received = Vec::with_capacity(2048);
+    loop {
+        anyhow::ensure!(stream.read_buf(&mut received).await? > 0, "the Master closed the connection");
+        let Some(shape) = Shape::read(&received)? else { continue };
+        anyhow::ensure!(shape.status == 200, "a long poll was answered with status {}", shape.status);
+        if received.len() >= shape.end {
+            return Ok((stream, Instant::now()));
+        }
+    }
+}
