@@ -147,7 +147,8 @@ impl Checker {
 
     /// The verdict on each announcement, in the same order: its work hash, or what is wrong with it.
     ///
-    /// Announcements of one hard nonce cost half as much in one batch, or one after the other, as others do.
+    /// Announcements of one hard nonce share their programs: in one batch, or one after the other, they cost about
+    /// two fifths less than others.
     pub fn check(
         &mut self,
         batch: &[AnnouncementToCheck<'_>],

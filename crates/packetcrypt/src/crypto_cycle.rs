@@ -7,7 +7,7 @@
 //! | bytes | field |
 //! |---|---|
 //! | 0..12 | ChaCha20 nonce |
-//! | 12..16 | [control word](Control) |
+//! | 12..16 | control word: how to encrypt |
 //! | 16..48 | ChaCha20 key; after [`State::crypt`] bytes 16..32 are the Poly1305 tag |
 //! | 48.. | additional data, then the message |
 

@@ -280,7 +280,7 @@ pub enum TableFault {
 
 impl Table {
     /// Makes all items of a recipe, in place of those of another. After an error the items are unspecified. Looks at
-    /// `stop` about every millisecond.
+    /// `stop` every few milliseconds.
     pub fn fill(
         &mut self,
         recipe: &Recipe,

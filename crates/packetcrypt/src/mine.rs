@@ -109,8 +109,8 @@ impl Miner {
         }
     }
 
-    /// Mines all soft nonces of a header, and hands out what it finds, ready to be sent. Looks at `stop` about every
-    /// millisecond.
+    /// Mines all soft nonces of a header, and hands out what it finds, ready to be sent. Looks at `stop` every few
+    /// milliseconds.
     pub fn mine(
         &mut self,
         header: &AnnouncementHeader,
@@ -133,7 +133,8 @@ impl Miner {
         Mined { attempts: soft_nonces.end.into(), end: End::Exhausted }
     }
 
-    /// Makes the tables of a header.
+    /// Makes the tables of a header, which takes about as long as 8000 attempts. Looks at `stop` every few
+    /// milliseconds.
     pub fn prepare(
         &mut self,
         header: &AnnouncementHeader,
