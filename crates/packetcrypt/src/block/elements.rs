@@ -427,7 +427,7 @@ mod tests {
     proptest! {
         #[test]
         fn reading_never_panics(bytes: Vec<u8>, start in 0usize..3) {
-            let bytes = [&[&[][..], &[1, 0xfd, 5, 0x10], &[1, 0xfe, 0, 0, 2, 0]][start], bytes.as_slice()].concat();
+            let bytes = [[&[][..], &[1, 0xfd, 5, 0x10], &[1, 0xfe, 0, 0, 2, 0]][start], bytes.as_slice()].concat();
             let _ = Proof::from_upload(&bytes);
             let _ = Elements::read(&bytes);
         }

@@ -93,7 +93,7 @@ fn check_indexes(
                 return Err(TreeProofFault::OneIndexTwoAnnouncements { first, second });
             }
         }
-        if count.get() % 2 == 0 && indexes[second] == count.get() - 1 {
+        if count.get().is_multiple_of(2) && indexes[second] == count.get() - 1 {
             return Err(TreeProofFault::LastOfEvenCount { position: second, count: count.get() });
         }
     }
@@ -101,6 +101,7 @@ fn check_indexes(
 }
 
 /// A node as the proof gives it, before its neighbour tells the rest.
+#[derive(Clone, Copy)]
 enum Seen {
     /// All is known.
     Whole(Entry),
@@ -143,9 +144,10 @@ impl Walk<'_> {
         if kind == Kind::Computed && level > 0 {
             return self.computed(level, position).map(Seen::Whole);
         }
-        let range = match Shape::has_range(level, position, kind) {
-            true => Some(u64::from_le_bytes(self.take()?)),
-            false => None,
+        let range = if Shape::has_range(level, position, kind) {
+            Some(u64::from_le_bytes(self.take()?))
+        } else {
+            None
         };
         let hash = match kind {
             Kind::Given => self.take()?,
