@@ -4,6 +4,7 @@
 //! what each function here says it takes.
 
 pub mod announcement;
+pub mod block;
 
 /// The library's difficulty arithmetic. Rust functions that its C code calls by these names.
 pub mod difficulty {
