@@ -120,10 +120,10 @@ fn unknown<'a>(section: &str, name: &str, names: impl Iterator<Item = &'a str>) 
 }
 
 /// The Master's settings, which may change while it runs.
-pub fn master_settings(config: &Config, urls: &Urls) -> anyhow::Result<MasterSettings> {
+pub fn master_settings(config: &Config, urls: &Urls) -> MasterSettings {
     let master = &config.master;
     let work = packetcrypt::target::Number::from(master.announcement_work);
-    Ok(MasterSettings {
+    MasterSettings {
         master_url: urls.master.clone(),
         ann_handler_urls: urls.ann_handlers.clone(),
         blk_handler_urls: urls.blk_handlers.clone(),
@@ -136,20 +136,20 @@ pub fn master_settings(config: &Config, urls: &Urls) -> anyhow::Result<MasterSet
         share_target: ShareTarget::WorkDivisor(master.share_divisor),
         private_seed: private_seed(config),
         blkinfo_url: None,
-    })
+    }
 }
 
 /// The Master.
-pub fn master(config: &Config, urls: &Urls, folder: &Path) -> anyhow::Result<MasterConfig> {
-    Ok(MasterConfig {
+pub fn master(config: &Config, urls: &Urls, folder: &Path) -> MasterConfig {
+    MasterConfig {
         dir: folder.join("work"),
-        settings: master_settings(config, urls)?,
+        settings: master_settings(config, urls),
         long_poll: FeedLimits {
             waiting: config.master.waiting_clients,
             waiting_per_address: config.master.waiting_clients_per_address,
             ..FeedLimits::default()
         },
-    })
+    }
 }
 
 /// Whose rules announcements must keep.

@@ -176,7 +176,7 @@ impl Pool {
 
     async fn start_master(&mut self, node: PktdClient) -> anyhow::Result<()> {
         let folder = self.folder("master")?;
-        let config = roles::master(&self.config, &self.urls, &folder)?;
+        let config = roles::master(&self.config, &self.urls, &folder);
         let stop = self.supervisor.stop_signal(Stage::Master);
         let master = Master::start(config, node, &self.metrics, stop.clone()).await.context("Master")?;
         println!("Master: serves work to everyone at {}", self.urls.master);
@@ -284,7 +284,7 @@ impl Pool {
         let Some(sender) = self.settings.clone() else { return Ok(()) };
         let urls = self.urls.clone();
         signals::on_hangup(shutdown, move || {
-            let settings = load().and_then(|config| roles::master_settings(&config, &urls));
+            let settings = load().map(|config| roles::master_settings(&config, &urls));
             let sender = sender.clone();
             async move {
                 match settings {

@@ -183,7 +183,7 @@ fn make_trouble(pool: &mut Pool, http: &Http, random: &mut StdRng) {
             let node = pool.node.clone();
             eventually("the node to be back", || http.rpc_reply(&node, "getblockcount", &json!([])));
             // It has been away, and comes back with another branch.
-            http.rpc(&node, "devchain_reorganise", json!([1]));
+            http.rpc(&node, "devchain_reorganise", &json!([1]));
         }
     }
     pool.relay.mend();

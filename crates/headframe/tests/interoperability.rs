@@ -44,7 +44,7 @@ impl Pool {
         let mut arguments =
             vec!["up", "--data", data, "--listen", "127.0.0.1:0", "--dev-chain-listen", "127.0.0.1:0"];
         arguments.extend(["--set", "pool.password=a password between roles"]);
-        more.iter().for_each(|set| arguments.extend(["--set", set]));
+        arguments.extend(more.iter().flat_map(|set| ["--set", set]));
         let mut program = Program::headframe(&arguments);
         let url = |line: String| line[line.find("http://").unwrap()..].to_owned();
         let node = url(program.line(&["dev chain:", "http://"]));
@@ -57,7 +57,7 @@ impl Pool {
 
     /// New blocks, without work.
     fn extend(&self, blocks: u32) {
-        self.http.rpc(&self.node, "devchain_extend", json!([blocks]));
+        self.http.rpc(&self.node, "devchain_extend", &json!([blocks]));
     }
 
     fn metric(&self, name: &str, labels: &str) -> f64 {
@@ -86,7 +86,7 @@ fn the_reference_miner_mines_into_our_pool_and_everything_is_accepted() {
     for line in miner.printed().iter().filter(|line| line.contains("goodrate")) {
         assert!(line.contains("goodrate: [100%]"), "{line}");
     }
-    assert_eq!(pool.metric("headframe_posts_refused_total", ""), 0.0);
+    assert!(pool.metric("headframe_posts_refused_total", "") < 1.0);
 }
 
 #[test]
@@ -134,5 +134,5 @@ fn our_miner_mines_into_the_reference_handler_whose_events_our_pay_maker_takes()
         let document = pool.http.json(&format!("{}/paymaker/whotopay", pool.base))?;
         document["annMinerStats"].get(address(9)).map(drop)
     });
-    assert_eq!(pool.metric("headframe_refusals_total", "role=\"pay_maker\""), 0.0);
+    assert!(pool.metric("headframe_refusals_total", "role=\"pay_maker\"") < 1.0);
 }

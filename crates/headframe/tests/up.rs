@@ -46,7 +46,7 @@ impl Up {
     }
 
     fn height(&self) -> u64 {
-        self.http.rpc(&self.node, "getblockcount", json!([])).as_u64().unwrap()
+        self.http.rpc(&self.node, "getblockcount", &json!([])).as_u64().unwrap()
     }
 
     /// Address and units of everybody whom the PayMaker wants to be paid.
@@ -58,8 +58,8 @@ impl Up {
 
     /// Address and base units of everybody whom a block pays.
     fn coinbase(&self, height: u64) -> BTreeMap<String, u64> {
-        let hash = self.http.rpc(&self.node, "getblockhash", json!([height]));
-        let block = self.http.rpc(&self.node, "getblock", json!([hash, true, true]));
+        let hash = self.http.rpc(&self.node, "getblockhash", &json!([height]));
+        let block = self.http.rpc(&self.node, "getblock", &json!([hash, true, true]));
         let outputs = block["rawtx"][0]["vout"].as_array().unwrap_or_else(|| panic!("{block}"));
         let pays = |output: &Value| {
             let units = output["svalue"].as_str().unwrap().parse().unwrap();
@@ -97,7 +97,7 @@ fn a_pool_mines_pays_stops_and_goes_on() {
     up.program.interrupt();
     let status = up.program.wait();
     assert!(status.success(), "{status}");
-    let hash_of = |up: &Up, height: u64| up.http.rpc(&up.node, "getblockhash", json!([height]));
+    let hash_of = |up: &Up, height: u64| up.http.rpc(&up.node, "getblockhash", &json!([height]));
     let paid_before = tables.last().unwrap().keys().cloned().collect::<Vec<_>>();
     drop(up);
 

@@ -33,9 +33,9 @@ pub fn render(sections: &[Sketch]) -> String {
         comment(&mut text, section.about);
         if section.repeated {
             // A repeated section that is there counts as one more, so the example leaves it commented out.
-            text.push_str(&format!("# [[{}]]\n", section.name));
+            text.extend(["# [[", section.name, "]]\n"]);
         } else {
-            text.push_str(&format!("[{}]\n", section.name));
+            text.extend(["[", section.name, "]\n"]);
         }
         for definition in &section.definitions {
             key(&mut text, definition);
@@ -58,7 +58,7 @@ fn key(text: &mut String, definition: &Definition) {
     let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
     comment(text, &format!("{first}{}", letters.as_str()));
     let value = definition.default.as_ref().unwrap_or(&definition.sample);
-    text.push_str(&format!("# {} = {value}\n", definition.name));
+    text.extend(["# ", definition.name, " = ", value, "\n"]);
 }
 
 /// Writes a text as comment lines of at most [`WIDTH`] characters.

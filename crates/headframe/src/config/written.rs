@@ -122,7 +122,7 @@ pub fn read_file(path: &Path, text: &str, problems: &mut Vec<Problem>) -> Vec<Ta
                 tables.push(Table { section, repeated: false, place: place(name.span().start), entries });
             }
             DeValue::Array(items) if items.iter().all(|item| item.get_ref().is_table()) => {
-                for item in items.iter() {
+                for item in items {
                     let entries = item
                         .get_ref()
                         .as_table()

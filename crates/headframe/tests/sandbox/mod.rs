@@ -185,8 +185,8 @@ impl Http {
     }
 
     /// A call of a node's RPC that must succeed.
-    pub fn rpc(&self, url: &str, method: &str, params: Value) -> Value {
-        let reply = self.rpc_reply(url, method, &params);
+    pub fn rpc(&self, url: &str, method: &str, params: &Value) -> Value {
+        let reply = self.rpc_reply(url, method, params);
         let reply = reply.unwrap_or_else(|| panic!("{method} {params}: nobody answers at {url}"));
         assert!(reply["error"].is_null(), "{method} {params}: {}", reply["error"]);
         reply["result"].clone()
