@@ -30,6 +30,8 @@ mod upload_files;
 mod window;
 
 #[cfg(test)]
+mod defects;
+#[cfg(test)]
 mod properties;
 
 pub use distribution::Distribution;
