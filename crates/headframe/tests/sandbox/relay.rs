@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use tokio::net::TcpListener;
 
@@ -71,41 +72,55 @@ impl Relay {
     }
 }
 
+/// Relays one request. The target sees it through to the end even if the client goes away meanwhile, as a real
+/// relay that has already sent the request would.
 async fn relay(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    let answer = |status: StatusCode, body: Bytes| {
-        let mut response = Response::new(Body::from(body));
-        *response.status_mut() = status;
-        response
-    };
     let (parts, body) = request.into_parts();
-    let path = parts.uri.path_and_query().map_or("", |path| path.as_str()).trim_start_matches('/');
-    let (to, rest) = path.split_once('/').unwrap_or((path, ""));
     let Ok(body) = axum::body::to_bytes(body, 64 << 20).await else {
         return answer(StatusCode::BAD_REQUEST, Bytes::new());
     };
-    let got = if shared.cut.lock().unwrap().iter().any(|name| name == to) {
-        None
-    } else {
-        let base = shared.targets.get(to).map(String::as_str).unwrap_or_default();
+    let exchange = tokio::spawn(async move { shared.exchange(parts, body).await });
+    match exchange.await.unwrap() {
+        Some((status, body)) => answer(status, body),
+        None => answer(StatusCode::BAD_GATEWAY, Bytes::new()),
+    }
+}
+
+impl Shared {
+    /// Writes a post down, passes it on, and writes its answer down.
+    async fn exchange(&self, parts: Parts, body: Bytes) -> Option<(StatusCode, Bytes)> {
+        let path = parts.uri.path_and_query().map_or("", |path| path.as_str()).trim_start_matches('/');
+        let (to, rest) = path.split_once('/').unwrap_or((path, ""));
+        let number = (parts.method == Method::POST).then(|| {
+            let mut exchanges = self.exchanges.lock().unwrap();
+            exchanges.push(Exchange { to: to.to_owned(), body: body.clone(), answer: None });
+            exchanges.len() - 1
+        });
+        let answer = self.forward(to, rest, &parts, body).await;
+        if let Some(number) = number {
+            self.exchanges.lock().unwrap()[number].answer.clone_from(&answer);
+        }
+        answer
+    }
+
+    async fn forward(&self, to: &str, rest: &str, parts: &Parts, body: Bytes) -> Option<(StatusCode, Bytes)> {
+        if self.cut.lock().unwrap().iter().any(|name| name == to) {
+            return None;
+        }
+        let base = self.targets.get(to)?;
         let mut headers = parts.headers.clone();
         for name in ["host", "content-length", "transfer-encoding", "connection"] {
             headers.remove(name);
         }
-        let request = shared.client.request(parts.method.clone(), format!("{base}/{rest}"));
-        match request.headers(headers).body(body.clone()).send().await {
-            Ok(reply) => {
-                let status = reply.status();
-                reply.bytes().await.ok().map(|body| (status, body))
-            }
-            Err(_) => None,
-        }
-    };
-    if parts.method == "POST" {
-        let exchange = Exchange { to: to.to_owned(), body, answer: got.clone() };
-        shared.exchanges.lock().unwrap().push(exchange);
+        let request = self.client.request(parts.method.clone(), format!("{base}/{rest}"));
+        let reply = request.headers(headers).body(body).send().await.ok()?;
+        let status = reply.status();
+        reply.bytes().await.ok().map(|body| (status, body))
     }
-    match got {
-        Some((status, body)) => answer(status, body),
-        None => answer(StatusCode::BAD_GATEWAY, Bytes::new()),
-    }
+}
+
+fn answer(status: StatusCode, body: Bytes) -> Response {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    response
 }
