@@ -19,26 +19,21 @@ impl AddressNumber {
 pub(crate) struct Addresses {
     by_text: HashMap<Box<str>, AddressNumber>,
     by_address: HashMap<PktAddress, AddressNumber>,
-    entries: Vec<Entry>,
+    addresses: Vec<PktAddress>,
+    /// Events that name each of them. Apart from the addresses, because these are counted millions of times.
+    events: Vec<u32>,
     free: Vec<AddressNumber>,
-}
-
-#[derive(Debug)]
-struct Entry {
-    address: PktAddress,
-    /// Events that name it.
-    events: u32,
 }
 
 impl Addresses {
     /// One more than the highest number given out: the length of a table by address.
     pub(crate) fn len(&self) -> usize {
-        self.entries.len()
+        self.addresses.len()
     }
 
     /// The address that has this number.
     pub(crate) fn get(&self, number: AddressNumber) -> PktAddress {
-        self.entries[number.index()].address
+        self.addresses[number.index()]
     }
 
     /// The address that is written so, if an event names it already: spares decoding it again.
@@ -54,6 +49,14 @@ impl Addresses {
         }
     }
 
+    /// The number of an address that is written so, which soon an event will name; `None`: it is none.
+    pub(crate) fn number_of_text(&mut self, text: &str) -> Option<AddressNumber> {
+        match self.by_text.get(text) {
+            Some(number) => Some(*number),
+            None => text.parse().ok().map(|address| self.number(address)),
+        }
+    }
+
     /// One more event names this address.
     pub(crate) fn add_event(&mut self, address: PktAddress) -> AddressNumber {
         let number = self.number(address);
@@ -63,28 +66,29 @@ impl Addresses {
 
     /// One more event names an address that has a number.
     pub(crate) fn add_event_of(&mut self, number: AddressNumber) {
-        self.entries[number.index()].events += 1;
+        self.events[number.index()] += 1;
     }
 
     /// One event less names it; without any its number is free.
     pub(crate) fn remove_event(&mut self, number: AddressNumber) {
-        let entry = &mut self.entries[number.index()];
-        entry.events -= 1;
-        if entry.events == 0 {
-            self.by_text.remove(entry.address.to_string().as_str());
-            self.by_address.remove(&entry.address);
+        let events = &mut self.events[number.index()];
+        *events -= 1;
+        if *events == 0 {
+            let address = self.addresses[number.index()];
+            self.by_text.remove(address.to_string().as_str());
+            self.by_address.remove(&address);
             self.free.push(number);
         }
     }
 
     fn insert(&mut self, address: PktAddress) -> AddressNumber {
-        let entry = Entry { address, events: 0 };
         let number = if let Some(number) = self.free.pop() {
-            self.entries[number.index()] = entry;
+            self.addresses[number.index()] = address;
             number
         } else {
-            self.entries.push(entry);
-            AddressNumber(self.entries.len() as u32 - 1)
+            self.addresses.push(address);
+            self.events.push(0);
+            AddressNumber(self.addresses.len() as u32 - 1)
         };
         self.by_text.insert(address.to_string().into(), number);
         self.by_address.insert(address, number);

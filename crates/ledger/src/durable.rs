@@ -358,7 +358,7 @@ impl Segments {
             uploads.extend(restored.uploads);
             segments.next_number = number + 1;
         }
-        ledger.close_batch(newest);
+        ledger.finish_restoring(newest);
         segments.folder = folder;
         Ok((ledger, segments, uploads))
     }

@@ -125,30 +125,18 @@ impl Posts {
         self.reset_run(slot);
     }
 
-    /// Keeps many posts, as if each were given to [`insert`](Self::insert): the fast way in when a ledger starts.
-    /// The index is filled shard by shard, so that each is in the processor's cache.
-    pub(crate) fn insert_all(&mut self, posts: impl Iterator<Item = (SlotNumber, Post)>) {
-        let mut places: Vec<Vec<(u64, Place)>> = vec![Vec::new(); INDEX_SHARDS];
+    /// Keeps many posts without their ids: the fast way in when a ledger starts. [`index_all`](Self::index_all) must
+    /// follow the last of them.
+    pub(crate) fn append(&mut self, posts: impl Iterator<Item = (SlotNumber, Post)>) {
         let mut current = (SlotNumber(0), Vec::new());
         for (slot, post) in posts {
             if slot != current.0 {
                 let next = self.slots.remove(&slot).unwrap_or_default();
                 self.put_back(std::mem::replace(&mut current, (slot, next)));
             }
-            let hash = self.hasher.hash_one(post.id.as_bytes());
-            places[shard(hash)].push((hash, Place { slot, index: current.1.len() as u32 }));
             current.1.push(post);
         }
         self.put_back(current);
-        for (table, places) in self.index.iter_mut().zip(places) {
-            let slots = &self.slots;
-            let hash_at =
-                |place: &Place| self.hasher.hash_one(slots[&place.slot][place.index as usize].id.as_bytes());
-            table.reserve(places.len(), hash_at);
-            for (hash, place) in places {
-                table.insert_unique(hash, place, hash_at);
-            }
-        }
     }
 
     fn put_back(&mut self, (slot, posts): (SlotNumber, Vec<Post>)) {
@@ -156,6 +144,26 @@ impl Posts {
             self.reset_run(slot);
             self.slots.insert(slot, posts);
         }
+    }
+
+    /// Makes the index by id anew. It is filled part by part, so that each is in the processor's cache; of two posts
+    /// with one id the older one must have left the history, and gives way.
+    pub(crate) fn index_all(&mut self) {
+        let expected = self.slots.values().map(Vec::len).sum::<usize>() / INDEX_SHARDS;
+        for table in &mut self.index {
+            *table = HashTable::with_capacity(expected + expected / 16);
+        }
+        let mut batch = IndexBatch::new();
+        for (slot, posts) in &self.slots {
+            for (post, index) in posts.iter().zip(0..) {
+                let hash = self.hasher.hash_one(post.id.as_bytes());
+                batch.add(hash, Place { slot: *slot, index });
+            }
+            if batch.is_full() {
+                batch.empty_into(&mut self.index, &self.slots, &self.hasher);
+            }
+        }
+        batch.empty_into(&mut self.index, &self.slots, &self.hasher);
     }
 
     /// The sums of the run that has this slot have to be made again.
@@ -268,6 +276,46 @@ impl Posts {
 
     fn at(&self, place: Place) -> &Post {
         &self.slots[&place.slot][place.index as usize]
+    }
+}
+
+/// Places on their way into the index, sorted by its parts.
+struct IndexBatch {
+    places: Vec<Vec<(u64, Place)>>,
+    count: usize,
+}
+
+impl IndexBatch {
+    /// Enough for each part to pay for the way to it, and little beside the posts.
+    const FULL: usize = 2_000_000;
+
+    fn new() -> Self {
+        Self { places: vec![Vec::new(); INDEX_SHARDS], count: 0 }
+    }
+
+    fn add(&mut self, hash: u64, place: Place) {
+        self.places[shard(hash)].push((hash, place));
+        self.count += 1;
+    }
+
+    fn is_full(&self) -> bool {
+        self.count >= Self::FULL
+    }
+
+    fn empty_into(
+        &mut self,
+        index: &mut [HashTable<Place>],
+        slots: &BTreeMap<SlotNumber, Vec<Post>>,
+        hasher: &DefaultHashBuilder,
+    ) {
+        let id_at = |place: &Place| slots[&place.slot][place.index as usize].id;
+        let hash_at = |place: &Place| hasher.hash_one(id_at(place).as_bytes());
+        for (table, places) in index.iter_mut().zip(&mut self.places) {
+            for (hash, place) in places.drain(..) {
+                table.entry(hash, |kept| id_at(kept) == id_at(&place), hash_at).insert(place);
+            }
+        }
+        self.count = 0;
     }
 }
 

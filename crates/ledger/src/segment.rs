@@ -35,7 +35,7 @@ pub(crate) struct Record<'a> {
     pub(crate) upload: EventId,
     pub(crate) accepted_at: UnixMillis,
     /// They follow those of the earlier records; events name addresses by position.
-    pub(crate) addresses: Vec<PktAddress>,
+    pub(crate) addresses: Vec<&'a str>,
     posts: &'a [u8],
     pub(crate) shares: Vec<RecordedShare>,
     pub(crate) blocks: Vec<BlockEvent>,
@@ -131,7 +131,7 @@ impl<'a> Record<'a> {
         let mut reader = Reader(payload);
         let upload = reader.event_id()?;
         let accepted_at = reader.time()?;
-        let addresses = reader.list(|reader| reader.text()?.parse().ok())?;
+        let addresses = reader.list(Reader::text)?;
         let post_count = reader.u32()? as usize;
         let posts = reader.bytes(post_count.checked_mul(POST_LENGTH)?)?;
         let shares = reader.list(Reader::share)?;

@@ -276,14 +276,14 @@ impl Ledger {
     }
 
     /// Takes in a whole segment, which holds events that were admitted before; gives the uploads they are from.
-    /// [`close_batch`](Self::close_batch) must follow the last segment.
+    /// [`finish_restoring`](Self::finish_restoring) must follow the last segment.
     pub(crate) fn restore(&mut self, segment: &[u8]) -> Restored {
         let mut restored = Restored::default();
         let records: Vec<Record> = segment::records(segment).collect();
         let mut numbers = Vec::new();
         for record in &records {
             restored.uploads.push((record.upload, record.accepted_at));
-            numbers.extend(record.addresses.iter().map(|address| self.addresses.number(*address)));
+            numbers.extend(record.addresses.iter().map(|text| self.addresses.number_of_text(text)));
             for block in &record.blocks {
                 self.chain.report(ChainBlock::new(block));
                 restored.saw(UnixMillis(block.time_ms));
@@ -294,9 +294,9 @@ impl Ledger {
             }
         }
         let (span, addresses) = (self.posts.span(), &mut self.addresses);
-        self.posts.insert_all(records.iter().flat_map(Record::posts).filter_map(|post| {
+        self.posts.append(records.iter().flat_map(Record::posts).filter_map(|post| {
             restored.saw(post.time);
-            let address = *numbers.get(post.address as usize)?;
+            let address = numbers.get(post.address as usize).copied().flatten()?;
             addresses.add_event_of(address);
             Some((
                 span.slot_of(post.time)?,
@@ -314,8 +314,14 @@ impl Ledger {
         restored
     }
 
-    fn restore_share(&mut self, share: &RecordedShare, numbers: &[AddressNumber]) {
-        if let Some(address) = numbers.get(share.address as usize).copied() {
+    /// Everything has been restored; `newest` is the newest event of all segments.
+    pub(crate) fn finish_restoring(&mut self, newest: Option<UnixMillis>) {
+        self.close_batch(newest);
+        self.posts.index_all();
+    }
+
+    fn restore_share(&mut self, share: &RecordedShare, numbers: &[Option<AddressNumber>]) {
+        if let Some(address) = numbers.get(share.address as usize).copied().flatten() {
             self.addresses.add_event_of(address);
             self.shares.insert(
                 share.time,
