@@ -26,6 +26,7 @@ use packetcrypt::check::Rules;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use wire::Refusal;
 use wire::pool_config;
 use wire::signing_key::PrivateSeed;
@@ -46,6 +47,8 @@ use works::Works;
 const BLOCKS_KNOWN: usize = 264;
 /// Keys of shares and blocks are kept for as many heights after theirs.
 const KEYS_KEPT: u32 = 30;
+/// Time that shares and blocks under way are given when the handler stops.
+const LAST_SHARES: Duration = Duration::from_secs(20);
 /// Time for one upload of events.
 const UPLOAD_TIME: Duration = Duration::from_secs(30);
 
@@ -134,6 +137,7 @@ pub struct BlkHandler {
     health: Health,
     outbox: Outbox,
     tasks: Vec<JoinHandle<()>>,
+    under_way: TaskTracker,
 }
 
 /// What all requests share.
@@ -148,6 +152,8 @@ struct Shared<Node> {
     figures: Figures,
     metrics: Metrics,
     health: Health,
+    /// Shares and blocks that are being dealt with, whether or not somebody waits for them.
+    under_way: TaskTracker,
     shutdown: CancellationToken,
 }
 
@@ -178,6 +184,7 @@ impl BlkHandler {
             timeout: UPLOAD_TIME,
         };
         let upload = upload(outbox.clone(), uploading, http, metrics.clone(), shutdown.clone());
+        let under_way = TaskTracker::new();
         let shared = Arc::new(Shared {
             works: Works::new(config.grace),
             seen,
@@ -188,12 +195,13 @@ impl BlkHandler {
             figures: Figures::new(&metrics),
             metrics,
             health: health.clone(),
+            under_way: under_way.clone(),
             shutdown: shutdown.clone(),
             config,
         });
         let following = follow_master(Arc::clone(&shared), master, logged, shutdown);
         let tasks = vec![tokio::spawn(upload), tokio::spawn(following)];
-        Ok(Self { routes: routes::router(shared), health, outbox, tasks })
+        Ok(Self { routes: routes::router(shared), health, outbox, tasks, under_way })
     }
 
     /// `POST …/submit`, under any prefix (rule R-H1).
@@ -209,6 +217,10 @@ impl BlkHandler {
     /// Returns when the handler has ended after the stop signal. Events not uploaded yet stay on disk.
     pub async fn stopped(self) {
         drop(self.routes);
+        self.under_way.close();
+        if tokio::time::timeout(LAST_SHARES, self.under_way.wait()).await.is_err() {
+            tracing::warn!(tasks = self.under_way.len(), "shares or blocks are left unfinished");
+        }
         for task in self.tasks {
             if let Err(fault) = task.await {
                 tracing::error!(%fault, "a part of the block handler ended badly");

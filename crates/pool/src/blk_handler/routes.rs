@@ -55,7 +55,7 @@ async fn answer<Node: BlockNode>(State(shared): State<Arc<Shared<Node>>>, reques
     drop(body);
     let admitting = Arc::clone(&shared);
     // A task of its own, so that a client that goes away stops nothing half-way.
-    let admission = tokio::spawn(async move {
+    let admission = shared.under_way.spawn(async move {
         let _place = place;
         admitting.admit(headers, post).await
     });

@@ -60,8 +60,8 @@ impl<Node: BlockNode> Shared<Node> {
             return Submitted::NotNeeded;
         }
         let (shared, work, share) = (Arc::clone(self), Arc::clone(work), Arc::clone(share));
-        let submission =
-            tokio::spawn(async move { shared.submit_until_answered(&work, &share, signatures).await });
+        let submission = async move { shared.submit_until_answered(&work, &share, signatures).await };
+        let submission = self.under_way.spawn(submission);
         match tokio::time::timeout(MINER_WAITS, submission).await {
             Ok(Ok(submitted)) => submitted,
             Ok(Err(fault)) => {
@@ -80,11 +80,16 @@ impl<Node: BlockNode> Shared<Node> {
     ) -> Submitted {
         let hash = share.header.block_hash();
         tracing::info!(%hash, height = %work.file.height, "block found");
-        let template =
-            match tokio::time::timeout(GIVE_UP, work.template.subscribe().wait_for(Option::is_some)).await {
-                Ok(Ok(template)) => template.clone(),
-                Ok(Err(_)) | Err(_) => None,
-            };
+        // A template that is there is used even while the handler is ending.
+        let mut template = work.template.subscribe();
+        let known = template.borrow_and_update().clone();
+        let template = if known.is_some() {
+            known
+        } else {
+            let waiting = tokio::time::timeout(GIVE_UP, template.wait_for(Option::is_some));
+            let waited = self.shutdown.run_until_cancelled(waiting).await;
+            waited.and_then(Result::ok).and_then(Result::ok).and_then(|template| template.clone())
+        };
         let Some(template) = template else {
             tracing::error!(%hash, "block lost: the Master gave no template for its work");
             return Submitted::Pending;

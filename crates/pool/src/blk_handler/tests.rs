@@ -5,11 +5,14 @@ mod sandbox;
 
 use std::time::Duration;
 
+use axum::body::Body;
+use axum::extract::Request;
 use http::StatusCode;
 use node::NodeError;
 use node::pktd::{ShareOpinion, SubmitOutcome};
 use packetcrypt::Height;
 use serde_json::{Value, json};
+use tower::ServiceExt;
 use wire::Event;
 use wire::share_post::SharePost;
 use wire::signing_key::PrivateSeed;
@@ -227,6 +230,31 @@ async fn r_k3_parents_that_the_master_does_not_tell_come_from_the_node() {
     refused_with(&unknown, 400, "parent_out_of_range");
     sandbox.node.tell_block(Height(114_923), parent);
     accepted(&sandbox.send(Post::ordinary().request()).await);
+}
+
+#[tokio::test]
+async fn r_k3_a_node_that_does_not_answer_holds_no_share_up() {
+    let mut chain = Chain::at_114926();
+    chain.forget_below(Height(114_924));
+    let sandbox = Sandbox::start(chain, |config| config.requests = 1).await;
+    sandbox.node.fall_silent();
+    tokio::time::pause();
+    refused_with(&sandbox.send(Post::ordinary().request()).await, 400, "parent_out_of_range");
+    tokio::time::resume();
+    // The place is free again.
+    refused_with(&sandbox.send(Post::ordinary().pay_to("nobody").request()).await, 400, "invalid_pay_to");
+}
+
+#[tokio::test]
+async fn r_k9_half_sent_bodies_take_no_place() {
+    let sandbox = Sandbox::start(Chain::at_114926(), |config| config.requests = 1).await;
+    let endless = Body::from_stream(futures_util::stream::pending::<Result<bytes::Bytes, std::io::Error>>());
+    let (parts, _) = Post::ordinary().request().into_parts();
+    let half_sent = sandbox.handler.routes().oneshot(Request::from_parts(parts, endless));
+    let half_sent = tokio::spawn(half_sent);
+    accepted(&sandbox.send(Post::ordinary().request()).await);
+    tokio::time::pause();
+    assert_eq!(half_sent.await.unwrap().unwrap().status(), StatusCode::REQUEST_TIMEOUT);
 }
 
 #[tokio::test]

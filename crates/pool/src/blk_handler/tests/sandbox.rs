@@ -115,6 +115,8 @@ struct NodeState {
     submissions: VecDeque<Result<SubmitOutcome, NodeError>>,
     opinions: VecDeque<Result<ShareOpinion, NodeError>>,
     hashes: BTreeMap<Height, BlockHash>,
+    /// Whether questions for block hashes are never answered.
+    is_silent: bool,
     blocks: Vec<Vec<u8>>,
     checked: Vec<ShareToCheck>,
 }
@@ -126,6 +128,11 @@ impl FakeNode {
 
     pub(super) fn answer_check(&self, answer: Result<ShareOpinion, NodeError>) {
         self.state.lock().unwrap().opinions.push_back(answer);
+    }
+
+    /// Questions for block hashes are never answered from now on.
+    pub(super) fn fall_silent(&self) {
+        self.state.lock().unwrap().is_silent = true;
     }
 
     pub(super) fn tell_block(&self, height: Height, hash: BlockHash) {
@@ -157,6 +164,10 @@ impl BlockNode for FakeNode {
     }
 
     async fn block_hash(&self, height: Height) -> Result<BlockHash, NodeError> {
+        let is_silent = self.state.lock().unwrap().is_silent;
+        if is_silent {
+            std::future::pending::<()>().await;
+        }
         let unknown = NodeError::Rpc { code: Some(-8), message: "Block number out of range".into() };
         self.state.lock().unwrap().hashes.get(&height).copied().ok_or(unknown)
     }
