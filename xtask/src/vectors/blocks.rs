@@ -43,6 +43,8 @@ pub(super) fn read<T: DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
 }
 
 /// `None` where two things are the same, else what was expected and what came.
+// By value, since both are mostly made on the spot.
+#[allow(clippy::needless_pass_by_value)]
 pub(super) fn difference<T: PartialEq + std::fmt::Debug>(what: &str, expected: T, got: T) -> Option<String> {
     (expected != got).then(|| format!("{what}: expected {expected:?}, got {got:?}"))
 }
