@@ -19,7 +19,7 @@ impl AddressNumber {
 pub(crate) struct Addresses {
     by_text: HashMap<Box<str>, AddressNumber>,
     by_address: HashMap<PktAddress, AddressNumber>,
-    addresses: Vec<PktAddress>,
+    decoded: Vec<PktAddress>,
     /// Events that name each of them. Apart from the addresses, because these are counted millions of times.
     events: Vec<u32>,
     free: Vec<AddressNumber>,
@@ -28,12 +28,12 @@ pub(crate) struct Addresses {
 impl Addresses {
     /// One more than the highest number given out: the length of a table by address.
     pub(crate) fn len(&self) -> usize {
-        self.addresses.len()
+        self.decoded.len()
     }
 
     /// The address that has this number.
     pub(crate) fn get(&self, number: AddressNumber) -> PktAddress {
-        self.addresses[number.index()]
+        self.decoded[number.index()]
     }
 
     /// The address that is written so, if an event names it already: spares decoding it again.
@@ -74,7 +74,7 @@ impl Addresses {
         let events = &mut self.events[number.index()];
         *events -= 1;
         if *events == 0 {
-            let address = self.addresses[number.index()];
+            let address = self.decoded[number.index()];
             self.by_text.remove(address.to_string().as_str());
             self.by_address.remove(&address);
             self.free.push(number);
@@ -83,12 +83,12 @@ impl Addresses {
 
     fn insert(&mut self, address: PktAddress) -> AddressNumber {
         let number = if let Some(number) = self.free.pop() {
-            self.addresses[number.index()] = address;
+            self.decoded[number.index()] = address;
             number
         } else {
-            self.addresses.push(address);
+            self.decoded.push(address);
             self.events.push(0);
-            AddressNumber(self.addresses.len() as u32 - 1)
+            AddressNumber(self.decoded.len() as u32 - 1)
         };
         self.by_text.insert(address.to_string().into(), number);
         self.by_address.insert(address, number);

@@ -2,11 +2,11 @@
 //!
 //! Nothing is changed here: whether an event is known already is seen when it is admitted.
 
-use packetcrypt::CompactTarget;
+use packetcrypt::{BlockHash, CompactTarget};
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use wire::event::{AnnsEvent, DEFAULT_TARGET, EventFault, LINE_LIMIT, is_creditable_target};
+use wire::event::{AnnsEvent, DEFAULT_TARGET, EventFault, LINE_LIMIT, ShareEvent, is_creditable_target};
 use wire::{Event, EventId, PktAddress, Refusal};
 
 use crate::UnixMillis;
@@ -106,49 +106,81 @@ pub(crate) fn examine(text: &str, now: UnixMillis, known: impl Fn(&str) -> Optio
 }
 
 fn read(line: &str, known: &impl Fn(&str) -> Option<PktAddress>) -> Result<Event, EventFault> {
-    match plain_announcements(line, known) {
-        Some(event) => Ok(Event::Anns(event)),
-        None => Event::parse_line(line.as_bytes()),
-    }
+    plain(line, known).map_or_else(|| Event::parse_line(line.as_bytes()), Ok)
 }
 
-/// An announcement event as the handlers write it: all members there, each of its plain type.
+/// An announcement or share event as the handlers write it: each member of its plain type.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct PlainAnnouncements<'a> {
+struct Plain<'a> {
     r#type: &'a str,
-    accepted: u32,
-    #[serde(default)]
-    dup: u32,
     pay_to: &'a str,
-    unsigned: u32,
-    total_len: u32,
-    #[serde(default)]
-    target: u32,
     time: u64,
     event_id: &'a str,
+    #[serde(default)]
+    target: u32,
+    accepted: Option<u32>,
+    #[serde(default)]
+    dup: u32,
+    unsigned: Option<u32>,
+    total_len: Option<u32>,
+    header_hash: Option<&'a str>,
+    #[serde(default)]
+    ann_count: &'a str,
+    #[serde(default)]
+    ann_min_work: u32,
+    #[serde(default)]
+    encryptions: u64,
 }
 
 /// The short way for the bulk of all lines. `None`: not as plain as that, the long way must judge it.
-fn plain_announcements(line: &str, known: &impl Fn(&str) -> Option<PktAddress>) -> Option<AnnsEvent> {
+fn plain(line: &str, known: &impl Fn(&str) -> Option<PktAddress>) -> Option<Event> {
     let is_object = line.trim_ascii_start().starts_with('{');
     if !is_object || line.len() > LINE_LIMIT {
         return None;
     }
-    let plain: PlainAnnouncements =
-        serde_json::from_str(line).ok().filter(|plain: &PlainAnnouncements| plain.r#type == "anns")?;
+    let plain: Plain = serde_json::from_str(line).ok()?;
     let target = if plain.target == 0 { DEFAULT_TARGET } else { CompactTarget(plain.target) };
-    is_creditable_target(target).then_some(())?;
-    Some(AnnsEvent {
-        accepted: plain.accepted,
-        duplicate: plain.dup,
-        pay_to: known(plain.pay_to).or_else(|| PktAddress::parse(plain.pay_to).ok())?,
-        unsigned: plain.unsigned,
-        total_length: plain.total_len,
-        target,
-        time_ms: plain.time,
-        event_id: EventId::from_text(plain.event_id),
-    })
+    let pay_to = is_creditable_target(target)
+        .then(|| known(plain.pay_to).or_else(|| PktAddress::parse(plain.pay_to).ok()))
+        .flatten()?;
+    match plain.r#type {
+        "anns" => plain.announcements(pay_to, target).map(Event::Anns),
+        "share" if plain.accepted.is_none() => plain.share(pay_to, target).map(Event::Share),
+        _ => None,
+    }
+}
+
+impl Plain<'_> {
+    fn announcements(&self, pay_to: PktAddress, target: CompactTarget) -> Option<AnnsEvent> {
+        Some(AnnsEvent {
+            accepted: self.accepted?,
+            duplicate: self.dup,
+            pay_to,
+            unsigned: self.unsigned?,
+            total_length: self.total_len?,
+            target,
+            time_ms: self.time,
+            event_id: EventId::from_text(self.event_id),
+        })
+    }
+
+    fn share(&self, pay_to: PktAddress, target: CompactTarget) -> Option<ShareEvent> {
+        let won_block = match self.header_hash {
+            Some(hash) => Some(BlockHash::from_display_hex(hash).ok()?),
+            None => None,
+        };
+        Some(ShareEvent {
+            pay_to,
+            won_block,
+            time_ms: self.time,
+            event_id: EventId::from_text(self.event_id),
+            target,
+            announcement_count: self.ann_count.parse().ok()?,
+            announcement_min_work: CompactTarget(self.ann_min_work),
+            encryptions: u128::from(self.encryptions),
+        })
+    }
 }
 
 #[cfg(test)]
@@ -248,19 +280,34 @@ mod tests {
         #[test]
         fn short_and_long_way_agree(
             kind in prop::sample::select(vec!["anns", "share", "", "gift"]),
-            accepted in "-?[0-9]{1,11}(\\.0)?|true|null|\"5\"",
             target in "0|[0-9]{8,10}|null|-1",
             pay_to in prop::sample::select(vec![ADDRESS, "pkt1sj0s7u", "p\\u0042uYQ8dZe5KHNmCx1SBzmuXxqpAWrNTe2t"]),
             time in "1600000[0-9]{6}(\\.5)?",
             id in "[0-9a-f]{32}|[a-zA-Z]{0,12}",
-            extra in prop::sample::select(vec!["", ",\"dup\":3", ",\"dup\":\"x\"", ",\"accepted\":7", ",\"inval\":0"]),
+            accepted in prop::sample::select(vec!["", ",\"accepted\":5", ",\"accepted\":0", ",\"accepted\":null",
+                ",\"accepted\":\"5\"", ",\"accepted\":4294967296", ",\"accepted\":5,\"unsigned\":2"]),
+            extra in prop::sample::select(vec![
+                "", ",\"dup\":3", ",\"dup\":\"x\"", ",\"unsigned\":7", ",\"inval\":0", ",\"headerHash\":\"00\"",
+                ",\"headerHash\":\"254ab1adea200e94fca830f089cb49ffef3f63550ef122a108c6434fc029e409\",\"block\":false",
+                ",\"annCount\":\"4096\",\"annMinWork\":545259519,\"encryptions\":1000",
+                ",\"annCount\":\"+7\",\"encryptions\":1e3", ",\"annCount\":4096", ",\"annCount\":\"\"",
+            ]),
         ) {
             let line = format!(
-                r#"{{"type":"{kind}","accepted":{accepted},"payTo":"{pay_to}","unsigned":1,"totalLen":0,"target":{target},"time":{time},"eventId":"{id}"{extra}}}"#
+                r#"{{"type":"{kind}"{accepted},"payTo":"{pay_to}","totalLen":0,"target":{target},"time":{time},"eventId":"{id}"{extra}}}"#
             );
-            if let Some(event) = plain_announcements(&line, &|_| None) {
-                prop_assert_eq!(Ok(Event::Anns(event)), Event::parse_line(line.as_bytes()));
+            if let Some(event) = plain(&line, &|_| None) {
+                prop_assert_eq!(Ok(event), Event::parse_line(line.as_bytes()));
             }
+        }
+    }
+
+    #[test]
+    fn what_handlers_write_goes_the_short_way() {
+        let share = r#"{"type":"share","payTo":"pBuYQ8dZe5KHNmCx1SBzmuXxqpAWrNTe2t","block":true,"time":1600000000000,"eventId":"74bc7dd0742228276087ea5bbe8f78f1","headerHash":"254ab1adea200e94fca830f089cb49ffef3f63550ef122a108c6434fc029e409","target":522190846,"annCount":"4096","annMinWork":538968064,"encryptions":1024}"#;
+        for line in [share, &anns(r#""accepted":5,"unsigned":0,"totalLen":0,"dup":2"#)] {
+            assert_eq!(plain(line, &|_| None), Event::parse_line(line.as_bytes()).ok(), "{line}");
+            assert!(plain(line, &|_| None).is_some(), "{line}");
         }
     }
 }
