@@ -11,7 +11,7 @@ const PACKAGE: &str = "packetcrypt";
 const VERSION: &str = "0.3.1";
 
 /// The variable in which the interoperability tests find the program.
-pub const VARIABLE: &str = "HEADFRAME_REFERENCE_PROGRAM";
+pub const VARIABLE: &str = "PACKETCRYPT_PROGRAM";
 
 /// Installs the program into a cache folder below `target/`, once, and gives its path.
 pub fn install() -> anyhow::Result<PathBuf> {

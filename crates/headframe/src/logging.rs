@@ -25,7 +25,7 @@ pub fn start(command_line: &CommandLine) -> anyhow::Result<()> {
         .with_ansi(std::io::stderr().is_terminal());
     match command_line.log_format {
         LogFormat::Text => builder.init(),
-        LogFormat::Json => builder.json().flatten_event(true).init(),
+        LogFormat::Json => builder.json().init(),
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! The reference programs (announcement miner and handler) in a pool of ours, both ways.
 //!
-//! They run where `HEADFRAME_REFERENCE_PROGRAM` names the program, as `cargo xtask test` does after installing it;
+//! They run where `PACKETCRYPT_PROGRAM` names the program, as `cargo xtask test` does after installing it;
 //! elsewhere these tests say that they were skipped.
 
 #![allow(clippy::unwrap_used, reason = "these are tests")]
@@ -17,11 +17,9 @@ use wire::pkt_address::ChainAddress;
 const UPLOAD_PATIENCE: std::time::Duration = std::time::Duration::from_secs(300);
 
 fn reference_program(test: &str) -> Option<PathBuf> {
-    let program = std::env::var_os("HEADFRAME_REFERENCE_PROGRAM").map(PathBuf::from);
+    let program = std::env::var_os("PACKETCRYPT_PROGRAM").map(PathBuf::from);
     if program.is_none() {
-        println!(
-            "SKIPPED {test}: HEADFRAME_REFERENCE_PROGRAM names no program (cargo xtask test installs it)"
-        );
+        println!("SKIPPED {test}: PACKETCRYPT_PROGRAM names no program (cargo xtask test installs it)");
     }
     program
 }
@@ -51,7 +49,10 @@ impl Pool {
         let base = url(program.line(&["Master:", "http://"])).strip_suffix("/master").unwrap().to_owned();
         let pool = Self { _program: program, http: Http::new(), base, node };
         pool.extend(8);
-        eventually("the Master to have work", || pool.http.get(&format!("{}/master/config.json", pool.base)));
+        eventually("the Master to have work on the newest block", || {
+            let config = pool.http.json(&format!("{}/master/config.json", pool.base))?;
+            (config["currentHeight"] == 9).then_some(())
+        });
         pool
     }
 
@@ -81,10 +82,10 @@ fn the_reference_miner_mines_into_our_pool_and_everything_is_accepted() {
         std::thread::sleep(std::time::Duration::from_secs(2));
     }
     eventually("announcements on the new block", || (accepted() > before + 500.0).then_some(()));
-    let line = miner.line(&["goodrate: ["]);
-    assert!(line.contains("goodrate: [100%]"), "{line}");
-    for line in miner.printed().iter().filter(|line| line.contains("goodrate")) {
-        assert!(line.contains("goodrate: [100%]"), "{line}");
+    // Its status line says what part was accepted: `… ok: 100% (…)`.
+    miner.line(&["ok: "]);
+    for line in miner.printed().iter().filter(|line| line.contains(" ok: ")) {
+        assert!(line.contains(" ok: 100% "), "{line}");
     }
     assert!(pool.metric("headframe_posts_refused_total", "") < 1.0);
 }
@@ -105,9 +106,9 @@ fn our_miner_mines_into_the_reference_handler_whose_events_our_pay_maker_takes()
         path.join("reference").display(),
     );
     std::fs::write(&configuration, text).unwrap();
-    let _handler = Program::start(&reference, &["ah", "-C", configuration.to_str().unwrap(), "ah0"]);
+    let mut handler = Program::start(&reference, &["-v", "ah", "-C", configuration.to_str().unwrap(), "ah0"]);
+    handler.line(&["New work: height: 9"]);
 
-    // The handler is ready when it has seen a new block.
     let url = format!("{}/master", pool.base);
     let miner = Program::headframe(&[
         "--log-format",
@@ -124,12 +125,13 @@ fn our_miner_mines_into_the_reference_handler_whose_events_our_pay_maker_takes()
         let status = |line: &String| serde_json::from_str::<Value>(line).ok()?.get("announcements").cloned();
         miner.printed().iter().rev().find_map(status)
     };
-    eventually("the reference handler to accept announcements", || {
-        pool.extend(1);
-        std::thread::sleep(std::time::Duration::from_secs(3));
-        let status = newest_status()?;
-        (status["pools"][0]["total"]["accepted"].as_u64()? > 0).then_some(())
+    let total = eventually("the reference handler to accept announcements", || {
+        let total = newest_status()?["pools"][0]["total"].clone();
+        (total["accepted"].as_u64()? > 0).then_some(total)
     });
+    assert_eq!(total["rejected"], json!({}), "{total}");
+    // So that the announcements after this block have something to be worth.
+    pool.extend(1);
     within(UPLOAD_PATIENCE, "events of the reference handler in our ledger", || {
         let document = pool.http.json(&format!("{}/paymaker/whotopay", pool.base))?;
         document["annMinerStats"].get(address(9)).map(drop)

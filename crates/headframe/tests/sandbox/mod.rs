@@ -155,7 +155,9 @@ impl Http {
     /// One for a test.
     pub fn new() -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
+        // A connection each: one that is kept may be closed by the other side just when it is used again.
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).pool_max_idle_per_host(0);
+        let client = client.build().unwrap();
         Self { runtime, client }
     }
 

@@ -44,7 +44,7 @@ impl Relay {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let shared = Arc::new(Shared {
-            client: reqwest::Client::new(),
+            client: reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap(),
             targets: targets.iter().map(|(name, base)| ((*name).to_owned(), base.clone())).collect(),
             cut: Mutex::default(),
             exchanges: Mutex::default(),
