@@ -237,9 +237,7 @@ impl State {
         let mut stream = KeyStream::new(self.bytes_at(KEY.start), self.bytes_at(NONCE.start));
         let mut first_block = [0; KeyStream::BLOCK];
         stream.apply(&mut first_block);
-        let [one_time_key, _] = first_block.as_chunks::<32>().0 else {
-            unreachable!("two halves make a block")
-        };
+        let one_time_key = first_block.first_chunk().expect("half a block");
         let mut authenticator = Authenticator::new(one_time_key);
 
         if control.decrypts() {

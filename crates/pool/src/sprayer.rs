@@ -32,7 +32,7 @@ use wire::sprayer::{
 
 use crate::Metrics;
 use recent::Recent;
-use subscribers::{Request, Subscribers};
+use subscribers::Subscribers;
 
 /// How often a relay renews its subscriptions.
 const RENEWAL: Duration = Duration::from_secs(5);
@@ -292,7 +292,7 @@ fn subscribe(shared: &Shared, from: SocketAddr, subscription: &Subscription) -> 
     if !networks.is_empty() && !networks.iter().any(|network| network.contains(&canonical(from.ip()))) {
         return Err("not from an allowed network");
     }
-    shared.subscribers().subscribe(Request { from, now: Instant::now() })
+    shared.subscribers().subscribe(from, Instant::now())
 }
 
 /// An IPv4 address also where it arrived on an IPv6 socket.

@@ -14,16 +14,11 @@ const CHUNK: usize = 1024;
 /// Chunks that wait for a subscriber; then the oldest is dropped.
 const CHUNKS_MAX: usize = 128;
 
-/// A subscription to be taken.
-pub(super) struct Request {
-    pub from: SocketAddr,
-    pub now: Instant,
-}
-
 /// All subscribers of a sprayer, by address.
 pub(super) struct Subscribers {
     by_address: BTreeMap<SocketAddr, Subscriber>,
-    subscribers_max: usize,
+    /// Subscribers at once, beside the fixed ones.
+    most: usize,
     subscription_time: Duration,
     new_per_second: u32,
     /// The second in which new subscribers are being counted, and how many it brought.
@@ -50,7 +45,7 @@ impl Subscribers {
         let fixed = config.spray_at.iter().map(|&address| (address, Subscriber::until(None)));
         Self {
             by_address: fixed.collect(),
-            subscribers_max: config.subscribers_max,
+            most: config.subscribers_max,
             subscription_time: config.subscription_time,
             new_per_second: config.new_subscribers_per_second,
             counted: None,
@@ -58,17 +53,14 @@ impl Subscribers {
     }
 
     /// Takes or renews a subscription, or says why not.
-    pub(super) fn subscribe(&mut self, request: Request) -> Result<(), &'static str> {
-        let Request { from, now } = request;
+    pub(super) fn subscribe(&mut self, from: SocketAddr, now: Instant) -> Result<(), &'static str> {
         self.expire(now);
         let expires = now + self.subscription_time;
         if let Some(subscriber) = self.by_address.get_mut(&from) {
             subscriber.expires = subscriber.expires.map(|_| expires);
             return Ok(());
         }
-        if self.by_address.values().filter(|subscriber| subscriber.expires.is_some()).count()
-            >= self.subscribers_max
-        {
+        if self.by_address.values().filter(|subscriber| subscriber.expires.is_some()).count() >= self.most {
             return Err("too many subscribers");
         }
         if !self.count_new(now) {
@@ -186,9 +178,9 @@ mod tests {
     #[test]
     fn records_are_numbered_for_each_subscriber_from_its_first() {
         let (mut subscribers, now) = (Subscribers::new(&config(Vec::new())), Instant::now());
-        subscribers.subscribe(Request { from: address(1), now }).unwrap();
+        subscribers.subscribe(address(1), now).unwrap();
         subscribers.queue(announcements(3), now);
-        subscribers.subscribe(Request { from: address(2), now }).unwrap();
+        subscribers.subscribe(address(2), now).unwrap();
         subscribers.queue(announcements(2), now);
         assert_eq!(numbers(&mut subscribers, address(1), 4), [0, 1, 2, 3]);
         assert_eq!(numbers(&mut subscribers, address(1), 4), [4]);
@@ -199,36 +191,32 @@ mod tests {
     fn r_s3_there_are_no_more_subscribers_than_allowed() {
         let (mut subscribers, now) = (Subscribers::new(&config(vec![address(9)])), Instant::now());
         for port in [1, 2] {
-            subscribers.subscribe(Request { from: address(port), now }).unwrap();
+            subscribers.subscribe(address(port), now).unwrap();
         }
-        assert_eq!(subscribers.subscribe(Request { from: address(3), now }), Err("too many subscribers"));
-        assert_eq!(
-            subscribers.subscribe(Request { from: address(2), now }),
-            Ok(()),
-            "a renewal is no new one"
-        );
+        assert_eq!(subscribers.subscribe(address(3), now), Err("too many subscribers"));
+        assert_eq!(subscribers.subscribe(address(2), now), Ok(()), "a renewal is no new one");
         let later = now + Duration::from_secs(31);
-        assert_eq!(subscribers.subscribe(Request { from: address(3), now: later }), Ok(()));
+        assert_eq!(subscribers.subscribe(address(3), later), Ok(()));
     }
 
     #[test]
     fn r_s3_new_subscribers_are_limited_per_second() {
         let config = SprayerConfig { new_subscribers_per_second: 1, ..config(Vec::new()) };
         let (mut subscribers, now) = (Subscribers::new(&config), Instant::now());
-        subscribers.subscribe(Request { from: address(1), now }).unwrap();
-        assert_eq!(subscribers.subscribe(Request { from: address(2), now }), Err("too many new subscribers"));
+        subscribers.subscribe(address(1), now).unwrap();
+        assert_eq!(subscribers.subscribe(address(2), now), Err("too many new subscribers"));
         let later = now + Duration::from_secs(1);
-        assert_eq!(subscribers.subscribe(Request { from: address(2), now: later }), Ok(()));
+        assert_eq!(subscribers.subscribe(address(2), later), Ok(()));
     }
 
     #[test]
     fn r_s4_an_expired_subscription_takes_its_queue_with_it() {
         let (mut subscribers, now) = (Subscribers::new(&config(Vec::new())), Instant::now());
-        subscribers.subscribe(Request { from: address(1), now }).unwrap();
+        subscribers.subscribe(address(1), now).unwrap();
         subscribers.queue(announcements(3), now);
         let later = now + Duration::from_secs(30);
         assert!(subscribers.addresses(later).is_empty());
-        subscribers.subscribe(Request { from: address(1), now: later }).unwrap();
+        subscribers.subscribe(address(1), later).unwrap();
         assert_eq!(numbers(&mut subscribers, address(1), 63), [0; 0]);
     }
 
