@@ -4,8 +4,12 @@
 //! (each event once) → [`Ledger::distribution`] (two windows, whole units that sum to [`UNITS`]) →
 //! [`Ledger::describe`] (the document that shows it).
 //!
-//! The rules are those of `docs/protocol/packetcrypt-pool.md`, section 11. Everything above the files is a
-//! deterministic state machine: time arrives as an argument, and equal events give equal distributions.
+//! The rules are those of `docs/protocol/packetcrypt-pool.md`, section 11. A [`Ledger`] is a deterministic state
+//! machine: time arrives as an argument, and equal events give equal distributions. Around it:
+//! * [`DurableLedger`] keeps every accepted upload on disk, and a compact copy of the events for a fast start;
+//! * [`book`] is what can be queried later: uploads, blocks, payout tables and what the node made of them;
+//! * [`audit`] computes the same money a second time, slowly and from the text of the rules;
+//! * [`replay()`] computes a distribution from event logs, bit for bit that of a running PayMaker.
 
 mod addresses;
 pub mod audit;

@@ -64,28 +64,28 @@ impl Documents {
         }
     }
 
-    /// The document as of now. Where it is dear it may be some moments old.
-    pub(super) async fn current(self: &Arc<Self>, ledger: &Arc<DurableLedger>) -> Bytes {
+    /// The document as of now; where it is dear it may be some moments old. `None`: it could not be made.
+    pub(super) async fn current(self: &Arc<Self>, ledger: &Arc<DurableLedger>) -> Option<Bytes> {
         if let Some(json) = self.recent(ledger) {
-            return json;
+            return Some(json);
         }
         let _turn = match (self.making.try_lock(), self.newest.load().as_ref()) {
             (Ok(turn), _) => turn,
             // Somebody is at it, and it takes a while.
-            (Err(_), Some(snapshot)) if snapshot.cost >= CHEAP => return snapshot.json.clone(),
+            (Err(_), Some(snapshot)) if snapshot.cost >= CHEAP => return Some(snapshot.json.clone()),
             (Err(_), _) => self.making.lock().await,
         };
         if let Some(json) = self.recent(ledger) {
-            return json;
+            return Some(json);
         }
         let (documents, ledger) = (Arc::clone(self), Arc::clone(ledger));
         let changes = ledger.changes();
         let made = Instant::now();
         let making = tokio::task::spawn_blocking(move || documents.make(&ledger, None).to_json());
-        let json = Bytes::from(making.await.unwrap_or_default());
+        let json = Bytes::from(making.await.ok()?);
         let snapshot = Snapshot { json: json.clone(), changes, made, cost: made.elapsed() };
         self.newest.store(Some(Arc::new(snapshot)));
-        json
+        Some(json)
     }
 
     /// The document as if events after `newest` did not exist; `None`: too many ask for such.

@@ -117,7 +117,10 @@ async fn who_to_pay(shared: &Shared, method: Method, newest: Option<UnixMillis>)
     }
     let Some(ledger) = shared.ledger.get() else { return not_ready() };
     match newest {
-        None => json(StatusCode::OK, shared.documents.current(ledger).await),
+        None => match shared.documents.current(ledger).await {
+            Some(document) => json(StatusCode::OK, document),
+            None => text(StatusCode::INTERNAL_SERVER_ERROR, "the document could not be made"),
+        },
         Some(newest) => match shared.documents.past(ledger, newest).await {
             Some(document) => json(StatusCode::OK, document),
             None => text(StatusCode::NOT_IMPLEMENTED, "overloaded"),
