@@ -10,6 +10,7 @@
 //! what is demanded for each, is in `slots`.
 
 mod batches;
+mod buffers;
 mod checking;
 mod conduct;
 mod duplicates;
@@ -50,6 +51,7 @@ use crate::metrics::{Metrics, SECONDS};
 use crate::outbox::{self, Outbox, OutboxConfig, OutboxError, UploadConfig};
 use crate::sprayer::{Sprayer, SprayerConfig, SprayerError};
 use batches::Batches;
+use buffers::Buffers;
 use checking::Job;
 use conduct::Conduct;
 use duplicates::DuplicateTable;
@@ -160,6 +162,7 @@ struct Shared {
     intake: Intake<Job>,
     budget: ByteBudget,
     conduct: Conduct,
+    buffers: Arc<Buffers>,
     batches: Batches,
     outbox: Outbox,
     sprayer: Option<Sprayer>,
@@ -229,8 +232,12 @@ impl AnnHandler {
         }
         let metrics = metrics.for_role("ann_handler", &config.name);
         let health = Health::starting("ann_handler", config.name.as_str());
-        let (outbox, tables) = open_outbox(&config, &metrics)?;
-        let lists = HandlerLists::open(&config.dir)?;
+        let opening = (config.clone(), metrics.clone());
+        // May read hundreds of megabytes.
+        let opened = tokio::task::spawn_blocking(move || open_outbox(&opening.0, &opening.1)).await;
+        let (outbox, tables) =
+            opened.unwrap_or_else(|fault| std::panic::resume_unwind(fault.into_panic()))?;
+        let lists = HandlerLists::open(&config.dir, &config.public_url)?;
         let (sprayer, spraying) = match config.sprayer.clone() {
             Some(sprayer) => {
                 let (sprayer, task) = Sprayer::start(sprayer, &metrics, None, &shutdown).await?;
@@ -239,12 +246,14 @@ impl AnnHandler {
             None => (None, None),
         };
         let (intake, queue) = Intake::new(config.queue_posts);
+        let buffers = Arc::new(Buffers::default());
         let shared = Arc::new(Shared {
             slots: ArcSwap::default(),
             intake,
             budget: ByteBudget::new(config.queue_bytes),
             conduct: Conduct::new(config.skip_check_chance),
-            batches: Batches::new(config.files_to_keep, now_ms()),
+            batches: Batches::new(config.files_to_keep, now_ms(), Arc::clone(&buffers)),
+            buffers,
             outbox,
             sprayer,
             health: health.clone(),

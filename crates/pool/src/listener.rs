@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-pub use body::{BodyFault, BodyLimits, drain_body, read_body, read_body_reserving};
+pub use body::{BodyFault, BodyLimits, drain_body, read_body, read_body_into};
 pub use client::{Client, address_group};
 
 use crate::metrics::Metrics;
@@ -36,8 +36,8 @@ use stall::StallGuard;
 
 /// hyper's smallest read buffer: a waiting long-poll client costs about this much.
 const READ_BUFFER_BYTES: usize = 8 * 1024;
-/// Read buffer of listeners that receive large posts.
-const LARGE_READ_BUFFER_BYTES: usize = 256 * 1024;
+/// Read buffer of listeners that receive large posts. Also the longest header they take, so not larger than needed.
+const LARGE_READ_BUFFER_BYTES: usize = 64 * 1024;
 /// Pause after a failed accept (usually: no file descriptors left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 

@@ -5,12 +5,14 @@
 //! bytes become the file, without a copy.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use packetcrypt::{BlockHash, Height};
 use wire::batch::{BatchIndex, BatchName, MAX_ANNOUNCEMENTS};
+
+use super::buffers::Buffers;
 
 const ANNOUNCEMENT_BYTES: usize = 1024;
 const FILE_BYTES: usize = MAX_ANNOUNCEMENTS * ANNOUNCEMENT_BYTES;
@@ -20,6 +22,8 @@ pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// All files of this handler, and what is to become files.
 pub(super) struct Batches {
     files_to_keep: usize,
+    /// Where the memory of old files goes.
+    buffers: Arc<Buffers>,
     state: Mutex<State>,
 }
 
@@ -42,10 +46,10 @@ struct Waiting {
 
 impl Batches {
     /// `first_number` is the current time in milliseconds, so that no name is used twice (rule R-D3).
-    pub(super) fn new(files_to_keep: usize, first_number: u64) -> Self {
+    pub(super) fn new(files_to_keep: usize, first_number: u64, buffers: Arc<Buffers>) -> Self {
         let (waiting, files) = (BTreeMap::new(), VecDeque::new());
         let state = State { next_number: first_number, waiting, files, index: None };
-        Self { files_to_keep, state: Mutex::new(state) }
+        Self { files_to_keep, buffers, state: Mutex::new(state) }
     }
 
     /// Takes whole announcements whose parent is `parent` at `height`.
@@ -73,8 +77,9 @@ impl Batches {
             state.waiting.remove(&height);
         }
         for file in full {
-            state.publish(height, parent, handler, file, self.files_to_keep);
+            state.publish(height, parent, handler, file);
         }
+        self.make_room(&mut state);
     }
 
     /// Makes files of what has waited long enough.
@@ -89,9 +94,15 @@ impl Batches {
         for height in due {
             if let Some(mut waiting) = state.waiting.remove(&height) {
                 let file = waiting.take(waiting.bytes);
-                state.publish(height, waiting.parent, waiting.handler, file, self.files_to_keep);
+                state.publish(height, waiting.parent, waiting.handler, file);
             }
         }
+        self.make_room(&mut state);
+    }
+
+    fn make_room(&self, state: &mut State) {
+        let surplus = state.files.len().saturating_sub(self.files_to_keep);
+        state.files.drain(..surplus).for_each(|(.., file)| self.buffers.give_back(file));
     }
 
     /// Drops what was made for blocks that are no longer part of the chain, as far as `is_abandoned` knows.
@@ -130,12 +141,10 @@ impl Batches {
 }
 
 impl State {
-    fn publish(&mut self, parent_height: Height, parent: BlockHash, handler: u32, file: Bytes, keep: usize) {
+    fn publish(&mut self, parent_height: Height, parent: BlockHash, handler: u32, file: Bytes) {
         let name = BatchName { file_number: self.next_number, parent_height, handler };
         self.next_number += 1;
         self.files.push_back((name, parent, file));
-        let surplus = self.files.len().saturating_sub(keep);
-        self.files.drain(..surplus);
         self.index = None;
     }
 }
@@ -179,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_whole_post_becomes_a_file_without_a_copy() {
-        let batches = Batches::new(8, 100);
+        let batches = Batches::new(8, 100, Arc::default());
         let post = announcements(1024, 1);
         batches.add(Height(65), PARENT, 2, post.clone(), Instant::now());
         let [name] = names(&batches).try_into().unwrap();
@@ -189,7 +198,7 @@ mod tests {
 
     #[test]
     fn parts_are_joined_and_the_rest_waits() {
-        let (batches, now) = (Batches::new(8, 0), Instant::now());
+        let (batches, now) = (Batches::new(8, 0, Arc::default()), Instant::now());
         for mark in 0..3 {
             batches.add(Height(65), PARENT, 0, announcements(400, mark), now);
         }
@@ -203,7 +212,7 @@ mod tests {
 
     #[test]
     fn r_d2_a_partial_batch_does_not_wait_for_another_post() {
-        let (batches, now) = (Batches::new(8, 0), Instant::now());
+        let (batches, now) = (Batches::new(8, 0, Arc::default()), Instant::now());
         batches.add(Height(65), PARENT, 0, announcements(3, 1), now);
         batches.flush(now + LONGEST_WAIT / 2);
         assert_eq!(names(&batches), []);
@@ -214,7 +223,7 @@ mod tests {
 
     #[test]
     fn the_oldest_file_makes_room() {
-        let batches = Batches::new(3, 0);
+        let batches = Batches::new(3, 0, Arc::default());
         for mark in 0..5 {
             batches.add(Height(65), PARENT, 0, announcements(1024, mark), Instant::now());
         }
@@ -226,7 +235,8 @@ mod tests {
 
     #[test]
     fn what_was_made_for_an_abandoned_block_is_dropped() {
-        let (batches, now, other) = (Batches::new(8, 0), Instant::now(), BlockHash::from_internal([8; 32]));
+        let (batches, now, other) =
+            (Batches::new(8, 0, Arc::default()), Instant::now(), BlockHash::from_internal([8; 32]));
         batches.add(Height(65), PARENT, 0, announcements(1030, 1), now);
         batches.drop_abandoned(|height, parent| height == Height(65) && *parent != other);
         assert_eq!(names(&batches), []);

@@ -95,6 +95,11 @@ impl Conduct {
         self.skip_all || (self.skip_below > 0 && self.secret.hash_one(prefix) < self.skip_below)
     }
 
+    /// Whether no announcement is checked.
+    pub(super) fn skips_all(&self) -> bool {
+        self.skip_all
+    }
+
     /// Whether any announcement may be left unchecked.
     pub(super) fn skips_some(&self) -> bool {
         self.skip_below > 0

@@ -47,6 +47,8 @@ pub(super) struct HandlerLists {
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct State {
+    /// The URL of this handler when it wrote this.
+    own_url: String,
     /// The highest block that was seen.
     seen_to: u32,
     /// Parent heights below this one are not taken any more: what was accepted for them is forgotten.
@@ -62,9 +64,11 @@ struct List {
 }
 
 impl HandlerLists {
-    pub(super) fn open(dir: &Path) -> Result<Self, HandlerListsFault> {
+    /// Reads the lists from a handler's folder. Where the handler was moved to another URL since it wrote them, it
+    /// keeps its place in them: whoever has the folder also knows what was accepted before.
+    pub(super) fn open(dir: &Path, own_url: &str) -> Result<Self, HandlerListsFault> {
         let path = dir.join(FILE_NAME);
-        let state = match fs::read(&path) {
+        let mut state: State = match fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| HandlerListsFault::Damaged {
                 path: path.clone(),
                 reason: error.to_string(),
@@ -72,6 +76,9 @@ impl HandlerLists {
             Err(fault) if fault.kind() == io::ErrorKind::NotFound => State::default(),
             Err(fault) => return Err(HandlerListsFault::Disk { path, fault }),
         };
+        let former = std::mem::replace(&mut state.own_url, own_url.to_owned());
+        let urls = state.lists.iter_mut().flat_map(|list| &mut list.urls);
+        urls.filter(|url| **url == former).for_each(|url| own_url.clone_into(url));
         Ok(Self { path, state })
     }
 
@@ -126,6 +133,8 @@ impl HandlerLists {
 mod tests {
     use super::*;
 
+    const OWN: &str = "http://a/submit";
+
     fn urls(names: &[&str]) -> Vec<String> {
         names.iter().map(|name| format!("http://{name}/submit")).collect()
     }
@@ -133,12 +142,12 @@ mod tests {
     #[test]
     fn r_a5_a_height_keeps_the_list_with_which_its_block_was_first_seen() {
         let dir = tempfile::tempdir().unwrap();
-        let mut lists = HandlerLists::open(dir.path()).unwrap();
+        let mut lists = HandlerLists::open(dir.path(), OWN).unwrap();
         assert!(!lists.observe(Height(10), Height(5), &urls(&["a"])).unwrap(), "the first is no change");
         assert!(!lists.observe(Height(11), Height(6), &urls(&["a"])).unwrap());
         assert!(lists.observe(Height(11), Height(6), &urls(&["a", "b"])).unwrap());
         lists.observe(Height(12), Height(7), &urls(&["a", "b"])).unwrap();
-        for lists in [&lists, &HandlerLists::open(dir.path()).unwrap()] {
+        for lists in [&lists, &HandlerLists::open(dir.path(), OWN).unwrap()] {
             assert_eq!(lists.at(Height(5)), urls(&["a"]));
             assert_eq!(lists.at(Height(11)), urls(&["a"]));
             assert_eq!(lists.at(Height(12)), urls(&["a", "b"]));
@@ -149,16 +158,26 @@ mod tests {
     #[test]
     fn r_a5_a_change_while_the_handler_was_down_counts_from_the_next_unseen_block() {
         let dir = tempfile::tempdir().unwrap();
-        HandlerLists::open(dir.path()).unwrap().observe(Height(10), Height(5), &urls(&["a"])).unwrap();
-        let mut lists = HandlerLists::open(dir.path()).unwrap();
+        HandlerLists::open(dir.path(), OWN).unwrap().observe(Height(10), Height(5), &urls(&["a"])).unwrap();
+        let mut lists = HandlerLists::open(dir.path(), OWN).unwrap();
         assert!(lists.observe(Height(13), Height(8), &urls(&["b"])).unwrap());
         assert_eq!((lists.at(Height(10)), lists.at(Height(11))), (&urls(&["a"])[..], &urls(&["b"])[..]));
     }
 
     #[test]
+    fn a_handler_that_was_moved_keeps_its_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut lists = HandlerLists::open(dir.path(), OWN).unwrap();
+        lists.observe(Height(10), Height(5), &urls(&["b", "a"])).unwrap();
+        let mut lists = HandlerLists::open(dir.path(), "http://moved/submit").unwrap();
+        assert!(!lists.observe(Height(10), Height(5), &urls(&["b", "moved"])).unwrap(), "its move is no change");
+        assert_eq!(lists.at(Height(10)), urls(&["b", "moved"]));
+    }
+
+    #[test]
     fn a_list_that_never_became_valid_is_forgotten() {
         let dir = tempfile::tempdir().unwrap();
-        let mut lists = HandlerLists::open(dir.path()).unwrap();
+        let mut lists = HandlerLists::open(dir.path(), OWN).unwrap();
         for list in [&["a"][..], &["b"], &["a", "c"]] {
             lists.observe(Height(10), Height(5), &urls(list)).unwrap();
         }
@@ -170,7 +189,7 @@ mod tests {
     fn a_damaged_file_is_named() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join(FILE_NAME), "{").unwrap();
-        let fault = HandlerLists::open(dir.path()).unwrap_err();
+        let fault = HandlerLists::open(dir.path(), OWN).unwrap_err();
         assert!(fault.to_string().contains("handler_lists.json is damaged"), "{fault}");
     }
 }

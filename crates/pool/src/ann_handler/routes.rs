@@ -20,7 +20,7 @@ use wire::{AnnsEvent, Refusal};
 
 use super::Shared;
 use super::checking::Job;
-use crate::listener::{BodyFault, Client, drain_body, read_body_reserving};
+use crate::listener::{BodyFault, Client, drain_body, read_body_into};
 
 const JSON: &str = "application/json";
 const BINARY: &str = "application/octet-stream";
@@ -82,7 +82,7 @@ async fn submit(shared: &Arc<Shared>, request: Request) -> Result<AnnsEvent, Ref
     };
     let mut reservation = shared.budget.reservation();
     let limits = shared.body_limits;
-    let body = read_body_reserving(body, limits, |bytes| reservation.grow(bytes))
+    let body = read_body_into(shared.buffers.take(), body, limits, |bytes| reservation.grow(bytes))
         .await
         .map_err(|fault| refusal(&fault))?;
     let (reply, outcome) = oneshot::channel();

@@ -119,6 +119,12 @@ impl Tracker {
         for block in view.blocks.iter().take(TRACKED as usize) {
             let height = block.header.height;
             if height < taken_from {
+                if height == tip {
+                    warnings.push(format!(
+                        "the chain fell back to height {tip}; announcements below {taken_from} were given up. If this \
+                         is another chain, give the handler an empty folder"
+                    ));
+                }
                 continue;
             }
             let Some(place) = self.place(height) else {

@@ -44,17 +44,19 @@ pub enum BodyFault {
 
 /// Reads a whole body within `limits`. Never holds more than the limit plus one read buffer.
 pub async fn read_body(body: Body, limits: BodyLimits) -> Result<Bytes, BodyFault> {
-    read_body_reserving(body, limits, |_| true).await
+    read_body_into(BytesMut::new(), body, limits, |_| true).await
 }
 
-/// As [`read_body`], but asks `reserve` for room before it keeps each part; without room it is
-/// [`BodyFault::NoRoom`].
-pub async fn read_body_reserving(
+/// As [`read_body`], but reads into `buffer`, whose content is overwritten, and asks `reserve` for room before it
+/// keeps each part; without room it is [`BodyFault::NoRoom`].
+pub async fn read_body_into(
+    mut buffer: BytesMut,
     body: Body,
     limits: BodyLimits,
     reserve: impl FnMut(usize) -> bool,
 ) -> Result<Bytes, BodyFault> {
-    match tokio::time::timeout(limits.time, collect(body, limits.bytes, reserve)).await {
+    buffer.clear();
+    match tokio::time::timeout(limits.time, collect(buffer, body, limits.bytes, reserve)).await {
         Ok(collected) => collected,
         Err(_elapsed) => Err(BodyFault::TooSlow { time: limits.time }),
     }
@@ -76,6 +78,7 @@ pub async fn drain_body(mut body: Body, limits: BodyLimits) {
 }
 
 async fn collect(
+    mut collected: BytesMut,
     mut body: Body,
     limit: usize,
     mut reserve: impl FnMut(usize) -> bool,
@@ -84,7 +87,6 @@ async fn collect(
     if announced.is_some_and(|bytes| bytes > limit as u64) {
         return Err(BodyFault::TooLarge { limit });
     }
-    let mut collected = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| BodyFault::Broken { reason: error.to_string() })?;
         let Ok(data) = frame.into_data() else { continue };

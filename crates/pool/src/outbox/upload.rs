@@ -216,3 +216,26 @@ fn authorization(password: &str) -> HeaderValue {
 fn cut_text(text: &str) -> String {
     text.chars().take(300).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn w10_a_confirmation_is_no_fault_and_a_fault_is_no_confirmation() {
+        let id = "00112233445566778899aabbccddeeff".to_owned();
+        let confirmed = format!(r#"{{"result":{{"eventId":"{id}"}},"warn":["line 3"],"error":[]}}"#);
+        assert!(check_reply(&confirmed, id.clone()).is_ok(), "warnings do not matter");
+        for other in [
+            r#"{"result":"","warn":[],"error":["no"]}"#,
+            r#"{"result":{"eventId":"ffff"},"warn":[],"error":[]}"#,
+            r#"{"result":null}"#,
+            "{}",
+            "",
+            "<html>",
+        ] {
+            let fault = check_reply(other, id.clone()).unwrap_err();
+            assert!(fault.to_string().contains(&id), "{other}: {fault}");
+        }
+    }
+}
