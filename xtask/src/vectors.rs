@@ -39,7 +39,8 @@ impl Tally {
 type Family = fn(&Path) -> Option<anyhow::Result<Tally>>;
 
 /// Every family, asked in this order.
-const FAMILIES: &[Family] = &[announcements::check, blocks::check, blocks_real::check, paymaker::check, pktd_rpc::check, pool::check];
+const FAMILIES: &[Family] =
+    &[announcements::check, blocks::check, blocks_real::check, paymaker::check, pktd_rpc::check, pool::check];
 
 /// Runs all vectors under `folder`, prints a line for each file, and fails if any row failed.
 pub fn run(folder: &Path) -> anyhow::Result<()> {

@@ -170,7 +170,10 @@ mod tests {
         let mut lists = HandlerLists::open(dir.path(), OWN).unwrap();
         lists.observe(Height(10), Height(5), &urls(&["b", "a"])).unwrap();
         let mut lists = HandlerLists::open(dir.path(), "http://moved/submit").unwrap();
-        assert!(!lists.observe(Height(10), Height(5), &urls(&["b", "moved"])).unwrap(), "its move is no change");
+        assert!(
+            !lists.observe(Height(10), Height(5), &urls(&["b", "moved"])).unwrap(),
+            "its move is no change"
+        );
         assert_eq!(lists.at(Height(10)), urls(&["b", "moved"]));
     }
 
