@@ -104,7 +104,8 @@ fn mark_tests(sources: &mut [Source]) {
     for source in &*sources {
         let stem = source.path.with_extension("");
         let is_root = ["lib", "main", "mod"].iter().any(|root| stem.ends_with(root));
-        let folder = if is_root { source.path.parent().map(Path::to_owned).unwrap_or_default() } else { stem };
+        let folder =
+            if is_root { source.path.parent().map(Path::to_owned).unwrap_or_default() } else { stem };
         for pair in source.lines.windows(2).filter(|pair| pair[0].trim() == "#[cfg(test)]") {
             test_modules.extend(module_name(&pair[1]).map(|name| folder.join(name)));
         }
