@@ -10,10 +10,10 @@ use tokio_util::sync::CancellationToken;
 pub enum Stage {
     /// The own miners: they send what they still have.
     Miners,
-    /// The listener: open requests are answered.
-    Listener,
-    /// AnnHandlers and BlkHandlers: their events are on disk.
+    /// AnnHandlers and BlkHandlers: they take nothing more, answer what they have, and its events are on disk.
     Handlers,
+    /// The listener: open requests are answered. After the handlers, which speak to the others through it.
+    Listener,
     /// The PayMaker.
     PayMaker,
     /// The Master.
@@ -23,7 +23,7 @@ pub enum Stage {
 }
 
 const STAGES: [Stage; 6] =
-    [Stage::Miners, Stage::Listener, Stage::Handlers, Stage::PayMaker, Stage::Master, Stage::DevChain];
+    [Stage::Miners, Stage::Handlers, Stage::Listener, Stage::PayMaker, Stage::Master, Stage::DevChain];
 
 /// Runs tasks, and ends them all when it is told to or when one ends by itself.
 pub struct Supervisor {
