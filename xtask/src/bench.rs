@@ -136,7 +136,7 @@ fn table(rows: &[Row]) -> String {
     };
     let rule = widths.iter().map(|width| "-".repeat(width + 2)).collect::<Vec<_>>().join("|");
     let mut text = line(&cells[0]);
-    text.push_str(&format!("|{rule}|\n"));
+    text += &format!("|{rule}|\n");
     cells[1..].iter().for_each(|row| text.push_str(&line(row)));
     text.push_str("\nReference figures in brackets are from the literature, not from this run.\n");
     text

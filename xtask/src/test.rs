@@ -99,7 +99,7 @@ fn tests() -> anyhow::Result<()> {
         }
         Err(error) if in_ci() => return Err(error.context("needed for the interoperability tests")),
         Err(error) => {
-            println!("SKIPPED: the interoperability tests, since there are no reference programs: {error:#}")
+            println!("SKIPPED: the interoperability tests, since there are no reference programs: {error:#}");
         }
     }
     let status = command.status().context("cannot start cargo")?;

@@ -64,7 +64,9 @@ pub fn run(folder: &Path) -> anyhow::Result<()> {
             }
         }
     }
-    unknown.iter().for_each(|file| println!("{}: unknown kind of file, not run", file.display()));
+    for file in &unknown {
+        println!("{}: unknown kind of file, not run", file.display());
+    }
     println!("{passed} passed, {failed} failed, {} files unknown", unknown.len());
     anyhow::ensure!(failed == 0, "{failed} vectors failed");
     Ok(())

@@ -89,9 +89,11 @@ impl Connection {
 pub fn request(method: &str, path: &str, headers: Headers<'_>, body: usize) -> Vec<u8> {
     let mut text = format!("{method} {path} HTTP/1.1\r\nhost: bench\r\n");
     if method == "POST" {
-        text.push_str(&format!("content-length: {body}\r\n"));
+        text += &format!("content-length: {body}\r\n");
     }
-    headers.iter().for_each(|(name, value)| text.push_str(&format!("{name}: {value}\r\n")));
+    for (name, value) in headers {
+        text += &format!("{name}: {value}\r\n");
+    }
     text.push_str("\r\n");
     text.into_bytes()
 }

@@ -61,13 +61,14 @@ pub(super) fn work(row: &Row) -> anyhow::Result<()> {
             ensure!(met == expected, "expected {expected}, got {met}");
             Ok(())
         }
-        "soft_nonce_max" => match bits.soft_nonce_max() {
-            Some(max) => row.same("max", max),
-            None => {
+        "soft_nonce_max" => {
+            if let Some(max) = bits.soft_nonce_max() {
+                row.same("max", max)
+            } else {
                 ensure!(!bits.is_announcement_target(), "no soft nonce maximum for a good target");
                 Ok(())
             }
-        },
+        }
         kind => bail!("unknown kind {kind:?}"),
     }
 }
