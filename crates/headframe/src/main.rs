@@ -38,7 +38,7 @@ async fn run(command_line: CommandLine) -> anyhow::Result<ExitCode> {
         Command::BlkHandler(role) => serve::run(Process::BlkHandler(role.name.clone()), role.load()).await?,
         Command::PayMaker(role) => serve::run(Process::PayMaker, role.load()).await?,
         Command::Mine(Mine::Announcements(arguments)) => {
-            commands::mine::announcements(arguments, format).await?
+            commands::mine::announcements(arguments, format).await?;
         }
         Command::Mine(Mine::Blocks(arguments)) => commands::mine::blocks(arguments, format).await?,
         Command::DevChain(arguments) => commands::dev_chain::run(&arguments).await?,

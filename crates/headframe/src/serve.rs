@@ -54,7 +54,7 @@ pub async fn run(process: Process, load: LoadConfig) -> anyhow::Result<()> {
     let listen = process.listen(&config)?;
     let shutdown = signals::shutdown("open requests and unfinished events")?;
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
-    let mut pool = Pool::new(process, config, listener.local_addr()?)?;
+    let mut pool = Pool::new(process, config, listener.local_addr()?);
     pool.start().await?;
     pool.serve(listener);
     if let Process::Up { mine: true } = pool.process {
@@ -109,8 +109,8 @@ struct Pool {
 }
 
 impl Pool {
-    fn new(process: Process, config: Config, listen: SocketAddr) -> anyhow::Result<Self> {
-        Ok(Self {
+    fn new(process: Process, config: Config, listen: SocketAddr) -> Self {
+        Self {
             urls: Urls::new(&config, listen),
             process,
             config,
@@ -120,7 +120,7 @@ impl Pool {
             health: Vec::new(),
             settings: None,
             folders: Vec::new(),
-        })
+        }
     }
 
     /// Starts the roles of this process, those first that others ask.
