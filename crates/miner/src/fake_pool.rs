@@ -110,16 +110,31 @@ impl FakePool {
 
     /// The requests so far whose path contains `part`.
     pub(crate) fn seen(&self, part: &str) -> Vec<Seen> {
-        self.script().seen.iter().filter(|seen| seen.path.contains(part)).cloned().collect()
+        self.seen_after(part, 0)
+    }
+
+    /// As [`FakePool::seen`], without the first `known` of them.
+    pub(crate) fn seen_after(&self, part: &str, known: usize) -> Vec<Seen> {
+        self.script().seen.iter().filter(|seen| seen.path.contains(part)).skip(known).cloned().collect()
+    }
+
+    /// How many requests there are so far whose path contains `part`.
+    pub(crate) fn count(&self, part: &str) -> usize {
+        self.script().seen.iter().filter(|seen| seen.path.contains(part)).count()
     }
 
     /// Waits until `count` requests have come whose path contains `part`.
     pub(crate) async fn wait_for(&self, part: &str, count: usize) -> Vec<Seen> {
+        self.wait_until(part, count).await;
+        self.seen(part)
+    }
+
+    /// As [`FakePool::wait_for`], where the requests are not looked at.
+    pub(crate) async fn wait_until(&self, part: &str, count: usize) {
         loop {
             let came = self.shared.request_came.notified();
-            let seen = self.seen(part);
-            if seen.len() >= count {
-                return seen;
+            if self.count(part) >= count {
+                return;
             }
             tokio::time::timeout(Duration::from_mins(1), came).await.expect("a request in time");
         }

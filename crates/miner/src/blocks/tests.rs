@@ -73,12 +73,14 @@ impl Running {
 
     /// The first share for which `wanted` is true, of those that come from now on.
     async fn share(&self, wanted: impl Fn(&SharePost) -> bool) -> SharePost {
+        let mut known = self.pool.count("/blk/");
         loop {
-            let count = self.pool.seen("/blk/").len();
-            let seen = self.pool.wait_for("/blk/", count + 1).await;
-            if let Some(post) = seen[count..].iter().map(parsed).find(&wanted) {
+            self.pool.wait_until("/blk/", known + 1).await;
+            let fresh = self.pool.seen_after("/blk/", known);
+            if let Some(post) = fresh.iter().map(parsed).find(&wanted) {
                 return post;
             }
+            known += fresh.len();
         }
     }
 
