@@ -31,7 +31,6 @@ pub fn check(path: &Path) -> Option<anyhow::Result<Tally>> {
         "trace.jsonl" => proofs::trace,
         "anns_valid.jsonl" => proofs::valid,
         "anns_invalid.jsonl" => proofs::invalid,
-        "README.md" => return Some(Ok(Tally::companion("people"))),
         _ => return None,
     };
     Some(run(path, run_row))

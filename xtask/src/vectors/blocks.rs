@@ -31,7 +31,6 @@ pub fn check(path: &Path) -> Option<anyhow::Result<Tally>> {
         "shares_altered.json" => Some(shares::run_altered(path)),
         "chain.json" => Some(chain::run(path)),
         "addresses.json" => Some(chain::run_addresses(path)),
-        "README.md" => Some(Ok(Tally::companion("people"))),
         _ => None,
     }
 }

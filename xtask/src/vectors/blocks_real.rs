@@ -25,7 +25,6 @@ pub fn check(path: &Path) -> Option<anyhow::Result<Tally>> {
     let name = path.file_name()?.to_str()?;
     match folder {
         "even-count" => Some(one_row(name, || read::<EvenCount>(path)?.check())),
-        "blocks-real" if name == "README.md" => Some(Ok(Tally::companion("people"))),
         "blocks-real" if name.starts_with("share-") => {
             Some(read(path).and_then(|case: ShareCase| case.run()))
         }

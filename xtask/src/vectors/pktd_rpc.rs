@@ -32,7 +32,6 @@ pub fn check(path: &Path) -> Option<anyhow::Result<Tally>> {
     let (folder, name) = (path.parent()?.file_name()?.to_str()?, path.file_name()?.to_str()?);
     match (folder, name) {
         (_, "node_rpc.json") => Some(run_methods(path)),
-        ("pktd-rpc", "README.md") => Some(Ok(Tally::companion("people"))),
         ("pktd-rpc", _) if path.extension()? == "json" => Some(run_exchange(path)),
         _ => None,
     }
