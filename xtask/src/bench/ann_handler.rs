@@ -103,7 +103,10 @@ impl Handler {
     /// Starts one. `probe` is a valid announcement.
     fn start(which: &Which<'_>, skip_check_chance: f64, probe: &mined::Bytes) -> anyhow::Result<Self> {
         let (folder, address) = (folder()?, free_address()?);
-        let path = "/ann/main/submit";
+        let path = match which {
+            Which::Ours => "/ann/main/submit",
+            Which::Reference(_) => "/submit",
+        };
         let urls = HandlerUrls { ann: vec![format!("http://{address}{path}")], blk: Vec::new() };
         let tip = Height(PARENT.0 - 1);
         let master = StandInMaster::start(tip, &urls)?;
@@ -132,12 +135,13 @@ impl Handler {
                 Program::start(program, folder.path(), &["ah", "-C", &*file, "main"])?
             }
         };
-        program.until("the handler to listen", || Connection::open(address).ok())?;
+        program.until("the handler to listen", || Connection::open(address))?;
         // The reference takes nothing before it has seen a new block.
         master.show(PARENT, &urls);
         program.until("the handler to take announcements", || {
-            let accepted = post(&mut Connection::open(address).ok()?, path, probe).ok()?;
-            (accepted == 1).then_some(())
+            let accepted = post(&mut Connection::open(address)?, path, probe)?;
+            anyhow::ensure!(accepted == 1, "the announcement is not accepted");
+            Ok(())
         })?;
         Ok(Self { program, address, path, _master: master, _folder: folder })
     }
@@ -195,7 +199,7 @@ fn unchecked() -> anyhow::Result<Unchecked> {
     let mut program = Program::start(&std::env::current_exe()?, folder.path(), &arguments)?;
     let mut fresh = Fresh::default();
     program.until("the handler to take announcements", || {
-        post(&mut Connection::open(address).ok()?, path, &fresh.next_post(1)).ok()
+        post(&mut Connection::open(address)?, path, &fresh.next_post(1))
     })?;
     let mut take = |count: usize, batch: usize| -> anyhow::Result<f64> {
         let (accepted, seconds) = program.seconds_of(|| fresh.post(address, path, count, batch))?;

@@ -20,6 +20,8 @@ const CLIENTS: usize = 10_000;
 const FEWER_CLIENTS: usize = 1000;
 /// New blocks, each of which answers all clients; the first also has the clients connect.
 const ROUNDS: usize = 5;
+/// Time for all clients to begin to wait; after 30 s the first ones are told to ask again.
+const WAITING: Duration = Duration::from_secs(25);
 /// Files that a process must be able to open, besides a connection for each client.
 const OTHER_FILES: u64 = 500;
 
@@ -177,11 +179,14 @@ impl Clients {
             anyhow::Ok(())
         })?;
         let started = Instant::now();
-        while metric(self.server, "headframe_long_poll_waiting")? < self.streams.len() as f64 {
-            anyhow::ensure!(started.elapsed() < PATIENCE, "not all clients came to wait");
+        loop {
+            let waiting = metric(self.server, "headframe_long_poll_waiting")?;
+            if waiting >= self.streams.len() as f64 {
+                return Ok(());
+            }
+            anyhow::ensure!(started.elapsed() < WAITING, "only {waiting} clients wait for work {height}");
             std::thread::sleep(Duration::from_millis(20));
         }
-        Ok(())
     }
 
     /// Makes a new block, and tells when that was and when each client had its whole answer.

@@ -1,9 +1,11 @@
 //! The programs that are measured: real processes with folders of their own.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -19,14 +21,18 @@ pub const PASSWORD: &str = "a password between roles";
 /// An address that a pool can pay.
 pub const ADDRESS: &str = "pkt1q6hqsqhqdgqfd8t3xwgceulu7k9d9w5t2amath0qxyfjlvl3s3u4sjza2g2";
 
-/// Builds headframe with optimisation and gives its path.
-pub fn headframe() -> anyhow::Result<PathBuf> {
+/// Builds headframe with optimisation, once, and gives its path.
+fn headframe() -> anyhow::Result<PathBuf> {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    if let Some(program) = BUILT.get() {
+        return Ok(program.clone());
+    }
     let built = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--release", "--package", "headframe"])
         .status()
         .context("cannot start cargo")?;
     anyhow::ensure!(built.success(), "headframe cannot be built");
-    Ok(target_folder().join("release").join("headframe"))
+    Ok(BUILT.get_or_init(|| target_folder().join("release").join("headframe")).clone())
 }
 
 /// A folder for what measurements leave for the next time.
@@ -56,10 +62,13 @@ impl Program {
     /// Starts a program that logs into `folder`.
     pub fn start(program: &Path, folder: &Path, arguments: &[&str]) -> anyhow::Result<Self> {
         let log = folder.join("log");
-        let child = Command::new(program)
+        let mut command = Command::new(program);
+        // The configuration is ours alone.
+        std::env::vars_os().map(|(name, _)| name).filter(|name| is_ours(name)).for_each(|name| {
+            command.env_remove(name);
+        });
+        let child = command
             .args(arguments)
-            .env_remove("HEADFRAME_CONFIG")
-            .env_remove("RUST_LOG")
             .stdin(Stdio::null())
             .stdout(File::create(&log)?)
             .stderr(File::options().append(true).open(&log)?)
@@ -80,18 +89,19 @@ impl Program {
     }
 
     /// Asks again and again until `ask` has an answer.
-    pub fn until<T>(&mut self, what: &str, mut ask: impl FnMut() -> Option<T>) -> anyhow::Result<T> {
+    pub fn until<T>(&mut self, what: &str, mut ask: impl FnMut() -> anyhow::Result<T>) -> anyhow::Result<T> {
         let started = Instant::now();
         loop {
-            if let Some(answer) = ask() {
-                return Ok(answer);
-            }
+            let fault = match ask() {
+                Ok(answer) => return Ok(answer),
+                Err(fault) => fault,
+            };
             let ended = self.child.try_wait()?;
             if ended.is_some() || started.elapsed() > PATIENCE {
                 let log = std::fs::read_to_string(&self.log).unwrap_or_default();
                 let end = log.lines().rev().take(10).collect::<Vec<_>>();
                 let end = end.into_iter().rev().collect::<Vec<_>>().join("\n");
-                anyhow::bail!("waited in vain for {what}; the program said:\n{end}");
+                anyhow::bail!("waited in vain for {what}: {fault:#}; the program said:\n{end}");
             }
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -100,8 +110,8 @@ impl Program {
     /// Waits until all roles at `address` are ready.
     pub fn until_ready(&mut self, address: SocketAddr) -> anyhow::Result<()> {
         self.until("the server to be ready", || {
-            let answer = Connection::open(address).ok()?.get("/healthz").ok()?;
-            (answer.status == 200).then_some(())
+            Connection::open(address)?.get("/healthz")?.success()?;
+            Ok(())
         })
     }
 
@@ -116,6 +126,10 @@ impl Program {
         let result = action()?;
         Ok((result, (self.usage()?.seconds - before).max(0.01)))
     }
+}
+
+fn is_ours(variable: &OsStr) -> bool {
+    variable.to_str().is_some_and(|name| name.starts_with("HEADFRAME_") || name == "RUST_LOG")
 }
 
 impl Drop for Program {

@@ -8,14 +8,18 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use packetcrypt::block::{Header, MerkleRoot};
 use packetcrypt::{BlockHash, CompactTarget, Height};
 use wire::block_info::{BlockInfo, BlockInfoHeader};
 use wire::pool_config::{self, PoolConfig};
+use wire::work::{self, WorkFile};
 
 use super::mined::WORK_BITS;
 
 /// Blocks that are told about: as many as a handler can want.
 const BLOCKS: u32 = 300;
+/// Works that a handler of the reference looks at.
+const WORKS: u32 = 16;
 /// How long the next work is waited for.
 const LONG_POLL: Duration = Duration::from_secs(20);
 
@@ -75,6 +79,9 @@ impl StandInMaster {
         for height in (0..BLOCKS).filter_map(|below| tip.checked_sub(below)) {
             self.put(BlockInfo::file_name(&block_hash(height)), block_info(height).to_json());
         }
+        for height in (0..WORKS).filter_map(|below| Height(tip.0 + 1).checked_sub(below)) {
+            self.put(work::file_name(height), work_on_nothing(height).to_bytes());
+        }
         self.put("config.json", self.config(tip, urls).to_json());
     }
 
@@ -118,6 +125,27 @@ fn block_info(height: Height) -> BlockInfo {
         previous_block_hash: height.checked_sub(1).map(block_hash).unwrap_or_default(),
     };
     BlockInfo { header, signing_key: None }
+}
+
+/// Work that tells on which block it is, and can be mined no further.
+fn work_on_nothing(height: Height) -> WorkFile {
+    let header = Header {
+        version: 0x2000_0000,
+        previous: height.checked_sub(1).map(block_hash).unwrap_or_default(),
+        merkle_root: MerkleRoot::default(),
+        time: 1_600_000_000 + height.0,
+        bits: CompactTarget(0x1a00_ffff),
+        nonce: 0,
+    };
+    WorkFile {
+        header,
+        signing_key: None,
+        share_target: CompactTarget(0x1a00_ffff),
+        ann_target: WORK_BITS,
+        height,
+        coinbase: Vec::new(),
+        branch: Vec::new(),
+    }
 }
 
 impl Documents {
