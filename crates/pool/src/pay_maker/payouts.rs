@@ -237,7 +237,7 @@ impl<N: PayoutNode, B: Book> Payouts<N, B> {
                 return;
             }
         };
-        self.figures.differs.set(i64::from(difference.is_some()));
+        let differs = difference.is_some();
         let outcome = match &difference {
             None => PayoutOutcome::PaidAsSent,
             Some(difference) => {
@@ -247,6 +247,8 @@ impl<N: PayoutNode, B: Book> Payouts<N, B> {
         };
         self.shared.documents.with_adjustments(|adjustments| adjustments.difference = difference);
         self.write_outcome(number, &outcome).await;
+        // Last: who sees it in the figures finds it in the book and the document.
+        self.figures.differs.set(i64::from(differs));
     }
 
     async fn write_table(&self, document: &WhoToPay) -> Option<PayoutTableNumber> {
