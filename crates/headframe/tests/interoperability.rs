@@ -134,7 +134,7 @@ fn our_miner_mines_into_the_reference_handler_whose_events_our_pay_maker_takes()
     pool.extend(1);
     within(UPLOAD_PATIENCE, "events of the reference handler in our ledger", || {
         let document = pool.http.json(&format!("{}/paymaker/whotopay", pool.base))?;
-        document["annMinerStats"].get(address(9)).map(drop)
+        document["units"].get(address(9)).map(drop)
     });
     assert!(pool.metric("headframe_refusals_total", "role=\"pay_maker\"") < 1.0);
 }
