@@ -3,13 +3,46 @@
 //! No I/O, no async, no clock: bytes and numbers in, verdicts and bytes out. The rules are those of
 //! `docs/protocol/nimiq-pool.md`; where that says "Ours", it is the rule here.
 
+pub mod account;
+pub mod address;
+mod block;
+mod body;
 pub mod byte_reader;
+pub mod decimal;
+pub mod difficulty;
+mod extra_data;
 pub mod format_error;
 pub mod hash;
+pub mod header;
 mod height;
+pub mod interlink;
 mod luna;
+pub mod merkle;
+mod network;
+mod payout_request;
+pub mod reward;
+pub mod signature;
+pub mod target;
+mod timestamp;
+pub mod transaction;
+pub mod work;
 
+pub use address::Address;
+pub use block::{Block, LARGEST_BLOCK, LightBlock};
+pub use body::Body;
+pub use decimal::Decimal;
+pub use difficulty::Difficulty;
+pub use extra_data::{DeviceId, ExtraData, PoolName, PoolNameError, SessionExtraData, SessionNonce};
 pub use format_error::FormatError;
 pub use hash::{AccountsHash, BlockHash, BodyHash, InterlinkHash, MerkleHash, ProofOfWork, TransactionHash};
+pub use header::Header;
 pub use height::Height;
+pub use interlink::Interlink;
 pub use luna::Luna;
+pub use merkle::MerklePath;
+pub use network::{Network, NetworkId, ParseNetworkError};
+pub use payout_request::{PayoutNonce, PayoutProofError};
+pub use signature::{PrivateKey, PublicKey, Signature, SignatureProof};
+pub use target::{CompactTarget, ShareTarget, ShareWeight, Target};
+pub use timestamp::Timestamp;
+pub use transaction::Transaction;

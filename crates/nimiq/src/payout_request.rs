@@ -1,0 +1,98 @@
+//! A miner's request to be paid at once: a signature over the nonce that the pool gave it last.
+//!
+//! Rules: `docs/protocol/nimiq-pool.md` 1.3 (`payout`).
+
+use crate::byte_reader::LARGEST_U64;
+use crate::{Address, PrivateKey, SignatureProof};
+
+const PREFIX: &[u8; 11] = b"POOL_PAYOUT";
+
+/// A number that a pool draws for each request; the request for it is good once. Below 2^53.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PayoutNonce(u64);
+
+/// Why a request is refused. The miner is only told that its proof is invalid.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PayoutProofError {
+    /// The bytes are no signature proof.
+    #[error(transparent)]
+    Form(#[from] crate::FormatError),
+    /// The key belongs to somebody else.
+    #[error("the proof is of {found}, not of {expected}")]
+    Address {
+        /// Who is registered.
+        expected: Address,
+        /// Whose key it is.
+        found: Address,
+    },
+    /// The signature is not over this nonce, or not by this key.
+    #[error("the signature is not over the nonce that was given last")]
+    Signature,
+}
+
+impl PayoutNonce {
+    /// `None` for a number of 2^53 or more, which JSON does not keep exactly.
+    pub const fn new(number: u64) -> Option<Self> {
+        if number <= LARGEST_U64 { Some(Self(number)) } else { None }
+    }
+
+    /// The number.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+
+    /// From any random number.
+    pub const fn from_random(number: u64) -> Self {
+        Self(number & LARGEST_U64)
+    }
+
+    /// The 19 bytes to sign.
+    pub fn message(self) -> [u8; 19] {
+        let mut message = [0; 19];
+        message[..PREFIX.len()].copy_from_slice(PREFIX);
+        message[PREFIX.len()..].copy_from_slice(&self.0.to_be_bytes());
+        message
+    }
+
+    /// What the owner of `key` sends for this nonce.
+    pub fn sign(self, key: &PrivateKey) -> SignatureProof {
+        SignatureProof::sign(key, &self.message())
+    }
+
+    /// Checks that `proof` is a serialised signature proof of `address` for this nonce.
+    pub fn check(self, proof: &[u8], address: &Address) -> Result<(), PayoutProofError> {
+        let proof = SignatureProof::parse(proof)?;
+        let signer = proof.signer();
+        if signer != *address {
+            return Err(PayoutProofError::Address { expected: *address, found: signer });
+        }
+        let signed = proof.public_key.verifies(&self.message(), &proof.signature);
+        signed.then_some(()).ok_or(PayoutProofError::Signature)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_good_for_one_nonce_and_one_address() {
+        let key = PrivateKey::new(&[3; 32]);
+        let address = key.public_key().address();
+        let nonce = PayoutNonce::new(7).unwrap();
+        let proof = nonce.sign(&key).to_bytes();
+        assert_eq!(nonce.check(&proof, &address), Ok(()));
+        assert_eq!(PayoutNonce::new(8).unwrap().check(&proof, &address), Err(PayoutProofError::Signature));
+        let other = PrivateKey::new(&[4; 32]).public_key().address();
+        assert!(matches!(nonce.check(&proof, &other), Err(PayoutProofError::Address { .. })));
+        assert!(matches!(nonce.check(&proof[1..], &address), Err(PayoutProofError::Form(_))));
+        let longer = [&proof[..], &[0]].concat();
+        assert!(matches!(nonce.check(&longer, &address), Err(PayoutProofError::Form(_))));
+    }
+
+    #[test]
+    fn a_nonce_survives_json() {
+        assert_eq!(PayoutNonce::new(1 << 53), None);
+        assert_eq!(PayoutNonce::from_random(u64::MAX).get(), (1 << 53) - 1);
+    }
+}
