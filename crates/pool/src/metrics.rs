@@ -5,12 +5,15 @@
 //! `HELP` and one `TYPE` line however many roles a process holds. Label values come from closed lists, never from
 //! the network.
 
+mod prometheus_text;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::routing::get;
 use hashbrown::HashMap;
-use http::header::CONTENT_TYPE;
+use http::HeaderMap;
+use http::header::{ACCEPT, CONTENT_TYPE};
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
@@ -20,6 +23,10 @@ use prometheus_client::registry::Registry;
 
 /// All metric names start with this word and an underscore.
 const PREFIX: &str = "headframe";
+
+/// How a client names OpenMetrics, and what it is sent then.
+const OPEN_METRICS: &str = "application/openmetrics-text";
+const OPEN_METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 type Labels = Vec<(String, String)>;
 
@@ -127,11 +134,17 @@ impl Metrics {
         written
     }
 
-    /// `GET …/metrics`.
+    /// `GET …/metrics`: Prometheus text, or OpenMetrics for whoever asks for that.
     pub fn routes(&self) -> Router {
-        const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
         let metrics = self.clone();
-        let answer = move || async move { ([(CONTENT_TYPE, OPEN_METRICS)], metrics.text()) };
+        let answer = move |headers: HeaderMap| async move {
+            let wanted = headers.get(ACCEPT).and_then(|accepted| accepted.to_str().ok());
+            let text = metrics.text();
+            if wanted.is_some_and(|accepted| accepted.contains(OPEN_METRICS)) {
+                return ([(CONTENT_TYPE, OPEN_METRICS_TYPE)], text);
+            }
+            ([(CONTENT_TYPE, prometheus_text::MEDIA_TYPE)], prometheus_text::of_open_metrics(&text))
+        };
         Router::new().route("/metrics", get(answer))
     }
 
@@ -145,7 +158,22 @@ pub const SECONDS: &[f64] = &[0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
+    use http::Request;
+    use tower::ServiceExt;
+
     use super::*;
+
+    #[tokio::test]
+    async fn open_metrics_are_for_those_who_ask_for_them() {
+        let routes = Metrics::new().routes();
+        let prometheus = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3";
+        for (accept, expected) in [(prometheus, OPEN_METRICS_TYPE), ("*/*", prometheus_text::MEDIA_TYPE)] {
+            let request = Request::get("/metrics").header(ACCEPT, accept).body(Body::empty()).unwrap();
+            let answer = routes.clone().oneshot(request).await.unwrap();
+            assert_eq!(answer.headers()[CONTENT_TYPE], expected, "{accept}");
+        }
+    }
 
     #[test]
     fn two_roles_share_one_help_and_one_type_line() {
