@@ -16,7 +16,7 @@ use pool::ann_handler::AnnHandlerConfig;
 use pool::blk_handler::BlkHandlerConfig;
 use pool::listener::{BodyLimits, Limits};
 use pool::master::{MasterConfig, MasterSettings, ShareTarget};
-use pool::pay_maker::PayMakerConfig;
+use pool::pay_maker::{PayMakerConfig, UpdateHook};
 use pool::sprayer::SprayerConfig;
 use pool::work_feed::FeedLimits;
 use wire::PktAddress;
@@ -232,6 +232,8 @@ pub fn pay_maker(config: &Config, password: &Secret, folder: &Path) -> anyhow::R
     let rules = rules(config)?;
     let error_address = config.pay_maker.error_address.unwrap_or(rules.default_address);
     Ok(PayMakerConfig {
+        upload_networks: config.pay_maker.upload_networks.clone(),
+        update_hook: UpdateHook::new(&config.pay_maker.update_hook),
         update_cycle: config.pay_maker.update_cycle,
         ..PayMakerConfig::new(folder.join("ledger"), rules, error_address, password.reveal())
     })

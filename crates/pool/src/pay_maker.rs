@@ -14,12 +14,14 @@ mod payout_node;
 mod payouts;
 mod routes;
 mod template_check;
+mod update_hook;
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use axum::Router;
+use ipnet::IpNet;
 use ledger::book::{BookError, SqlBook};
 use ledger::{DurableLedger, LedgerFolder, OpenError, Retention, Rules, RulesConfig, RulesFault, UnixMillis};
 use tokio::sync::{Semaphore, mpsc};
@@ -28,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use wire::PktAddress;
 
 pub use payout_node::PayoutNode;
+pub use update_hook::UpdateHook;
 
 use crate::health::Health;
 use crate::metrics::Metrics;
@@ -53,6 +56,10 @@ pub struct PayMakerConfig {
     pub error_address: PktAddress,
     /// What handlers must know to upload.
     pub password: String,
+    /// Networks that may upload, besides this machine; none: all that know the password (rule R-P20).
+    pub upload_networks: Vec<IpNet>,
+    /// The operator's say in who is paid.
+    pub update_hook: Option<UpdateHook>,
     /// How often the node is told whom to pay; zero: never.
     pub update_cycle: Duration,
     /// What becomes of uploads that are older than twice the history.
@@ -78,6 +85,8 @@ impl PayMakerConfig {
             rules,
             error_address,
             password: password.into(),
+            upload_networks: Vec::new(),
+            update_hook: None,
             update_cycle: Duration::from_mins(2),
             retention: Retention::Delete,
             payout_tables_kept: Duration::from_hours(30 * 24),
@@ -122,6 +131,7 @@ struct Shared {
     ledger: OnceLock<Arc<DurableLedger>>,
     documents: Arc<Documents>,
     password: Password,
+    upload_networks: Vec<IpNet>,
     requests: Arc<Semaphore>,
     /// Bodies held at once: each may have 32 MiB.
     uploads: Semaphore,
@@ -147,8 +157,9 @@ impl PayMaker {
         let metrics = metrics.for_role("pay_maker", "");
         let shared = Arc::new(Shared {
             ledger: OnceLock::new(),
-            documents: Arc::new(Documents::new(config.error_address, config.clock, &metrics)),
+            documents: Arc::new(Documents::new(&config, &metrics)),
             password,
+            upload_networks: config.upload_networks.clone(),
             requests: Arc::new(Semaphore::new(config.requests)),
             uploads: Semaphore::new(UPLOADS),
             book_queue,

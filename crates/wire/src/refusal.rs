@@ -70,6 +70,8 @@ refusals! {
     BodyIncomplete = "body_incomplete";
     /// A name and password are wanted, and these are not the right ones.
     Unauthorized = "unauthorized";
+    /// The operator has said from which networks this may be sent, and the sender is in none of them.
+    ForeignNetwork = "foreign_network";
     /// What was to be accepted could not be made durable.
     StorageFailed = "storage_failed";
 
@@ -203,6 +205,7 @@ impl Refusal {
     pub fn status(&self) -> u16 {
         match self {
             Self::Unauthorized => 401,
+            Self::ForeignNetwork => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::BodyTimeout { .. } => 408,
@@ -264,6 +267,7 @@ impl Refusal {
             Self::BodyTimeout { seconds } => format!("the body must arrive within {seconds} s"),
             Self::BodyIncomplete => "the connection ended before the body did".into(),
             Self::Unauthorized => "401 Unauthorized: the password is missing or wrong".into(),
+            Self::ForeignNetwork => "this address is in none of the networks that may upload".into(),
             Self::StorageFailed => "this could not be stored safely, send it again".into(),
             Self::MissingHeader { name } => format!("Missing request header {name:?}"),
             Self::InvalidHeader { name } => format!("Invalid request header {name:?}"),

@@ -31,6 +31,13 @@ impl Portion {
         (units <= Self::WHOLE.0).then_some(Self(units))
     }
 
+    /// From a fraction of 1; what lies behind the twelfth decimal is cut off. `None` below 0 and above 1.
+    pub fn cut_from(fraction: &Decimal) -> Option<Self> {
+        let units = Decimal::new(fraction.mantissa(), fraction.exponent().saturating_add(12)).ok()?;
+        let units = u64::try_from(units.floor_saturating()).ok()?;
+        if fraction.is_negative() { None } else { Self::from_units(units) }
+    }
+
     /// In units of 10⁻¹².
     pub fn units(self) -> u64 {
         self.0
@@ -219,6 +226,13 @@ impl WhoToPay {
         json::parse(DOCUMENT, bytes, LIMIT)
     }
 
+    /// Pays these units, in `result` as in `units`.
+    pub fn set_units(&mut self, units: Vec<(PktAddress, u64)>) {
+        let part = |units: u64| Portion::from_units(units).unwrap_or_default().to_decimal();
+        self.result = units.iter().map(|(address, units)| (*address, part(*units))).collect();
+        self.units = Some(ByAddress(units));
+    }
+
     /// The text to serve, indented by tabs.
     pub fn to_json(&self) -> String {
         json::tabbed(self)
@@ -261,13 +275,8 @@ impl<'de> Deserialize<'de> for Portion {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         const EXPECTED: &str = "a part of the reward is a number from 0 to 1 with at most twelve decimals";
         let fraction = Decimal::deserialize(deserializer)?;
-        if fraction.is_negative() || fraction.exponent() < -12 {
-            return Err(D::Error::custom(EXPECTED));
-        }
-        let units = Decimal::new(fraction.mantissa(), fraction.exponent().saturating_add(12))
-            .map_err(D::Error::custom)?
-            .floor_saturating();
-        u64::try_from(units).ok().and_then(Self::from_units).ok_or_else(|| D::Error::custom(EXPECTED))
+        let portion = Self::cut_from(&fraction).filter(|_| fraction.exponent() >= -12);
+        portion.ok_or_else(|| D::Error::custom(EXPECTED))
     }
 }
 
@@ -338,6 +347,22 @@ mod tests {
             assert_eq!(Portion::from_units(units).unwrap().to_string(), text);
         }
         assert_eq!(Portion::from_units(1_000_000_000_001), None);
+    }
+
+    #[test]
+    fn a_fraction_of_any_program_is_cut_to_units() {
+        for (fraction, units) in [
+            ("0.30000000000000004", Some(300_000_000_000)),
+            ("7.8125e-7", Some(781_250)),
+            ("1e-13", Some(0)),
+            ("1", Some(1_000_000_000_000)),
+            ("1.000000000001", None),
+            ("-0.1", None),
+            ("1e399", None),
+        ] {
+            let portion = Portion::cut_from(&fraction.parse().unwrap());
+            assert_eq!(portion.map(Portion::units), units, "{fraction}");
+        }
     }
 
     #[test]

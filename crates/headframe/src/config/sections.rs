@@ -91,7 +91,7 @@ impl Section for Http {
                 20_480,
                 16..=1_000_000,
                 "connections",
-                "How many are held at once; more wait in the system's queue. A long poll holds one for up to 30 s.",
+                "How many are held at once; more are closed. A long poll holds one for up to 30 s.",
             ),
             trusted_proxies: keys.list(
                 "trusted_proxies",
@@ -432,6 +432,8 @@ impl Section for BlkHandler {
 pub struct PayMaker {
     pub url: Option<PublicUrl>,
     pub listen: Option<SocketAddr>,
+    pub upload_networks: Vec<IpNet>,
+    pub update_hook: Vec<String>,
     pub update_cycle: Duration,
     pub history: Duration,
     pub slot: Duration,
@@ -458,11 +460,27 @@ impl Section for PayMaker {
                 "Its base URL; handlers upload to url/events. Without it: http://LISTEN/paymaker.",
             ),
             listen: keys.socket("listen", "127.0.0.1:8084", OWN_LISTEN),
+            upload_networks: keys.list(
+                "upload_networks",
+                "a network",
+                "[\"10.0.0.0/8\"]",
+                "The networks that handlers may upload from, besides this machine. None: whoever shows the password.",
+                |text| text.parse().map_err(|_| None),
+            ),
+            update_hook: keys.list(
+                "update_hook",
+                "a program or an argument of it",
+                "[\"/etc/headframe/adjust-payouts\"]",
+                "A program that may change who is paid: it is given the /whotopay document on its standard input and \
+                 writes the changed one, within 10 s. `result` counts; what is missing to 1 goes to default_address. \
+                 While it fails, payouts are as without it.",
+                |text| Ok(text.to_owned()),
+            ),
             update_cycle: keys.seconds(
                 "update_cycle",
                 120,
-                1..=3600,
-                "How often the node is told whom to pay; it takes effect with the next template.",
+                0..=3600,
+                "How often the node is told whom to pay; it takes effect with the next template. 0: never.",
             ),
             history: keys.seconds(
                 "history",

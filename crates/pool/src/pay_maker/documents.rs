@@ -1,4 +1,6 @@
 //! The `/whotopay` document: made at most as often as is cheap, shown to all who ask, and sent to the node as shown.
+//!
+//! How one is made: the ledger's → changed by the operator's hook → adjusted by what the node has taught us.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,11 +9,14 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use ledger::{DurableLedger, UnixMillis};
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 use wire::PktAddress;
 use wire::who_to_pay::{Portion, WhoToPay};
 
+use super::PayMakerConfig;
+use super::update_hook::{Payees, UpdateHook};
 use crate::metrics::{Metrics, SECONDS};
 
 /// A document of an unchanged ledger is shown so long: its clock and speeds move on.
@@ -25,7 +30,8 @@ const PAST_WAIT: Duration = Duration::from_secs(5);
 
 /// Makes documents and remembers the newest.
 pub(super) struct Documents {
-    error_address: PktAddress,
+    payees: Payees,
+    hook: Option<UpdateHook>,
     clock: fn() -> UnixMillis,
     newest: ArcSwapOption<Snapshot>,
     making: AsyncMutex<()>,
@@ -33,6 +39,7 @@ pub(super) struct Documents {
     past: Semaphore,
     adjustments: Mutex<Adjustments>,
     seconds: Histogram,
+    hook_failures: Counter,
 }
 
 /// What the node has taught us about the table.
@@ -52,15 +59,21 @@ struct Snapshot {
 }
 
 impl Documents {
-    pub(super) fn new(error_address: PktAddress, clock: fn() -> UnixMillis, metrics: &Metrics) -> Self {
+    pub(super) fn new(config: &PayMakerConfig, metrics: &Metrics) -> Self {
         Self {
-            error_address,
-            clock,
+            payees: Payees {
+                default_address: config.rules.default_address,
+                error_address: config.error_address,
+            },
+            hook: config.update_hook.clone(),
+            clock: config.clock,
             newest: ArcSwapOption::empty(),
             making: AsyncMutex::new(()),
             past: Semaphore::new(1),
             adjustments: Mutex::default(),
             seconds: metrics.histogram("document_seconds", "Time to make a who-to-pay document", SECONDS),
+            hook_failures: metrics
+                .counter("update_hook_failures", "Documents that the update hook failed to change"),
         }
     }
 
@@ -104,9 +117,24 @@ impl Documents {
     pub(super) fn make(&self, ledger: &DurableLedger, newest: Option<UnixMillis>) -> WhoToPay {
         let started = Instant::now();
         let mut document = ledger.read().who_to_pay((self.clock)(), newest);
-        self.with_adjustments(|adjustments| adjustments.apply(&mut document, self.error_address));
+        if let Some(hook) = &self.hook {
+            self.change(&mut document, hook);
+        }
+        self.with_adjustments(|adjustments| adjustments.apply(&mut document, self.payees.error_address));
         self.seconds.observe(started.elapsed().as_secs_f64());
         document
+    }
+
+    /// A hook that fails leaves the document as it is: the ledger's own distribution is never wrong.
+    fn change(&self, document: &mut WhoToPay, hook: &UpdateHook) {
+        match hook.change(document, self.payees) {
+            Ok(changed) => *document = changed,
+            Err(fault) => {
+                self.hook_failures.inc();
+                tracing::error!(%fault, "the update hook failed");
+                document.warn.push(format!("the update hook failed, paying as without it: {fault}"));
+            }
+        }
     }
 
     pub(super) fn with_adjustments<T>(&self, action: impl FnOnce(&mut Adjustments) -> T) -> T {
@@ -135,9 +163,9 @@ impl Adjustments {
     /// The part of a refused address goes to the error address, and the document says so.
     pub(super) fn apply(&self, document: &mut WhoToPay, error_address: PktAddress) {
         document.warn.extend(self.difference.clone());
-        let Some(units) = &mut document.units else { return };
+        let Some(mut units) = document.units.take().map(|units| units.0) else { return };
         let mut moved = 0;
-        units.0.retain(|(address, part)| {
+        units.retain(|(address, part)| {
             let is_refused = self.refused.contains(address) && *address != error_address;
             if is_refused {
                 moved += part;
@@ -148,18 +176,11 @@ impl Adjustments {
             }
             !is_refused
         });
-        match units.0.iter_mut().find(|(address, _)| *address == error_address) {
+        match units.iter_mut().find(|(address, _)| *address == error_address) {
             Some((_, part)) => *part += moved,
-            None if moved > 0 => units.0.push((error_address, moved)),
+            None if moved > 0 => units.push((error_address, moved)),
             None => {}
         }
-        if moved > 0 {
-            let parts = units.0.iter();
-            document.result = parts
-                .map(|(address, part)| {
-                    (*address, Portion::from_units(*part).unwrap_or_default().to_decimal())
-                })
-                .collect();
-        }
+        document.set_units(units);
     }
 }

@@ -1,5 +1,6 @@
 //! The PayMaker's answers (`docs/protocol/packetcrypt-pool.md` 11.1).
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,7 +51,11 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
 }
 
 async fn events(shared: &Shared, request: Request) -> Response {
-    match shared.password.check(request.headers(), Client::of(request.extensions())) {
+    let client = Client::of(request.extensions());
+    if !shared.may_upload(client.address) {
+        return shared.refuse(&Refusal::ForeignNetwork, Vec::new());
+    }
+    match shared.password.check(request.headers(), client) {
         Verdict::Right => {}
         Verdict::Wrong(delay) => {
             shared.count_refusal(Refusal::Unauthorized.code(), 1);
@@ -172,6 +177,14 @@ fn of_body(fault: &BodyFault) -> Refusal {
 }
 
 impl Shared {
+    /// Rule R-P20. Loopback is not a network that anybody else can come from.
+    fn may_upload(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.upload_networks.is_empty()
+            || address.is_loopback()
+            || self.upload_networks.iter().any(|network| network.contains(&address))
+    }
+
     fn refuse(&self, refusal: &Refusal, warn: Vec<String>) -> Response {
         self.count_refusal(refusal.code(), 1);
         tracing::info!(code = refusal.code(), %refusal, "an upload was refused");

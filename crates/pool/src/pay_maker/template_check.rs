@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a13_other_amounts_payees_and_strangers_are_seen() {
+    fn a13_pitfall_9_11_other_amounts_payees_and_strangers_are_seen() {
         let seen = |template: &BlockTemplate| difference(template, &sent()).unwrap();
         assert!(seen(&paying([500_000, 300_000, 200_000], 0)).contains("the template pays"));
         assert!(seen(&paying([600_000, 300_000, 0], 0)).contains("the template pays"));

@@ -17,9 +17,11 @@ use wire::who_to_pay::WhoToPay;
 use wire::{Decimal, PktAddress};
 
 use super::*;
+use crate::listener::Client;
 
 const MINER: &str = "pBuYQ8dZe5KHNmCx1SBzmuXxqpAWrNTe2t";
 const OTHER: &str = "pKTcgnvpPdXQ6HztTC5snBc69887g471zE";
+const THIRD: &str = "pBCoKBuCBYzqiHDwdvqE2pusa7XhdhJSPw";
 const DEFAULT: &str = "pkt1qa6l3hd3ttfrvjjq3ee8vw6rpmhzmhsw69ytecrvad02jqmhz0jxq0rs86s";
 const ERROR: &str = "pkt1qyfjw9x9wcqlkc2w2eq2angjr66wms6xygur9vkk2tpy03ycvj6ns5fqpef";
 const NOW: UnixMillis = UnixMillis(1_600_000_100_000);
@@ -242,6 +244,60 @@ async fn answers_of_all_endpoints_have_the_documented_status() {
 }
 
 #[tokio::test]
+async fn r_p20_only_listed_networks_and_this_machine_may_upload() {
+    let dir = tempfile::tempdir().unwrap();
+    let upload_networks = vec!["10.1.0.0/16".parse().unwrap()];
+    let config = PayMakerConfig { upload_networks, ..config(dir.path()) };
+    let running = Running::start(config, FakeNode::default()).await;
+    for (sender, status) in
+        [("10.1.2.3", 200), ("::ffff:10.1.2.3", 200), ("127.0.0.1", 200), ("10.2.0.1", 403), ("::2", 403)]
+    {
+        let mut request = Request::post("/events")
+            .header(AUTHORIZATION, "Basic eDpwdw==")
+            .body(Body::from(some_work()))
+            .unwrap();
+        request.extensions_mut().insert(Client { address: sender.parse().unwrap(), exempt: false });
+        let (answered, text) = running.ask(request).await;
+        assert_eq!(answered.as_u16(), status, "{sender}: {text}");
+    }
+    assert!(running.metrics.text().contains(r#"reason="foreign_network"} 2"#));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a14_what_the_update_hook_changes_is_shown_and_sent() {
+    let dir = tempfile::tempdir().unwrap();
+    Running::start(config(dir.path()), FakeNode::default()).await.with_work_then_stop().await;
+    let hook = ["sed", &format!("s/{OTHER}/{THIRD}/")].map(str::to_owned);
+    let config = PayMakerConfig { update_hook: UpdateHook::new(&hook), ..config(dir.path()) };
+    let running = Running::start(config, FakeNode::default()).await;
+    running.until(|running| running.node.part(THIRD).is_some()).await;
+    let document = running.document().await;
+    assert_eq!(document.result.get(&OTHER.parse().unwrap()), None);
+    for (address, part) in &document.result.0 {
+        assert_eq!(running.node.part(&address.to_string()), Some(part.to_string()));
+    }
+    assert_eq!(document.warn.iter().filter(|warning| warning.contains("hook")).count(), 0);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a14_an_update_hook_that_fails_changes_nothing_and_is_reported() {
+    let dir = tempfile::tempdir().unwrap();
+    Running::start(config(dir.path()), FakeNode::default()).await.with_work_then_stop().await;
+    let hook = UpdateHook::new(&["there-is-no-such-program".to_owned()]);
+    let config = PayMakerConfig { update_hook: hook, ..config(dir.path()) };
+    let running = Running::start(config, FakeNode::default()).await;
+    running.until(|running| running.node.part(OTHER).is_some()).await;
+    let document = running.document().await;
+    assert_eq!(document.units.unwrap().0.iter().map(|(_, units)| units).sum::<u64>(), UNITS);
+    assert!(document.warn.iter().any(|warning| warning.contains("there-is-no-such-program")));
+    let text = running.metrics.text();
+    assert!(!text.contains("headframe_update_hook_failures_total{role=\"pay_maker\"} 0"), "{text}");
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn r_p2_bad_lines_are_warnings_with_their_numbers() {
     let dir = tempfile::tempdir().unwrap();
     let running = Running::start(config(dir.path()), FakeNode::default()).await;
@@ -334,7 +390,7 @@ impl Running {
 }
 
 #[tokio::test]
-async fn r_p17_an_address_that_the_node_refuses_is_found_and_left_out() {
+async fn r_p17_pitfall_9_8_an_address_that_the_node_refuses_is_found_and_left_out() {
     let dir = tempfile::tempdir().unwrap();
     Running::start(config(dir.path()), FakeNode::default()).await.with_work_then_stop().await;
     let node = FakeNode::default();
@@ -401,6 +457,7 @@ async fn before_the_ledger_is_loaded_only_stats_are_answered() {
         ledger: OnceLock::new(),
         documents: Arc::clone(&pay_maker.shared.documents),
         password: Password::new("pw").unwrap(),
+        upload_networks: Vec::new(),
         requests: Arc::clone(&pay_maker.shared.requests),
         uploads: Semaphore::new(1),
         book_queue: pay_maker.shared.book_queue.clone(),
