@@ -418,7 +418,7 @@ mod tests {
         }
 
         #[test]
-        fn canonical_targets_compare_as_their_numbers(one in 0u32..0x2080_0000, other in 0u32..0x2080_0000) {
+        fn pitfall_19_canonical_targets_compare_as_their_numbers(one in 0u32..0x2080_0000, other in 0u32..0x2080_0000) {
             if let (Ok(one), Ok(other)) =
                 (CanonicalTarget::try_from(CompactTarget(one)), CanonicalTarget::try_from(CompactTarget(other)))
             {

@@ -89,7 +89,7 @@ fn w7_everybody_who_listens_hears_of_a_block_at_once() {
 }
 
 #[test]
-fn a_good_share_is_a_share_or_a_block_and_stays_so_when_stale() {
+fn pitfall_9_13_a_good_share_stays_one_when_it_is_stale() {
     let (chain, mut miner) = (TestChain::new(ChainRules::instant()), Miner::default());
     let found = miner.mine(&chain.chain);
     assert_eq!(chain.result("checkpcshare", json!([found.share(0x207f_ffff)])), "RESUBMIT_AS_BLOCK");
@@ -204,7 +204,7 @@ fn payouts_take_effect_in_the_next_template_and_are_forgotten_at_a_restart() {
 }
 
 #[test]
-fn weights_that_pay_less_than_nothing_are_noticed_by_the_template_only() {
+fn pitfall_9_12_weights_that_pay_less_than_nothing_are_noticed_by_the_template_only() {
     let chain = TestChain::new(ChainRules::instant());
     let (first, second, third) = (
         "pkt1qx75waswwr9586ye0u2g9rh9x98gkfckye4h5gc",

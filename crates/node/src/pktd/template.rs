@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn templates_with_more_transactions_fit_together() {
+    fn pitfall_9_15_branches_are_read_in_internal_order() {
         for count in 0..6 {
             let template = read(with_transactions(count)).unwrap();
             assert_eq!(template.transactions.len(), count + 1);

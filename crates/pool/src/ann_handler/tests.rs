@@ -14,7 +14,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 use tower::ServiceExt;
 use wire::announcement_post::PostHeaders;
-use wire::batch::BatchIndex;
+use wire::batch::{BatchIndex, BatchName};
 use wire::block_info::BlockInfo;
 use wire::pool_config::PoolConfig;
 use wire::sprayer::{Datagram, Subscription};
@@ -186,6 +186,11 @@ impl Pool {
     }
 
     /// All events on disk.
+    async fn batch_names(&self) -> Vec<BatchName> {
+        let (_, index) = self.get("/anns/index.json", None).await;
+        BatchIndex::parse(&index).unwrap().names().collect()
+    }
+
     fn events(&self) -> Vec<AnnsEventSeen> {
         let mut seen = Vec::new();
         for entry in std::fs::read_dir(self.dir.path().join("events")).unwrap() {
@@ -381,7 +386,7 @@ proptest! {
 
     /// Whatever the shape of a post: it is accepted only if every announcement in it is valid.
     #[test]
-    fn w1_no_shape_of_a_post_gets_an_unchecked_announcement_accepted(
+    fn w1_pitfall_21_no_shape_of_a_post_gets_an_unchecked_announcement_accepted(
         picks in prop::collection::vec((0usize..6, 0usize..3), 1..12),
     ) {
         let good = recorded_case("accepted_4");
@@ -749,7 +754,7 @@ async fn r_a6_a_sample_finds_what_is_bad_and_its_sender_has_to_wait() {
 }
 
 #[tokio::test]
-async fn accepted_announcements_are_served_to_block_miners_as_immutable_files() {
+async fn r_d1_accepted_announcements_are_served_to_block_miners_as_immutable_files() {
     let pool = Pool::unchecked().await;
     let url = pool.config.master.pool_url.clone();
     let change = |config: &mut AnnHandlerConfig| {
@@ -767,7 +772,6 @@ async fn accepted_announcements_are_served_to_block_miners_as_immutable_files() 
     );
     let index = BatchIndex::parse(&index).unwrap();
     let [name] = index.names().collect::<Vec<_>>().try_into().unwrap();
-    assert!(name.file_number > 1_700_000_000_000, "R-D3: milliseconds of the start");
     assert_eq!((name.parent_height, name.handler, index.highest_file), (Height(60), 0, name.file_number));
     let path = format!("/anns/{name}");
     let (answer, file) = pool.get(&path, Some("bmpass")).await;
@@ -779,6 +783,31 @@ async fn accepted_announcements_are_served_to_block_miners_as_immutable_files() 
         assert_eq!((answer.status(), &body[..]), (StatusCode::UNAUTHORIZED, text.as_bytes()));
     }
     assert_eq!(pool.get("/anns/anns_1_2_3.bin", Some("bmpass")).await.0.status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn r_d3_a_name_is_not_used_again_after_a_restart() {
+    let pool = Pool::unchecked().await;
+    pool.post(&many(0..1024)).await;
+    let [before] = pool.batch_names().await.try_into().unwrap();
+    assert!(before.file_number > 1_700_000_000_000, "milliseconds of the start");
+    let pool = pool.restart().await;
+    pool.post(&many(1024..2048)).await;
+    let [after] = pool.batch_names().await.try_into().unwrap();
+    assert!(after.file_number > before.file_number, "{before} and {after}");
+}
+
+#[tokio::test]
+async fn r_d4_without_a_password_none_is_asked_for() {
+    let pool = Pool::unchecked().await;
+    let body = many(0..1024);
+    pool.post(&body).await;
+    let [name] = pool.batch_names().await.try_into().unwrap();
+    for password in [None, Some("whatever")] {
+        let (answer, file) = pool.get(&format!("/anns/{name}"), password).await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        assert_eq!(file, body.as_flattened());
+    }
 }
 
 #[tokio::test]

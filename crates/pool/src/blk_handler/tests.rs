@@ -1,6 +1,6 @@
 //! Recorded shares against a Master, a node and a PayMaker of our making.
 
-mod recorded;
+pub(super) mod recorded;
 mod sandbox;
 
 use std::time::Duration;
@@ -198,7 +198,7 @@ async fn a_block_is_submitted_even_if_the_share_cannot_be_stored() {
 }
 
 #[tokio::test]
-async fn r_k10_a_share_for_the_work_just_replaced_is_credited_but_makes_no_block() {
+async fn r_k10_pitfall_9_17_a_share_for_the_work_just_replaced_is_credited_but_makes_no_block() {
     let sandbox = Sandbox::start(Chain::at_114926(), |_| {}).await;
     sandbox.move_to(Chain::at_114927()).await;
     let late = sandbox.send(Post::winning().request()).await;

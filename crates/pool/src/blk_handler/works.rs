@@ -161,3 +161,28 @@ fn belongs(template: &BlockTemplate, work: &WorkFile) -> bool {
         && template.branch == work.branch
         && !template.transactions.is_empty()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::recorded::Chain;
+    use super::*;
+
+    #[test]
+    fn pitfall_9_10_a_template_of_another_answer_of_the_node_is_not_used() {
+        let chain = Chain::at_114926();
+        let work = WorkFile::parse(&chain.work).unwrap();
+        let template = BlockTemplate::parse(&chain.template).unwrap();
+        assert!(belongs(&template, &work));
+        let others: [fn(&mut BlockTemplate); 4] = [
+            |template| template.header.time += 1,
+            |template| template.coinbase_no_witness[60] ^= 1,
+            |template| template.branch.push([0; 32]),
+            |template| template.transactions.clear(),
+        ];
+        for change in others {
+            let mut other = template.clone();
+            change(&mut other);
+            assert!(!belongs(&other, &work));
+        }
+    }
+}

@@ -154,3 +154,13 @@ async fn noise_is_counted_and_ends_nothing() {
     sprayer.spray(announcements(8..9));
     assert_eq!(receive_some(&socket, 1).await, [8]);
 }
+
+/// Time stands still as long as anything is to be done; a sprayer that polled would keep this test from ending.
+#[tokio::test(start_paused = true)]
+async fn r_s5_a_sprayer_without_subscribers_waits_without_a_clock() {
+    let shutdown = CancellationToken::new();
+    let sprayer = start(SprayerConfig::new(loopback(), "word"), &shutdown).await;
+    tokio::time::sleep(Duration::from_hours(24 * 365)).await;
+    sprayer.spray(announcements(1..2));
+    assert_eq!(sprayer.shared.figures.sent.get(), 0);
+}

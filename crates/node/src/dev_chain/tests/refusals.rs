@@ -184,7 +184,7 @@ fn damaged_announcements_prove_nothing() {
 }
 
 #[test]
-fn announcements_on_an_abandoned_block_are_worthless() {
+fn pitfall_9_18_announcements_on_an_abandoned_block_are_worthless() {
     let mut bench = Bench::new();
     let found = bench.miner.mine(&bench.chain.chain);
     bench.chain.chain.reorganise(5).unwrap();

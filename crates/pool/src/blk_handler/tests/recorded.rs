@@ -29,7 +29,7 @@ fn block_hash(value: &Value) -> BlockHash {
 
 /// What a Master knows at one moment.
 #[derive(Clone)]
-pub(super) struct Chain {
+pub(in super::super) struct Chain {
     pub work: Vec<u8>,
     pub template: Vec<u8>,
     /// Newest first.
@@ -49,7 +49,7 @@ impl Chain {
     }
 
     /// The work that several recorded shares are for.
-    pub(super) fn at_114926() -> Self {
+    pub(in super::super) fn at_114926() -> Self {
         Self::of_recorded_block("blocks-real/pool-114926.json", &[])
     }
 
