@@ -1,19 +1,29 @@
 //! Checking announcements: a batch in, a verdict for each out.
 //!
 //! Rules: `docs/protocol/packetcrypt-announcements.md` 7.1. The order of the steps is that of the consensus authority,
-//! after one of our own: work bits that no peer survives are refused before anything else ([`AnnouncementFault::BadBits`]).
+//! but for two of them. Work bits that no peer survives are refused before anything else
+//! ([`AnnouncementFault::BadBits`]), and the work is tested before the proof of the fourth item, which costs a fifth of
+//! the whole: of an announcement where both are wrong we name the work.
+//!
+//! `alone` checks one announcement, as the specification reads: the truth, and all there is on the plain backend. On the
+//! others `wave` takes up to 64 through the steps together, whatever they are made of; those of one `origin` also share
+//! what makes their tables (`programs`, kept from call to call), and lanes make their items.
 
-use crate::announcement::{HEADER_SIZE, ITEM_PREFIX_SIZE, attempt_seed, hash_table_seed};
-use crate::attempt::{Attempted, attempt, attempt_all};
+mod alone;
+mod origin;
+mod programs;
+mod wave;
+
+use std::sync::Arc;
+
 use crate::backend::Backend;
-use crate::crypto_cycle::{BATCH_MAX, Batch, State, Template};
-use crate::hash::blake2b_512_many;
-use crate::item::{
-    BadProgram, ITEM_SIZE, Item, ItemNumber, Recipe, Workshop, memohash_item, update_version_0,
-};
-use crate::merkle::{Branch, is_proven, leaf_hash, roots_of};
-use crate::rand_hash::TooLong;
+use crate::item::Workshop;
 use crate::{Announcement, BlockHash, Height, WorkHash};
+
+use alone::Alone;
+pub use origin::{CostClass, GROUP_MIN, Wave, waves};
+pub use programs::{ProgramCache, ProgramCacheFigures};
+use wave::Lanes;
 
 /// What differs from chain to chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,19 +123,22 @@ pub struct AnnouncementToCheck<'a> {
     pub parent: &'a BlockHash,
 }
 
+/// What is found about an announcement: its work hash, or what is wrong with it.
+pub type Finding = Result<WorkHash, AnnouncementFault>;
+
+/// Origins whose programs a checker keeps that shares them with no other.
+const PROGRAMS_KEPT: usize = 128;
+
 /// Checks announcements. Keeps its buffers from one batch to the next: one for each thread.
 #[derive(Debug)]
 pub struct Checker {
     rules: Rules,
     workshop: Workshop,
-    state: State,
-    batch: Batch,
-    items: Box<[Item]>,
-    shared: Shared,
+    programs: Arc<ProgramCache>,
+    alone: Alone,
+    /// None on the plain backend.
+    lanes: Option<Lanes>,
 }
-
-/// Announcements of one origin that are worth checking together.
-const TOGETHER_FROM: usize = 3;
 
 impl Checker {
     /// A checker of a chain's announcements, on the backend that is [chosen](Backend::chosen).
@@ -135,166 +148,55 @@ impl Checker {
 
     /// A checker on a backend, or on the plain one if the processor cannot run that.
     pub fn on(rules: Rules, backend: Backend) -> Self {
-        Self {
-            rules,
-            workshop: Workshop::on(backend),
-            state: State::default(),
-            batch: Batch::new(backend),
-            items: vec![[0; ITEM_SIZE]; BATCH_MAX].into_boxed_slice(),
-            shared: Shared::default(),
-        }
+        Self::with_programs(rules, backend, Arc::new(ProgramCache::new(PROGRAMS_KEPT)))
     }
 
-    /// The verdict on each announcement, in the same order: its work hash, or what is wrong with it.
+    /// As [`Checker::on`], with programs that are shared with other checkers on the same backend.
+    pub fn with_programs(rules: Rules, backend: Backend, programs: Arc<ProgramCache>) -> Self {
+        let lanes = (backend != Backend::Plain && backend.is_supported()).then(|| Lanes::on(backend));
+        Self { rules, workshop: Workshop::on(backend), programs, alone: Alone::default(), lanes }
+    }
+
+    /// What is found about each announcement, in the same order.
     ///
-    /// Announcements of one hard nonce share their programs: in one batch, or one after the other, they cost about
-    /// two fifths less than others.
-    pub fn check(
-        &mut self,
-        batch: &[AnnouncementToCheck<'_>],
-        proof_version: ProofVersion,
-    ) -> Vec<Result<WorkHash, AnnouncementFault>> {
-        let mut order: Vec<usize> = (0..batch.len()).collect();
-        order.sort_by_cached_key(|&index| Origin::of(&batch[index]));
-        let mut verdicts = vec![Err(AnnouncementFault::BadBits); batch.len()];
-        for group in order.chunk_by(|&one, &other| Origin::of(&batch[one]) == Origin::of(&batch[other])) {
-            for group in group.chunks(BATCH_MAX) {
-                self.check_group(batch, group, proof_version, &mut verdicts);
-            }
-        }
-        verdicts
-    }
-
-    /// Checks announcements of one origin: all at once, if they are of version 1 and their headers are in order.
-    fn check_group(
-        &mut self,
-        batch: &[AnnouncementToCheck<'_>],
-        group: &[usize],
-        proof_version: ProofVersion,
-        verdicts: &mut [Result<WorkHash, AnnouncementFault>],
-    ) {
-        let mut members = Vec::with_capacity(group.len());
-        for &index in group {
-            match check_header(batch[index].announcement, self.rules, proof_version) {
-                Ok(()) => members.push(index),
-                Err(fault) => verdicts[index] = Err(fault),
-            }
-        }
-        let Some(&first) = members.first() else { return };
-        if members.len() < TOGETHER_FROM || batch[first].announcement.version() == 0 {
+    /// Announcements of one hard nonce share their programs, in one call or one after the other. Where there are
+    /// lanes, one of 64 that share them costs about a tenth of one that shares with none.
+    pub fn check(&mut self, batch: &[AnnouncementToCheck<'_>], proof_version: ProofVersion) -> Vec<Finding> {
+        let mut findings = vec![Err(AnnouncementFault::BadBits); batch.len()];
+        for Wave { members, .. } in waves(batch) {
+            let mut sound = Vec::with_capacity(members.len());
             for index in members {
-                verdicts[index] = self.check_one(&batch[index], proof_version);
+                match check_header(batch[index].announcement, self.rules, proof_version) {
+                    Ok(()) => sound.push(index),
+                    Err(fault) => findings[index] = Err(fault),
+                }
             }
-            return;
+            self.check_sound(batch, &sound, &mut findings);
         }
-        self.shared.turn_to(Origin::of(&batch[first]), &batch[first]);
-        let announcements: Vec<&Announcement> =
-            members.iter().map(|&index| batch[index].announcement).collect();
-        let outcomes = self.check_together(&announcements);
-        for (position, index) in members.into_iter().enumerate() {
-            verdicts[index] = match &outcomes {
-                Some(outcomes) => outcomes[position],
-                None => self.check_one(&batch[index], proof_version),
-            };
-        }
+        findings
     }
 
-    /// As [`Checker::check_version_1`], for at most [`BATCH_MAX`] announcements of the origin that has been turned to.
-    /// `None` where a program cannot be made, or runs for too long for any of them: then each must be checked by itself.
-    fn check_together(
+    /// Checks announcements whose headers are in order, those of one origin side by side.
+    fn check_sound(
         &mut self,
-        announcements: &[&Announcement],
-    ) -> Option<Vec<Result<WorkHash, AnnouncementFault>>> {
-        let Self { workshop, batch, items, shared, .. } = self;
-        let recipe = shared.hash_table.get(workshop).ok()?;
-        batch.start(&shared.attempts, announcements.len(), |index| announcements[index].soft_nonce().into());
-        let mut work_hashes = [WorkHash::default(); BATCH_MAX];
-        let fourth_items = attempt_all(batch, &mut work_hashes, |batch, wanted, kept| {
-            recipe.items(wanted, workshop, items)?;
-            batch.update(|index| &items[index], kept);
-            Ok::<(), TooLong>(())
-        })
-        .ok()?;
-
-        let mut opened: Vec<Announcement> =
-            announcements.iter().map(|&announcement| announcement.clone()).collect();
-        for (index, announcement) in opened.iter_mut().enumerate() {
-            announcement.crypt(batch.state(index));
+        batch: &[AnnouncementToCheck<'_>],
+        members: &[usize],
+        findings: &mut [Finding],
+    ) {
+        let Self { workshop, programs, alone, lanes, .. } = self;
+        match lanes {
+            Some(lanes) if members.iter().all(|&index| batch[index].announcement.version() > 0) => {
+                let wave: Vec<_> = members.iter().map(|&index| batch[index]).collect();
+                for (&index, finding) in members.iter().zip(lanes.check(&wave, programs, workshop)) {
+                    findings[index] = finding;
+                }
+            }
+            _ => {
+                for &index in members {
+                    findings[index] = alone.check(&batch[index], programs, workshop);
+                }
+            }
         }
-        let fits = |index: &usize| opened[*index].item_prefix() == &[0; ITEM_PREFIX_SIZE];
-        let fitting: Vec<usize> = (0..opened.len()).filter(fits).collect();
-        let mut verdicts = vec![Err(AnnouncementFault::InvalidItem4); announcements.len()];
-        if fitting.is_empty() {
-            return Some(verdicts);
-        }
-        let proven: Vec<ItemNumber> = fitting.iter().map(|&index| fourth_items[index]).collect();
-        shared.proof_table.get(workshop).ok()?.items(&proven, workshop, items).ok()?;
-        let mut leaves = [[0; 64]; BATCH_MAX];
-        blake2b_512_many(&items[..fitting.len()], &mut leaves[..fitting.len()]);
-        let branches: Vec<Branch> = fitting.iter().map(|&index| opened[index].merkle_siblings()).collect();
-        let roots = roots_of(&leaves[..fitting.len()], &proven, &branches);
-        for (position, &index) in fitting.iter().enumerate() {
-            let announcement = &opened[index];
-            let work_hash = work_hashes[index];
-            verdicts[index] = if &roots[position] != announcement.merkle_root() {
-                Err(AnnouncementFault::InvalidMerkle)
-            } else if announcement.work_bits().is_met_by(&work_hash.0) {
-                Ok(work_hash)
-            } else {
-                Err(AnnouncementFault::InsufficientWork { work_hash })
-            };
-        }
-        Some(verdicts)
-    }
-
-    fn check_one(
-        &mut self,
-        to_check: &AnnouncementToCheck<'_>,
-        proof_version: ProofVersion,
-    ) -> Result<WorkHash, AnnouncementFault> {
-        let announcement = to_check.announcement;
-        check_header(announcement, self.rules, proof_version)?;
-        self.shared.turn_to(Origin::of(to_check), to_check);
-        if announcement.version() == 0 {
-            self.check_version_0(announcement)
-        } else {
-            self.check_version_1(announcement)
-        }
-    }
-
-    fn check_version_1(&mut self, announcement: &Announcement) -> Result<WorkHash, AnnouncementFault> {
-        let Self { workshop, state, shared, .. } = self;
-        let items = shared.hash_table.get(workshop).map_err(|_| AnnouncementFault::BadProgram)?;
-        shared.attempts.start(announcement.soft_nonce().into(), state);
-        let attempted = attempt(state, |state, wanted, kept| {
-            let item = items.item(wanted, workshop).map_err(|_| AnnouncementFault::BadProgramExec)?;
-            state.update_keeping(item, kept);
-            Ok(())
-        })?;
-
-        let mut opened = announcement.clone();
-        opened.crypt(state.as_bytes());
-        if opened.item_prefix() != &[0; ITEM_PREFIX_SIZE] {
-            return Err(AnnouncementFault::InvalidItem4);
-        }
-        let items = shared.proof_table.get(workshop).map_err(|_| AnnouncementFault::BadProgram0)?;
-        let proven =
-            items.item(attempted.fourth_item, workshop).map_err(|_| AnnouncementFault::BadProgram0Exec)?;
-        check_proof_and_work(&opened, proven, attempted)
-    }
-
-    fn check_version_0(&mut self, announcement: &Announcement) -> Result<WorkHash, AnnouncementFault> {
-        let Self { workshop, state, shared, .. } = self;
-        shared.attempts.start(announcement.soft_nonce().into(), state);
-        let mut item = [0; ITEM_SIZE];
-        let attempted = attempt(state, |state, wanted, _| {
-            item = memohash_item(shared.memohash_seed(), wanted);
-            update_version_0(state, &item, workshop).map_err(|_| AnnouncementFault::Invalid)
-        })?;
-        if !item.starts_with(announcement.item_prefix()) {
-            return Err(AnnouncementFault::InvalidItem4);
-        }
-        check_proof_and_work(announcement, &item, attempted)
     }
 }
 
@@ -317,154 +219,5 @@ fn check_header(
     Ok(())
 }
 
-/// The last steps: the branch of the fourth item, in clear, and the work.
-fn check_proof_and_work(
-    opened: &Announcement,
-    proven: &Item,
-    Attempted { work_hash, fourth_item }: Attempted,
-) -> Result<WorkHash, AnnouncementFault> {
-    if !is_proven(&leaf_hash(proven), fourth_item, &opened.merkle_siblings(), opened.merkle_root()) {
-        return Err(AnnouncementFault::InvalidMerkle);
-    }
-    if !opened.work_bits().is_met_by(&work_hash.0) {
-        return Err(AnnouncementFault::InsufficientWork { work_hash });
-    }
-    Ok(work_hash)
-}
-
-/// What makes the tables of an announcement. Announcements where this is the same have them in common.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Origin {
-    header: [u8; HEADER_SIZE],
-    parent: BlockHash,
-    merkle_root: [u8; 64],
-}
-
-impl Origin {
-    fn of(to_check: &AnnouncementToCheck<'_>) -> Self {
-        Self {
-            header: to_check.announcement.header().to_bytes(),
-            parent: *to_check.parent,
-            merkle_root: *to_check.announcement.merkle_root(),
-        }
-    }
-}
-
-/// What announcements of one origin have in common; that of the last one is kept.
-#[derive(Debug, Default)]
-struct Shared {
-    origin: Option<Origin>,
-    attempts: Template,
-    hash_table: LazyRecipe,
-    proof_table: LazyRecipe,
-}
-
-impl Shared {
-    fn turn_to(&mut self, origin: Origin, to_check: &AnnouncementToCheck<'_>) {
-        if self.origin.as_ref() == Some(&origin) {
-            return;
-        }
-        let header = to_check.announcement.header();
-        let proof_table_seed = header.hash_with_parent(to_check.parent);
-        self.attempts.reseed(attempt_seed(&header.hash_with_root(&origin.merkle_root)));
-        self.hash_table.forget(hash_table_seed(&origin.merkle_root, &proof_table_seed));
-        self.proof_table.forget(proof_table_seed);
-        self.origin = Some(origin);
-    }
-
-    /// The seed of the only table of version 0.
-    fn memohash_seed(&self) -> &[u8; 32] {
-        self.proof_table.seed.first_chunk().expect("32 of 64 bytes")
-    }
-}
-
-/// A recipe that is made when it is first needed.
-#[derive(Debug)]
-struct LazyRecipe {
-    seed: [u8; 64],
-    recipe: Recipe,
-    made: Option<Result<(), BadProgram>>,
-}
-
-impl Default for LazyRecipe {
-    fn default() -> Self {
-        Self { seed: [0; 64], recipe: Recipe::default(), made: None }
-    }
-}
-
-impl LazyRecipe {
-    fn forget(&mut self, seed: [u8; 64]) {
-        (self.seed, self.made) = (seed, None);
-    }
-
-    fn get(&mut self, workshop: &mut Workshop) -> Result<&Recipe, BadProgram> {
-        let made = self.made.get_or_insert_with(|| self.recipe.replace(&self.seed, workshop));
-        made.map(|()| &self.recipe)
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::mine::Miner;
-    use crate::{AnnouncementHeader, CompactTarget};
-    use std::sync::atomic::AtomicBool;
-
-    const PARENT: BlockHash = BlockHash::from_internal([5; 32]);
-
-    /// Announcements of one hard nonce.
-    fn mined(hard_nonce: u32) -> Vec<Announcement> {
-        let header = AnnouncementHeader {
-            version: 1,
-            hard_nonce,
-            work_bits: CompactTarget(0x207f_ffff),
-            parent_height: Height(3),
-            content_type: 0,
-            content_length: 0,
-            content_hash: [0; 32],
-            signing_key: None,
-        };
-        let mut found = Vec::new();
-        Miner::new().mine(&header, &PARENT, &AtomicBool::new(false), |announcement| found.push(announcement));
-        found
-    }
-
-    /// Verdicts on the same batch from every backend, which must agree.
-    fn verdicts(announcements: &[Announcement]) -> Vec<Result<WorkHash, AnnouncementFault>> {
-        let batch: Vec<_> = announcements
-            .iter()
-            .map(|announcement| AnnouncementToCheck { announcement, parent: &PARENT })
-            .collect();
-        let [plain, other] = Backend::ALL
-            .map(|backend| Checker::on(Rules::NEW_CHAIN, backend).check(&batch, ProofVersion::CURRENT));
-        assert_eq!(plain, other);
-        plain
-    }
-
-    #[test]
-    fn groups_of_every_size_with_a_damaged_member_at_any_place() {
-        let announcements = mined(1);
-        // Damage at: soft nonce, hard nonce, work bits, first and last sibling, root, prefix.
-        let places = [1, 4, 8, 88, 919, 920, 1023];
-        for (round, size) in [1, 2, 3, 4, 31, 32, 33, 63, 64, 65, 127, 130, 300].into_iter().enumerate() {
-            for place in places {
-                let mut group = announcements[..size].to_vec();
-                let damaged = (round * 37 + place) % size;
-                let mut bytes = *group[damaged].as_bytes();
-                bytes[place] ^= 0x10;
-                group[damaged] = Announcement::from(bytes);
-                for (index, verdict) in verdicts(&group).into_iter().enumerate() {
-                    assert_eq!(verdict.is_err(), index == damaged, "{index} of {size}, damage at {place}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn groups_mixed_with_others_get_the_verdicts_of_each() {
-        let (one, other) = (mined(2), mined(3));
-        let mixed: Vec<Announcement> =
-            one.iter().take(40).zip(&other).flat_map(|(a, b)| [a.clone(), b.clone()]).collect();
-        assert!(verdicts(&mixed).iter().all(Result::is_ok));
-    }
-}
+mod tests;

@@ -19,8 +19,8 @@ use crate::rand_hash::{
 /// Bytes of an item.
 pub const ITEM_SIZE: usize = crypto_cycle::ITEM_SIZE;
 
-/// A run of lanes costs as much as about three items one by one.
-const LANES_PAY_FROM: usize = 3;
+/// A run of lanes costs as much as about four items one by one.
+const LANES_PAY_FROM: usize = 4;
 
 /// Items of a table; a power of two.
 pub const TABLE_ITEMS: usize = 8192;
@@ -165,6 +165,13 @@ impl Recipe {
         Ok(())
     }
 
+    /// A recipe with a program that no generator wrote.
+    #[cfg(test)]
+    pub(crate) fn of_code(code: &[u32]) -> Self {
+        let program = Program::decode(code).expect("a program");
+        Self { program, ..Self::default() }
+    }
+
     /// What lanes make items from; `None` if they cannot run the program.
     #[cfg(target_arch = "x86_64")]
     fn for_lanes(&self) -> Option<ItemSource<'_>> {
@@ -190,6 +197,22 @@ impl Recipe {
         Ok(state.item_part())
     }
 
+    /// Whether that many different items are made faster in lanes than one by one.
+    pub(crate) fn pays_in_lanes(&self, count: usize, workshop: &Workshop) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return count >= LANES_PAY_FROM && workshop.lanes.is_some() && self.for_lanes().is_some();
+        #[cfg(not(target_arch = "x86_64"))]
+        return false;
+    }
+
+    /// The state of an item after the program has run and before the last pass, which is
+    /// [`Batch::crypt`](crypto_cycle::Batch::crypt).
+    pub fn unsealed<'w>(&self, number: ItemNumber, workshop: &'w mut Workshop) -> Result<&'w State, TooLong> {
+        let Workshop { machine, state, .. } = workshop;
+        self.run(number, machine, state)?;
+        Ok(state)
+    }
+
     /// Makes several items, as many as there are places for them.
     pub fn items(
         &self,
@@ -198,8 +221,7 @@ impl Recipe {
         items: &mut [Item],
     ) -> Result<(), TooLong> {
         // Nothing is shared between lanes that could not be copied: one item for all who want the same.
-        if let Some((first, rest)) = numbers.split_first()
-            && (rest.iter().all(|number| number == first) || rest.len() < LANES_PAY_FROM)
+        if numbers.iter().all(|number| *number == numbers[0]) || !self.pays_in_lanes(numbers.len(), workshop)
         {
             return self.items_one_by_one(numbers, workshop, items);
         }

@@ -114,6 +114,25 @@ fn verdicts_stand_in_the_order_of_their_announcements() {
 }
 
 #[test]
+fn the_work_is_tested_before_the_proof_of_the_fourth_item() {
+    for row in rows("anns_invalid.jsonl", |row| mutation(row, "complete, but work hash above target")) {
+        let parent = BlockHash::from_internal(bytes(&row, "parent"));
+        let mut unproven: [u8; ANNOUNCEMENT_SIZE] = bytes(&row, "ann");
+        unproven[100] ^= 1;
+        for count in [1, 10] {
+            let announcements = vec![Announcement::from(unproven); count];
+            let batch: Vec<_> = announcements
+                .iter()
+                .map(|announcement| AnnouncementToCheck { announcement, parent: &parent })
+                .collect();
+            for finding in Checker::new(Rules::PKT).check(&batch, ProofVersion::CURRENT) {
+                assert!(matches!(finding, Err(AnnouncementFault::InsufficientWork { .. })), "{finding:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn pitfall_22_no_byte_of_a_valid_announcement_can_be_changed() {
     let parent = parent();
     let mut checker = Checker::new(Rules::PKT);

@@ -93,6 +93,35 @@ impl Batch {
         }
     }
 
+    /// As many states as there are in `sources`, copied, in place of what was there.
+    pub fn copy_from<'a>(&mut self, sources: impl ExactSizeIterator<Item = &'a State>) {
+        assert!(sources.len() <= BATCH_MAX, "at most {BATCH_MAX} states in a batch");
+        match &mut self.0 {
+            Lanes::Plain(states, count) => {
+                *count = sources.len();
+                for (state, source) in states.iter_mut().zip(sources) {
+                    state.clone_from(source);
+                }
+            }
+            #[cfg(target_arch = "x86_64")]
+            Lanes::Avx512(batch) => batch.copy_from(sources.map(State::as_bytes)),
+        }
+    }
+
+    /// `MAKE_FUZZABLE` and `CRYPT` of each state; `kept` as for [`State::crypt_keeping`].
+    pub fn crypt(&mut self, kept: &Range<usize>) {
+        match &mut self.0 {
+            Lanes::Plain(states, count) => {
+                for state in &mut states[..*count] {
+                    state.make_fuzzable();
+                    state.crypt_keeping(kept.clone());
+                }
+            }
+            #[cfg(target_arch = "x86_64")]
+            Lanes::Avx512(batch) => batch.crypt(kept),
+        }
+    }
+
     /// `CC_UPDATE` of each state with the item that `item_of` gives for its index; `kept` as for
     /// [`State::update_keeping`].
     pub fn update<'a>(&mut self, item_of: impl FnMut(usize) -> &'a [u8; ITEM_SIZE], kept: &Range<usize>) {
