@@ -117,10 +117,37 @@ impl Attempt {
     }
 }
 
+/// [`Attempt::repeat`] for many proofs, each with its header.
+pub fn repeat_all(batch: &mut Batch, claims: &[(HeaderHash, &Proof)]) -> Vec<Outcome> {
+    let mut outcomes = Vec::with_capacity(claims.len());
+    let mut starts = vec![State::default(); claims.len().min(BATCH_MAX)];
+    for claims in claims.chunks(BATCH_MAX) {
+        for ((header, proof), state) in claims.iter().zip(&mut starts) {
+            Template::new(&header.0).start(proof.nonce2.into(), state);
+        }
+        batch.copy_from(starts[..claims.len()].iter());
+        let mut numbers = vec![[0; PROOF_ANNOUNCEMENTS]; claims.len()];
+        for position in 0..PROOF_ANNOUNCEMENTS {
+            for (index, numbers) in numbers.iter_mut().enumerate() {
+                numbers[position] = batch.item_number(index);
+            }
+            let kept = if position + 1 < PROOF_ANNOUNCEMENTS { BEHIND_ITEM } else { WHOLE };
+            batch.update(|index| claims[index].1.announcements[position].as_bytes(), &kept);
+        }
+        batch.multiply_scalars();
+        let mut work_hashes = [WorkHash::default(); BATCH_MAX];
+        batch.finish(&mut work_hashes);
+        let of_claims = numbers.into_iter().zip(work_hashes);
+        outcomes.extend(of_claims.map(|(numbers, work_hash)| Outcome { numbers, work_hash }));
+    }
+    outcomes
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::Announcement;
+    use crate::backend::Backend;
     use crate::hash::expand;
     use proptest::prelude::*;
 
@@ -159,6 +186,12 @@ mod tests {
                 mined.numbers.map(|number| Announcement::from_bytes(&set[count.index_of(number) as usize]));
             let proof = Proof { nonce2, announcements, tree_proof: vec![] };
             prop_assert_eq!(Attempt::new(&HeaderHash(header)).repeat(&proof), mined);
+            let other = Proof { nonce2: !nonce2, ..proof.clone() };
+            for backend in Backend::ALL {
+                let claims = [(HeaderHash(header), &other), (HeaderHash(header), &proof)];
+                let expected = [Attempt::new(&HeaderHash(header)).repeat(&other), mined];
+                prop_assert_eq!(repeat_all(&mut Batch::new(backend), &claims), expected);
+            }
         }
     }
 }

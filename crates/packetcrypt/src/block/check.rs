@@ -3,12 +3,16 @@
 //! Rules: `docs/protocol/packetcrypt-blocks.md` 5, steps 4 to 10, in the order in which they are cheap and decisive:
 //! the attempt, ages, tree proof, root, signatures, and last the announcements themselves, which cost most. No other
 //! program has this order, so when several things are wrong others may name another one.
+//!
+//! Several shares go through these steps together, so that lanes have their attempts and the announcements of all.
 
 use crate::check::{AnnouncementFault, AnnouncementToCheck, Checker, ProofVersion, Rules};
+use crate::crypto_cycle::Batch;
+use crate::hash::blake2b_256_many;
 use crate::target::{CompactTarget, TargetFault, effective_target};
-use crate::{Announcement, BlockHash, Height, WorkHash};
+use crate::{AnnouncementHash, BlockHash, Height, WorkHash};
 
-use super::attempt::{Attempt, Outcome};
+use super::attempt::{Outcome, repeat_all};
 use super::commitment::{Commitment, CommitmentFault, FindCommitmentFault, TreeRoot, find_in};
 use super::elements::{Elements, PROOF_ANNOUNCEMENTS, PROOF_VERSION, Position, Proof, SignatureFault};
 use super::header::Header;
@@ -157,38 +161,60 @@ pub enum BlockFault {
     Proof(#[from] ProofFault),
 }
 
+/// A share whose proof is to be checked.
+#[derive(Clone, Copy)]
+pub struct ShareClaim<'a> {
+    /// What is claimed.
+    pub claim: ProofClaim<'a>,
+    /// What its hash must meet to be a share; 0 asks for a block.
+    pub share_target: CompactTarget,
+    /// The hash of the block at a height of the branch that is mined on, for all heights below the one being mined.
+    pub parent: &'a dyn Fn(Height) -> Option<BlockHash>,
+}
+
+/// What is found about a share so far.
+type Finding = Result<Verdict, ProofFault>;
+
 /// Checks proofs. Keeps its buffers from one to the next: one for each thread.
 #[derive(Debug)]
 pub struct ProofChecker {
-    attempt: Attempt,
+    attempts: Batch,
     announcements: Checker,
 }
 
 impl ProofChecker {
     /// A checker by the rules of a chain.
     pub fn new(rules: Rules) -> Self {
-        Self { attempt: Attempt::default(), announcements: Checker::new(rules) }
+        Self::of(Checker::new(rules))
     }
 
-    /// Checks the proof of a share. Signatures are the handler's business, who adds them.
-    ///
-    /// `share_target` 0 asks for a block; `parent` gives the hash of the block at a height of the branch that is
-    /// mined on, for all heights below the one being mined.
+    /// A checker that has the announcements of proofs checked by this one.
+    pub fn of(announcements: Checker) -> Self {
+        Self { attempts: Batch::default(), announcements }
+    }
+
+    /// Checks the proof of one share; the rest is as for [`ProofChecker::check_shares`].
     pub fn check_share(
         &mut self,
         claim: &ProofClaim<'_>,
         share_target: CompactTarget,
         parent: impl Fn(Height) -> Option<BlockHash>,
     ) -> Result<Verdict, ProofFault> {
-        let verdict = self.check_work(claim, share_target)?;
-        check_ages(claim)?;
-        check_tree(claim, &verdict.outcome)?;
-        self.check_announcements(claim.proof, parent)?;
-        Ok(verdict)
+        self.check_shares(&[ShareClaim { claim: *claim, share_target, parent: &parent }]).remove(0)
+    }
+
+    /// Checks the proofs of shares, all together: where there are lanes, many cost less than one after the other.
+    /// Signatures are the handler's business, who adds them.
+    pub fn check_shares(&mut self, shares: &[ShareClaim<'_>]) -> Vec<Result<Verdict, ProofFault>> {
+        let mut findings = self.check_work(shares);
+        check_sets(shares, &mut findings);
+        self.check_announcements(shares, &mut findings);
+        findings
     }
 
     /// Checks the proof of a block that stands with all its elements and its coinbase: that the commitment is found
-    /// where the chain looks for it, that everything is signed, and that the hash meets the block target.
+    /// where the chain looks for it, that everything is signed, and that the hash meets the block target. `parent` is
+    /// as for [`ShareClaim`].
     ///
     /// That the coinbase belongs to the header (its Merkle root), and all that is not proof of work, is for the
     /// caller to see to.
@@ -202,66 +228,107 @@ impl ProofChecker {
     ) -> Result<Verdict, BlockFault> {
         let commitment = Commitment::from_bytes(&find_in(coinbase)?)?;
         let claim = ProofClaim { header, proof: &elements.proof, commitment: &commitment, height };
-        let verdict = self.check_work(&claim, CompactTarget(0))?;
-        check_ages(&claim)?;
-        check_tree(&claim, &verdict.outcome)?;
-        elements.check_signatures().map_err(ProofFault::from)?;
-        self.check_announcements(claim.proof, parent)?;
-        Ok(verdict)
-    }
-
-    /// Step 5: repeats the attempt.
-    fn check_work(
-        &mut self,
-        claim: &ProofClaim<'_>,
-        share_target: CompactTarget,
-    ) -> Result<Verdict, ProofFault> {
-        let bits = claim.header.bits;
-        check_header_bits(bits).map_err(ProofFault::HeaderBits)?;
-        let effective = |target| {
-            effective_target(target, claim.commitment.least_work.compact(), claim.commitment.count.get())
-        };
-        let share = if share_target.0 == 0 { CompactTarget(0) } else { effective(share_target) };
-        let block = effective(bits);
-        self.attempt.set_header(&claim.header.header_hash());
-        let outcome = self.attempt.repeat(claim.proof);
-        let work_hash = outcome.work_hash;
-        let reaches = if block.is_met_by(&work_hash.0) {
-            Reaches::Block
-        } else if share.is_met_by(&work_hash.0) {
-            Reaches::Share
-        } else {
-            return Err(ProofFault::NotEnoughWork { work_hash, share, block });
-        };
-        Ok(Verdict { reaches, outcome, effective_share_target: share, effective_block_target: block })
-    }
-
-    /// Step 6: the announcements themselves.
-    fn check_announcements(
-        &mut self,
-        proof: &Proof,
-        parent: impl Fn(Height) -> Option<BlockHash>,
-    ) -> Result<(), ProofFault> {
-        let mut parents = [BlockHash::default(); PROOF_ANNOUNCEMENTS];
-        for (position, (parent_hash, announcement)) in
-            parents.iter_mut().zip(&proof.announcements).enumerate()
-        {
-            let height = announcement.parent_height();
-            *parent_hash = parent(height).ok_or(ProofFault::UnknownParent { position, height })?;
+        let block = [ShareClaim { claim, share_target: CompactTarget(0), parent: &parent }];
+        let mut findings = self.check_work(&block);
+        check_sets(&block, &mut findings);
+        for finding in &mut findings {
+            *finding = (*finding).and_then(|verdict| Ok(elements.check_signatures().map(|()| verdict)?));
         }
-        // One after the other, so that the first bad one spares the rest; a repeated one is checked once.
-        for (position, announcement) in proof.announcements.iter().enumerate() {
-            if proof.announcements[..position].contains(announcement) {
+        self.check_announcements(&block, &mut findings);
+        Ok(findings.remove(0)?)
+    }
+
+    /// Step 5: repeats the attempts.
+    fn check_work(&mut self, shares: &[ShareClaim<'_>]) -> Vec<Finding> {
+        let claims: Vec<_> =
+            shares.iter().map(|share| (share.claim.header.header_hash(), share.claim.proof)).collect();
+        let outcomes = repeat_all(&mut self.attempts, &claims);
+        shares.iter().zip(outcomes).map(|(share, outcome)| judge_work(share, outcome)).collect()
+    }
+
+    /// Step 6: the announcements of the shares without a fault, all together. The first bad one of a share is named.
+    fn check_announcements(&mut self, shares: &[ShareClaim<'_>], findings: &mut [Finding]) {
+        let mut parents = vec![[BlockHash::default(); PROOF_ANNOUNCEMENTS]; shares.len()];
+        for ((share, finding), parents) in shares.iter().zip(&mut *findings).zip(&mut parents) {
+            if finding.is_ok()
+                && let Err(fault) = find_parents(share, parents)
+            {
+                *finding = Err(fault);
+            }
+        }
+        let (mut batch, mut places) = (Vec::new(), Vec::new());
+        for (index, (share, parents)) in shares.iter().zip(&parents).enumerate() {
+            if findings[index].is_err() {
                 continue;
             }
-            let to_check = AnnouncementToCheck { announcement, parent: &parents[position] };
-            let verdicts = self.announcements.check(&[to_check], ProofVersion(PROOF_VERSION as u8));
-            for verdict in verdicts {
-                verdict.map_err(|fault| ProofFault::Announcement { position, fault })?;
+            let announcements = &share.claim.proof.announcements;
+            for (position, (announcement, parent)) in announcements.iter().zip(parents).enumerate() {
+                // A repeated one is checked once.
+                if !announcements[..position].contains(announcement) {
+                    batch.push(AnnouncementToCheck { announcement, parent });
+                    places.push((index, position));
+                }
             }
         }
-        Ok(())
+        let verdicts = self.announcements.check(&batch, ProofVersion(PROOF_VERSION as u8));
+        for ((index, position), verdict) in places.into_iter().zip(verdicts) {
+            if findings[index].is_ok()
+                && let Err(fault) = verdict
+            {
+                findings[index] = Err(ProofFault::Announcement { position, fault });
+            }
+        }
     }
+}
+
+/// Whether the hash of an attempt is good enough.
+fn judge_work(share: &ShareClaim<'_>, outcome: Outcome) -> Finding {
+    let ShareClaim { claim, share_target, .. } = share;
+    let bits = claim.header.bits;
+    check_header_bits(bits).map_err(ProofFault::HeaderBits)?;
+    let effective = |target| {
+        effective_target(target, claim.commitment.least_work.compact(), claim.commitment.count.get())
+    };
+    let share = if share_target.0 == 0 { CompactTarget(0) } else { effective(*share_target) };
+    let block = effective(bits);
+    let work_hash = outcome.work_hash;
+    let reaches = if block.is_met_by(&work_hash.0) {
+        Reaches::Block
+    } else if share.is_met_by(&work_hash.0) {
+        Reaches::Share
+    } else {
+        return Err(ProofFault::NotEnoughWork { work_hash, share, block });
+    };
+    Ok(Verdict { reaches, outcome, effective_share_target: share, effective_block_target: block })
+}
+
+/// Steps 7, 9 and 10, for the shares without a fault: the announcements are worth enough, and those of the committed
+/// tree.
+fn check_sets(shares: &[ShareClaim<'_>], findings: &mut [Finding]) {
+    let proofs = shares.iter().flat_map(|share| &share.claim.proof.announcements);
+    let announcements: Vec<_> = proofs.map(|announcement| *announcement.as_bytes()).collect();
+    let mut hashes = vec![[0; 32]; announcements.len()];
+    blake2b_256_many(&announcements, &mut hashes);
+    let hashes = hashes.as_chunks::<PROOF_ANNOUNCEMENTS>().0;
+    for ((share, finding), hashes) in shares.iter().zip(findings).zip(hashes) {
+        *finding = (*finding).and_then(|verdict| {
+            check_ages(&share.claim)?;
+            check_tree(&share.claim, &verdict.outcome, &hashes.map(AnnouncementHash))?;
+            Ok(verdict)
+        });
+    }
+}
+
+fn find_parents(
+    share: &ShareClaim<'_>,
+    parents: &mut [BlockHash; PROOF_ANNOUNCEMENTS],
+) -> Result<(), ProofFault> {
+    let announcements = &share.claim.proof.announcements;
+    for (position, (hash, announcement)) in parents.iter_mut().zip(announcements).enumerate() {
+        let height = announcement.parent_height();
+        *hash = (share.parent)(height).ok_or(ProofFault::UnknownParent { position, height })?;
+    }
+    Ok(())
 }
 
 /// Step 2: whether bits can stand in a header.
@@ -289,11 +356,17 @@ fn check_ages(claim: &ProofClaim<'_>) -> Result<(), ProofFault> {
     Ok(())
 }
 
-/// Steps 9 and 10: the announcements are those of the committed tree.
-fn check_tree(claim: &ProofClaim<'_>, outcome: &Outcome) -> Result<(), ProofFault> {
-    let hashes = claim.proof.announcements.each_ref().map(Announcement::announcement_hash);
+/// Steps 9 and 10: the announcements, by their hashes, are those of the committed tree.
+fn check_tree(
+    claim: &ProofClaim<'_>,
+    outcome: &Outcome,
+    hashes: &[AnnouncementHash; PROOF_ANNOUNCEMENTS],
+) -> Result<(), ProofFault> {
     let committed = claim.commitment.root;
     let proved =
-        tree_proof::verify(&hashes, claim.commitment.count, outcome.numbers, &claim.proof.tree_proof)?;
+        tree_proof::verify(hashes, claim.commitment.count, outcome.numbers, &claim.proof.tree_proof)?;
     if proved == committed { Ok(()) } else { Err(ProofFault::OtherRoot { proved, committed }) }
 }
+
+#[cfg(test)]
+mod tests;

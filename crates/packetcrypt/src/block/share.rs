@@ -10,7 +10,7 @@
 use crate::target::CompactTarget;
 use crate::{BlockHash, Height};
 
-use super::check::{ProofChecker, ProofClaim, ProofFault, Verdict, check_header_bits};
+use super::check::{ProofChecker, ProofClaim, ProofFault, ShareClaim, Verdict, check_header_bits};
 use super::commitment::Commitment;
 use super::elements::Proof;
 use super::header::{Header, MerkleRoot, double_sha256};
@@ -112,12 +112,22 @@ impl Share {
         checker: &mut ProofChecker,
         parent: impl Fn(Height) -> Option<BlockHash>,
     ) -> Result<Verdict, ShareFault> {
+        let ShareClaim { claim, share_target, parent } = self.claim(work, &parent);
+        Ok(checker.check_share(&claim, share_target, parent)?)
+    }
+
+    /// What it claims, to be [checked](ProofChecker::check_shares) together with others.
+    pub fn claim<'a>(
+        &'a self,
+        work: &ShareWork<'_>,
+        parent: &'a dyn Fn(Height) -> Option<BlockHash>,
+    ) -> ShareClaim<'a> {
         let claim = ProofClaim {
             header: &self.header,
             proof: &self.proof,
             commitment: &self.commitment,
             height: work.height,
         };
-        Ok(checker.check_share(&claim, work.share_target, parent)?)
+        ShareClaim { claim, share_target: work.share_target, parent }
     }
 }
