@@ -1,7 +1,7 @@
 //! Merkle trees and the paths from a leaf to the root.
 //!
 //! Rules: `docs/protocol/nimiq-pool.md` 2.5. Leaves and inner nodes are hashed alike, so a path that folds to the right
-//! root does not say what its leaf is: the rules of a share add the shape that it must have.
+//! root does not say what its leaf is: [`share::smart`](crate::share::smart) adds the shape that it must have.
 
 use crate::byte_reader::ByteReader;
 use crate::hash::blake2b_256;
