@@ -4,14 +4,34 @@
 //! processors with wide registers; they take batches, since lanes are filled with states of several nonces. A batch
 //! asks [`Backend::chosen`] once, when it is made, and every step is one `match` outside all loops.
 //!
+//! What all vector backends have in common is the lane engine, here: which state, block, message or item goes through
+//! which lane. What differs is below [`kernels::Kernels`]: a folder for each backend, alike file by file.
+//!
 //! `docs/performance.md` explains the kernels, their data layout, bounds and figures.
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::OnceLock;
 
+#[cfg(not(target_arch = "x86_64"))]
+mod absent;
+#[cfg(test)]
+mod against_plain;
 #[cfg(target_arch = "x86_64")]
-pub(crate) mod avx512;
+mod avx512;
+pub(crate) mod batch;
+pub(crate) mod blocks;
+pub(crate) mod items;
+pub(crate) mod kernels;
+mod passes;
+pub(crate) mod states;
+pub(crate) mod wide_program;
+
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) use absent::Absent as Avx512;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use avx512::Avx512;
+use kernels::Kernels;
 
 /// The environment variable that forces a backend.
 pub const BACKEND_VARIABLE: &str = "HEADFRAME_BACKEND";
@@ -104,10 +124,7 @@ impl Backend {
     pub fn is_supported(self) -> bool {
         match self {
             Self::Plain => true,
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => avx512::is_supported(),
-            #[cfg(not(target_arch = "x86_64"))]
-            Self::Avx512 => false,
+            Self::Avx512 => Avx512::detect().is_some(),
         }
     }
 }

@@ -4,8 +4,8 @@
 //! Rules: `docs/protocol/packetcrypt-announcements.md` 0 and 2. The mathematics is that of the crates `blake2`,
 //! `chacha20` and `poly1305`; this file gives it our names and shapes.
 
-#[cfg(target_arch = "x86_64")]
-use crate::backend::{Backend, avx512};
+use crate::backend::kernels::{DIGEST_LANES, Kernels};
+use crate::backend::{Avx512, Backend};
 use blake2::{Blake2b256, Blake2b512, Digest};
 use chacha20::ChaCha20;
 use chacha20::cipher::{KeyIvInit, StreamCipher, StreamCipherSeek};
@@ -28,44 +28,42 @@ pub fn blake2b_512(parts: &[&[u8]]) -> [u8; 64] {
 
 /// `H64` of many messages of one length, each to its place.
 pub fn blake2b_512_many<const LENGTH: usize>(messages: &[[u8; LENGTH]], digests: &mut [[u8; 64]]) {
-    assert_eq!(messages.len(), digests.len(), "a place for each digest");
-    #[cfg(target_arch = "x86_64")]
-    if Backend::chosen() == Backend::Avx512 {
-        let (groups, rest) = messages.as_chunks::<{ avx512::DIGEST_LANES }>();
-        let (places, rest_places) = digests.as_chunks_mut();
-        for (group, places) in groups.iter().zip(places) {
-            avx512::digests(group.each_ref().map(|message| &message[..]), places);
-        }
-        return blake2b_512_one_by_one(rest, rest_places);
-    }
-    blake2b_512_one_by_one(messages, digests);
-}
-
-fn blake2b_512_one_by_one<const LENGTH: usize>(messages: &[[u8; LENGTH]], digests: &mut [[u8; 64]]) {
-    for (message, digest) in messages.iter().zip(digests) {
-        *digest = blake2b_512(&[message]);
-    }
+    many(messages, digests, |message| blake2b_512(&[message]));
 }
 
 /// `H32` of many messages of one length, each to its place.
 pub fn blake2b_256_many<const LENGTH: usize>(messages: &[[u8; LENGTH]], digests: &mut [[u8; 32]]) {
-    assert_eq!(messages.len(), digests.len(), "a place for each digest");
-    #[cfg(target_arch = "x86_64")]
-    if Backend::chosen() == Backend::Avx512 {
-        let (groups, rest) = messages.as_chunks::<{ avx512::DIGEST_LANES }>();
-        let (places, rest_places) = digests.as_chunks_mut();
-        for (group, places) in groups.iter().zip(places) {
-            avx512::digests(group.each_ref().map(|message| &message[..]), places);
-        }
-        return blake2b_256_one_by_one(rest, rest_places);
-    }
-    blake2b_256_one_by_one(messages, digests);
+    many(messages, digests, blake2b_256);
 }
 
-fn blake2b_256_one_by_one<const LENGTH: usize>(messages: &[[u8; LENGTH]], digests: &mut [[u8; 32]]) {
-    for (message, digest) in messages.iter().zip(digests) {
-        *digest = blake2b_256(message);
+/// Digests of many messages, on the chosen backend; `one` makes those that fill no group of lanes.
+fn many<const LENGTH: usize, const DIGEST: usize>(
+    messages: &[[u8; LENGTH]],
+    digests: &mut [[u8; DIGEST]],
+    one: impl Fn(&[u8]) -> [u8; DIGEST],
+) {
+    assert_eq!(messages.len(), digests.len(), "a place for each digest");
+    let done = match Backend::chosen() {
+        Backend::Plain => 0,
+        Backend::Avx512 => in_lanes(Avx512::detect(), messages, digests),
+    };
+    for (message, digest) in messages.iter().zip(digests).skip(done) {
+        *digest = one(message);
     }
+}
+
+/// Makes the digests of as many messages as fill whole groups of lanes, and says how many that are.
+fn in_lanes<const LENGTH: usize, const DIGEST: usize>(
+    kernels: Option<impl Kernels>,
+    messages: &[[u8; LENGTH]],
+    digests: &mut [[u8; DIGEST]],
+) -> usize {
+    let Some(kernels) = kernels else { return 0 };
+    let (groups, rest) = messages.as_chunks::<DIGEST_LANES>();
+    for (group, places) in groups.iter().zip(digests.as_chunks_mut().0) {
+        kernels.digests(group.each_ref().map(|message| &message[..]), places);
+    }
+    messages.len() - rest.len()
 }
 
 /// `EXPAND(seed, out.len(), number)`: fills `out` with the key stream that `seed` and `number` stand for.

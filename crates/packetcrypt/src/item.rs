@@ -6,8 +6,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::backend::Backend;
-#[cfg(target_arch = "x86_64")]
-use crate::backend::avx512::{ItemLanes, ItemSource, WideProgram};
+use crate::backend::items::{ItemLanes, ItemSource};
+use crate::backend::wide_program::{WINDOWS, WideProgram};
 use crate::crypto_cycle::{self, BATCH_MAX, ITEM_PART, State, Template};
 use crate::hash::{blake2b_512, expand};
 use crate::instruction::PROGRAM_LENGTH_MAX;
@@ -24,9 +24,6 @@ const LANES_PAY_FROM: usize = 4;
 
 /// Items of a table; a power of two.
 pub const TABLE_ITEMS: usize = 8192;
-
-/// Memory windows of a program; items whose numbers differ by a multiple of this share theirs.
-const WINDOWS: usize = PROGRAM_LENGTH_MAX - HALF;
 
 /// An item.
 pub type Item = [u8; ITEM_SIZE];
@@ -82,8 +79,7 @@ pub struct Workshop {
     /// The program of the last update of version 0.
     update_program: Program,
     /// What makes many items at once; none on the plain backend.
-    #[cfg(target_arch = "x86_64")]
-    lanes: Option<Box<ItemLanes>>,
+    lanes: Option<ItemLanes>,
 }
 
 impl Default for Workshop {
@@ -105,11 +101,7 @@ impl Workshop {
             machine: Machine::default(),
             state: State::default(),
             update_program: Program::default(),
-            #[cfg(target_arch = "x86_64")]
-            lanes: match backend {
-                Backend::Plain => None,
-                Backend::Avx512 => ItemLanes::new().map(Box::new),
-            },
+            lanes: ItemLanes::new(backend),
         }
     }
 }
@@ -122,7 +114,6 @@ pub struct Recipe {
     image: Box<[u32; PROGRAM_LENGTH_MAX]>,
     states: Template,
     /// The program laid out for lanes, and whether lanes can run it.
-    #[cfg(target_arch = "x86_64")]
     wide: (WideProgram, bool),
 }
 
@@ -132,7 +123,6 @@ impl Default for Recipe {
             program: Program::default(),
             image: Box::new([0; PROGRAM_LENGTH_MAX]),
             states: Template::default(),
-            #[cfg(target_arch = "x86_64")]
             wide: <(WideProgram, bool)>::default(),
         }
     }
@@ -158,7 +148,6 @@ impl Recipe {
         }
         self.image[..code.len()].copy_from_slice(code);
         self.states.reseed(state_seed);
-        #[cfg(target_arch = "x86_64")]
         if workshop.lanes.is_some() {
             self.wide.1 = self.wide.0.replace(&self.program);
         }
@@ -173,7 +162,6 @@ impl Recipe {
     }
 
     /// What lanes make items from; `None` if they cannot run the program.
-    #[cfg(target_arch = "x86_64")]
     fn for_lanes(&self) -> Option<ItemSource<'_>> {
         let (program, usable) = &self.wide;
         usable.then_some(ItemSource { program, image: &self.image, states: &self.states })
@@ -225,7 +213,6 @@ impl Recipe {
         {
             return self.items_one_by_one(numbers, workshop, items);
         }
-        #[cfg(target_arch = "x86_64")]
         if let (Some(lanes), Some(source)) = (&mut workshop.lanes, self.for_lanes()) {
             for (numbers, items) in numbers.chunks(BATCH_MAX).zip(items.chunks_mut(BATCH_MAX)) {
                 let mut indexes = [0; BATCH_MAX];
@@ -309,7 +296,6 @@ impl Table {
         workshop: &mut Workshop,
         stop: &AtomicBool,
     ) -> Result<(), TableFault> {
-        #[cfg(target_arch = "x86_64")]
         if let (Some(lanes), Some(source)) = (&mut workshop.lanes, recipe.for_lanes()) {
             return self.fill_in_lanes(source, !recipe.program.reads_first_word(), lanes, stop);
         }
@@ -339,7 +325,6 @@ impl Table {
     }
 
     /// As [`Table::fill`], where lanes can run the program.
-    #[cfg(target_arch = "x86_64")]
     fn fill_in_lanes(
         &mut self,
         source: ItemSource<'_>,

@@ -1,50 +1,81 @@
 //! The proof of work for processors with AVX-512 and its integer multiply-add (IFMA).
 
 mod base_multiplication;
-mod batch;
 mod blake2b;
 mod chacha20;
 mod field;
-mod items;
-mod passes;
 mod poly1305;
 mod rand_hash;
-mod states;
 
-pub(crate) use batch::Batch;
-pub(crate) use items::{ItemLanes, ItemSource};
-pub(crate) use rand_hash::WideProgram;
+use super::blocks::{Blocks, Inputs, OneTimeKeys};
+use super::kernels::{DIGEST_LANES, ITEM_LANES, Kernels, Message, TAG_LANES, Tail, Words};
+use super::states::{BATCH, STATE, States};
+use super::wide_program::WideProgram;
+use crate::instruction::PROGRAM_LENGTH_MAX;
 
-/// Whether the processor has every instruction that this backend uses.
-pub(crate) fn is_supported() -> bool {
-    is_x86_feature_detected!("avx512f")
-        && is_x86_feature_detected!("avx512bw")
-        && is_x86_feature_detected!("avx512cd")
-        && is_x86_feature_detected!("avx512dq")
-        && is_x86_feature_detected!("avx512vl")
-        && is_x86_feature_detected!("avx512ifma")
-        && is_x86_feature_detected!("avx512vbmi2")
-        && is_x86_feature_detected!("avx512bitalg")
-        && is_x86_feature_detected!("avx512vpopcntdq")
-        && is_x86_feature_detected!("gfni")
-}
+/// The kernels; there is a value only where the processor can run them.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx512(());
 
-/// Messages in one call of [`digests`].
-pub(crate) const DIGEST_LANES: usize = blake2b::LANES;
+impl Kernels for Avx512 {
+    type Interpreter = rand_hash::WideMachine;
 
-/// The BLAKE2b digests of sixteen messages of equal length, of as many bytes as the places have.
-pub(crate) fn digests<const DIGEST: usize>(
-    messages: [&[u8]; DIGEST_LANES],
-    places: &mut [[u8; DIGEST]; DIGEST_LANES],
-) {
-    assert!(is_supported(), "this backend is chosen only where the processor can run it");
-    const { assert!(DIGEST >= 1 && DIGEST <= 64) };
-    // SAFETY: the processor has these features.
-    let digests = unsafe { blake2b::digests(messages, DIGEST as u8) };
-    for (message, place) in places.iter_mut().enumerate() {
-        digests.copy_to(message, place);
+    fn detect() -> Option<Self> {
+        let has_all = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512cd")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512ifma")
+            && is_x86_feature_detected!("avx512vbmi2")
+            && is_x86_feature_detected!("avx512bitalg")
+            && is_x86_feature_detected!("avx512vpopcntdq")
+            && is_x86_feature_detected!("gfni");
+        has_all.then_some(Self(()))
+    }
+
+    fn one_time_keys(self, inputs: &Inputs, keys: &mut OneTimeKeys) {
+        // SAFETY: there is a value, so the processor has these features.
+        unsafe { chacha20::one_time_keys(inputs, keys) }
+    }
+
+    fn apply(self, blocks: &mut Blocks, inputs: &Inputs, states: &mut States) {
+        // SAFETY: there is a value, so the processor has these features.
+        unsafe { chacha20::apply(blocks, inputs, states) }
+    }
+
+    fn tags(self, states: &States, messages: &[Message; TAG_LANES], tail: &Tail) -> [Words; 2] {
+        // SAFETY: there is a value, so the processor has these features.
+        unsafe { poly1305::tags(states, messages, tail) }
+    }
+
+    fn digests<const DIGEST: usize>(
+        self,
+        messages: [&[u8]; DIGEST_LANES],
+        places: &mut [[u8; DIGEST]; DIGEST_LANES],
+    ) {
+        const { assert!(DIGEST >= 1 && DIGEST <= 64) };
+        // SAFETY: there is a value, so the processor has these features.
+        let digests = unsafe { blake2b::digests(messages, DIGEST as u8) };
+        for (message, place) in places.iter_mut().enumerate() {
+            digests.copy_to(message, place);
+        }
+    }
+
+    fn shared_secrets<'a>(self, count: usize, keys_of: impl Fn(usize) -> &'a [u8; 64]) -> [[u8; 32]; BATCH] {
+        // SAFETY: there is a value, so the processor has these features.
+        unsafe { base_multiplication::shared_secrets(count, keys_of) }
+    }
+
+    fn run_program(
+        self,
+        interpreter: &mut Self::Interpreter,
+        program: &WideProgram,
+        image: &[u32; PROGRAM_LENGTH_MAX],
+        numbers: &[usize; ITEM_LANES],
+        states: &mut [[u8; STATE]; ITEM_LANES],
+    ) {
+        // SAFETY: there is a value, so the processor has these features.
+        unsafe { interpreter.run(program, image, numbers, states) }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -6,9 +6,7 @@
 use std::ops::Range;
 
 use super::{ITEM_SIZE, STATE_SIZE, State, Template, WorkHash};
-use crate::backend::Backend;
-#[cfg(target_arch = "x86_64")]
-use crate::backend::avx512;
+use crate::backend::{Avx512, Backend, batch};
 
 /// Most states of a batch.
 pub const BATCH_MAX: usize = 64;
@@ -18,8 +16,7 @@ pub struct Batch(Lanes);
 
 enum Lanes {
     Plain(Vec<State>, usize),
-    #[cfg(target_arch = "x86_64")]
-    Avx512(Box<avx512::Batch>),
+    Avx512(Box<batch::Batch<Avx512>>),
 }
 
 impl Default for Batch {
@@ -40,12 +37,9 @@ impl Batch {
         let plain = || Self(Lanes::Plain(vec![State::default(); BATCH_MAX], 0));
         match backend {
             Backend::Plain => plain(),
-            #[cfg(target_arch = "x86_64")]
             Backend::Avx512 => {
-                avx512::Batch::new().map_or_else(plain, |batch| Self(Lanes::Avx512(Box::new(batch))))
+                batch::Batch::new().map_or_else(plain, |batch| Self(Lanes::Avx512(Box::new(batch))))
             }
-            #[cfg(not(target_arch = "x86_64"))]
-            Backend::Avx512 => plain(),
         }
     }
 
@@ -53,7 +47,6 @@ impl Batch {
     pub fn count(&self) -> usize {
         match &self.0 {
             Lanes::Plain(_, count) => *count,
-            #[cfg(target_arch = "x86_64")]
             Lanes::Avx512(batch) => batch.count(),
         }
     }
@@ -62,7 +55,6 @@ impl Batch {
     pub fn state(&self, index: usize) -> &[u8; STATE_SIZE] {
         match &self.0 {
             Lanes::Plain(states, _) => states[index].as_bytes(),
-            #[cfg(target_arch = "x86_64")]
             Lanes::Avx512(batch) => batch.state(index),
         }
     }
@@ -88,7 +80,6 @@ impl Batch {
                     template.start(nonce_of(index), state);
                 }
             }
-            #[cfg(target_arch = "x86_64")]
             Lanes::Avx512(batch) => batch.start(template, count, nonce_of),
         }
     }
@@ -131,7 +122,6 @@ impl Batch {
                     state.update_keeping(item, kept.clone());
                 }
             }
-            #[cfg(target_arch = "x86_64")]
             Lanes::Avx512(batch) => batch.update(item_of, kept),
         }
     }
@@ -140,7 +130,6 @@ impl Batch {
     pub fn multiply_scalars(&mut self) {
         match &mut self.0 {
             Lanes::Plain(states, count) => states[..*count].iter_mut().for_each(State::multiply_scalars),
-            #[cfg(target_arch = "x86_64")]
             Lanes::Avx512(batch) => batch.multiply_scalars(),
         }
     }
@@ -153,7 +142,6 @@ impl Batch {
                     *hash = state.finish();
                 }
             }
-            #[cfg(target_arch = "x86_64")]
             Lanes::Avx512(batch) => batch.finish(hashes),
         }
     }

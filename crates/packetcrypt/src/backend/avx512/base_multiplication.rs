@@ -13,7 +13,7 @@ use curve25519_dalek::scalar::clamp_integer;
 
 use super::field::{Field, LANES};
 use super::poly1305::transpose;
-use super::states::BATCH;
+use crate::backend::states::BATCH;
 
 const DIGITS: usize = 32;
 /// Multiples of each power of 256 in the table: 0 to 128.

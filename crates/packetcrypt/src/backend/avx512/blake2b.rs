@@ -5,10 +5,9 @@
 use core::arch::asm;
 use core::arch::x86_64::{_mm512_loadu_si512, _mm512_setzero_si512, _mm512_store_si512};
 
-use super::poly1305::{Words, transpose};
+use super::poly1305::transpose;
+use crate::backend::kernels::{DIGEST_LANES as LANES, Words};
 
-/// Messages in one run of the kernel.
-pub(super) const LANES: usize = 16;
 const BLOCK: usize = 128;
 const IV: [u64; 8] = [
     0x6a09_e667_f3bc_c908,

@@ -1,8 +1,6 @@
 //! ChaCha20 blocks of many messages at once: sixteen lanes of 32 bits, two groups in flight.
 //!
-//! The messages of a batch have 8 to 31 blocks of key stream, so lanes that follow messages would idle. Here
-//! a lane follows one *block*: every block of every message is one entry of a flat list, and lanes are filled
-//! from that list whatever message a block belongs to. `docs/performance.md`, "ChaCha20", has the figures.
+//! A lane follows one block of the flat list ([`Blocks`]). `docs/performance.md`, "ChaCha20", has the figures.
 
 use core::arch::asm;
 use core::arch::x86_64::{
@@ -12,14 +10,13 @@ use core::arch::x86_64::{
     _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64, _mm512_xor_si512,
 };
 
-use super::states::{BATCH, STATE, States};
+use crate::backend::blocks::{Blocks, CONSTANTS, COUNTER_SHIFT, Inputs, OneTimeKeys};
+use crate::backend::states::{BATCH, States};
 
 /// Lanes of one register.
 const LANES: usize = 16;
 /// Blocks that one run of the kernel makes: two registers for each word of the ChaCha20 matrix.
 const GROUP: usize = 2 * LANES;
-/// The four constant words of every ChaCha20 matrix, "expand 32-byte k".
-const CONSTANTS: [u32; 4] = [0x6170_7865, 0x3320_646e, 0x7962_2d32, 0x6b20_6574];
 
 /// The same word of sixteen matrices.
 type Row = [u32; LANES];
@@ -28,125 +25,50 @@ type Row = [u32; LANES];
 #[repr(C, align(64))]
 struct Matrices([Row; 32]);
 
-/// The ChaCha20 keys and nonces of a batch, word by word: `key[w][m]` is word `w` of message `m`.
-#[repr(C, align(64))]
-pub(super) struct Inputs {
-    /// 256-bit keys.
-    pub key: [[u32; BATCH]; 8],
-    /// 96-bit nonces.
-    pub nonce: [[u32; BATCH]; 3],
-}
-
-impl Inputs {
-    pub(super) fn new() -> Box<Self> {
-        Box::new(Self { key: [[0; BATCH]; 8], nonce: [[0; BATCH]; 3] })
-    }
-}
-
-/// A flat list of key-stream blocks, collected message by message and run at once.
-pub(super) struct KeyStream {
-    list: Box<List>,
-    blocks: usize,
-    matrices: Box<Matrices>,
-}
-
-/// The columns of the list: an entry for each block.
-#[repr(C, align(64))]
-struct List {
-    /// Message in the low [`COUNTER_SHIFT`] bits, block counter above.
-    source: [u32; LIST],
-    /// Where the block goes, in bytes from the first state.
-    place: [u32; LIST],
-    /// Which of its sixteen words lie inside the message.
-    words: [u16; LIST],
-}
-
-/// Longest list: 2000 bytes for each message, and a group of entries that do nothing behind the last.
-const LIST: usize = BATCH * 32 + GROUP;
-const COUNTER_SHIFT: u32 = 8;
-
-impl KeyStream {
-    pub(super) fn new() -> Self {
-        Self {
-            list: Box::new(List { source: [0; LIST], place: [0; LIST], words: [0; LIST] }),
-            blocks: 0,
-            matrices: Box::new(Matrices([[0; LANES]; 32])),
+/// Makes all blocks of the list and XORs them into the states.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+pub(super) fn apply(blocks: &mut Blocks, inputs: &Inputs, states: &mut States) {
+    let mut matrices = Matrices([[0; LANES]; 32]);
+    for entries in blocks.take(GROUP) {
+        for half in 0..2 {
+            let rows = &mut matrices.0[half * 16..half * 16 + 16];
+            fill(rows, &entries.source[half * LANES..], inputs);
+        }
+        // SAFETY: the enabled features are those that `run` needs.
+        unsafe { run(&mut matrices) };
+        for half in 0..2 {
+            let lanes = half * LANES..(half + 1) * LANES;
+            let rows = &matrices.0[half * 16..half * 16 + 16];
+            xor_into_states(rows, &entries.place[lanes.clone()], &entries.words[lanes], states);
         }
     }
+}
 
-    /// Adds the part `skip .. end` of a message's key stream, in bytes from the message's start at `offset` of
-    /// its state; `skip` is a multiple of 64, `end` of 16. Counters begin at 1 (0 makes the Poly1305 key).
-    #[inline]
-    pub(super) fn push(&mut self, message: usize, offset: usize, skip: usize, end: usize) {
-        assert!(message < BATCH && offset + end <= STATE, "key stream inside a state of the batch");
-        if skip >= end {
-            return;
-        }
-        let blocks = (end - skip).div_ceil(64);
-        let entries = self.blocks..self.blocks + blocks;
-        let first_source = message as u32 | (1 + skip as u32 / 64) << COUNTER_SHIFT;
-        let first_place = (message * STATE + offset + skip) as u32;
-        for (source, k) in self.list.source[entries.clone()].iter_mut().zip(0..) {
-            *source = first_source + (k << COUNTER_SHIFT);
-        }
-        for (place, k) in self.list.place[entries.clone()].iter_mut().zip(0..) {
-            *place = first_place + 64 * k;
-        }
-        self.list.words[entries.clone()].fill(u16::MAX);
-        let last_words = (end - skip - 64 * (blocks - 1)) / 4;
-        self.list.words[entries.end - 1] = u16::MAX >> (16 - last_words);
-        self.blocks = entries.end;
-    }
-
-    /// Makes all blocks of the list, XORs them into the states, and empties the list.
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-    pub(super) fn apply(&mut self, inputs: &Inputs, states: &mut States) {
-        let groups = self.blocks.div_ceil(GROUP);
-        let end = groups * GROUP;
-        self.list.source[self.blocks..end].fill(0);
-        self.list.place[self.blocks..end].fill(0);
-        self.list.words[self.blocks..end].fill(0);
-        for first in (0..end).step_by(GROUP) {
-            for half in 0..2 {
-                let rows = &mut self.matrices.0[half * 16..half * 16 + 16];
-                fill(rows, &self.list.source[first + half * LANES..], inputs);
+/// Makes block 0 of every message: its first eight words are the Poly1305 key, word by word.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+pub(super) fn one_time_keys(inputs: &Inputs, keys: &mut OneTimeKeys) {
+    let mut matrices = Matrices([[0; LANES]; 32]);
+    for first in (0..BATCH).step_by(GROUP) {
+        for half in 0..2 {
+            let lanes = first + half * LANES..first + (half + 1) * LANES;
+            let rows = &mut matrices.0[half * 16..half * 16 + 16];
+            for (row, constant) in rows.iter_mut().zip(CONSTANTS) {
+                *row = [constant; LANES];
             }
-            // SAFETY: the enabled features are those that `run` needs.
-            unsafe { run(&mut self.matrices) };
-            for half in 0..2 {
-                let entries = first + half * LANES..first + (half + 1) * LANES;
-                let rows = &self.matrices.0[half * 16..half * 16 + 16];
-                xor_into_states(rows, &self.list.place[entries.clone()], &self.list.words[entries], states);
+            for word in 0..8 {
+                rows[4 + word].copy_from_slice(&inputs.key[word][lanes.clone()]);
+            }
+            rows[12] = [0; LANES];
+            for word in 0..3 {
+                rows[13 + word].copy_from_slice(&inputs.nonce[word][lanes.clone()]);
             }
         }
-        self.blocks = 0;
-    }
-
-    /// Makes block 0 of every message: its first eight words are the Poly1305 key, word by word.
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-    pub(super) fn poly1305_keys(&mut self, inputs: &Inputs, keys: &mut [[u32; BATCH]; 8]) {
-        for first in (0..BATCH).step_by(GROUP) {
-            for half in 0..2 {
-                let lanes = first + half * LANES..first + (half + 1) * LANES;
-                let rows = &mut self.matrices.0[half * 16..half * 16 + 16];
-                for (row, constant) in rows.iter_mut().zip(CONSTANTS) {
-                    *row = [constant; LANES];
-                }
-                for word in 0..8 {
-                    rows[4 + word].copy_from_slice(&inputs.key[word][lanes.clone()]);
-                }
-                rows[12] = [0; LANES];
-                for word in 0..3 {
-                    rows[13 + word].copy_from_slice(&inputs.nonce[word][lanes.clone()]);
-                }
-            }
-            // SAFETY: the enabled features are those that `run` needs.
-            unsafe { run(&mut self.matrices) };
-            for half in 0..2 {
-                let lanes = first + half * LANES..first + (half + 1) * LANES;
-                for (key, row) in keys.iter_mut().zip(&self.matrices.0[half * 16..]) {
-                    key[lanes.clone()].copy_from_slice(row);
-                }
+        // SAFETY: the enabled features are those that `run` needs.
+        unsafe { run(&mut matrices) };
+        for half in 0..2 {
+            let lanes = first + half * LANES..first + (half + 1) * LANES;
+            for (key, row) in keys.iter_mut().zip(&matrices.0[half * 16..]) {
+                key[lanes.clone()].copy_from_slice(row);
             }
         }
     }

@@ -16,36 +16,11 @@ use core::arch::x86_64::{
     _mm512_unpackhi_epi64, _mm512_unpacklo_epi64,
 };
 
-/// Messages in one run of the kernel.
-pub(super) const LANES: usize = 8;
+use crate::backend::kernels::{Message, TAG_LANES as LANES, Tail, Words};
+use crate::backend::states::States;
 
 const LIMB_44: i64 = (1 << 44) - 1;
 const LIMB_42: i64 = (1 << 42) - 1;
-
-/// A 64-bit word of each lane.
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-pub(super) struct Words(pub [u64; LANES]);
-
-/// One message of a run.
-#[derive(Clone, Copy)]
-pub(super) struct Message {
-    /// Where the authenticated text begins. At least `16 · (longest message of the run + 3)` bytes before its
-    /// end are readable.
-    pub text: *const u8,
-    /// Length of the text in blocks of 16 bytes.
-    pub blocks: usize,
-}
-
-/// What the eight messages need beside their text.
-pub(super) struct Tail {
-    /// One-time key `r`, clamping still to be done: low and high words.
-    pub r: [Words; 2],
-    /// One-time key `s`: low and high words.
-    pub s: [Words; 2],
-    /// The final length block: low and high words.
-    pub lengths: [Words; 2],
-}
 
 /// A number modulo 2^130 - 5 in each lane.
 #[derive(Clone, Copy)]
@@ -66,11 +41,8 @@ struct Product {
 }
 
 /// Tags of eight messages, as low and high words.
-///
-/// # Safety
-/// Each message's text may be read as [`Message::text`] says.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma")]
-pub(super) unsafe fn tags(messages: &[Message; LANES], tail: &Tail) -> [Words; 2] {
+pub(super) fn tags(states: &States, messages: &[Message; LANES], tail: &Tail) -> [Words; 2] {
     let longest = messages.iter().map(|message| message.blocks).max().unwrap_or(0);
     let shortest = messages.iter().map(|message| message.blocks).min().unwrap_or(0);
     let chunks = longest.div_ceil(4);
@@ -81,12 +53,12 @@ pub(super) unsafe fn tags(messages: &[Message; LANES], tail: &Tail) -> [Words; 2
     let fourth = second.times(&second.multiplier()).carried();
     let powers = [fourth.multiplier(), third.multiplier(), second.multiplier(), first.multiplier()];
     // The text of every lane, moved back so that all end at the same step.
-    let starts = messages.map(|message| message.text.wrapping_sub(16 * (steps - message.blocks)));
+    let starts = messages.map(|message| states.text(message).wrapping_sub(16 * (steps - message.blocks)));
     let begins = load(&Words(messages.map(|message| (steps - message.blocks) as u64)));
     let all_begun = (steps - shortest).div_ceil(4);
     let mut sum = Number([_mm512_setzero_si512(); 3]);
     for chunk in 0..chunks {
-        // SAFETY: at most 3 blocks before the longest message's start, as the caller allows.
+        // SAFETY: at most 3 blocks before the longest message's start, less than a state's length before any.
         let words = unsafe { load_chunk(&starts, 64 * chunk) };
         let mut product = Product::zero();
         for block in 0..4 {

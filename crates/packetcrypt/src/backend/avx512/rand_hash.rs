@@ -7,7 +7,6 @@
 //! words at a time. `docs/performance.md`, "RandHash", has the figures.
 
 mod arithmetic;
-mod program;
 
 use core::arch::x86_64::{
     __m512i, _mm_storeu_si128, _mm512_add_epi32, _mm512_extracti32x4_epi32, _mm512_i32gather_epi32,
@@ -16,20 +15,15 @@ use core::arch::x86_64::{
     _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
 };
 
-use program::Step;
-pub(crate) use program::WideProgram;
-
 use super::chacha20::transpose;
-use super::states::STATE;
+use crate::backend::kernels::ITEM_LANES as LANES;
+use crate::backend::states::STATE;
+use crate::backend::wide_program::{Step, WINDOWS, WideProgram};
 use crate::instruction::{Opcode, PROGRAM_LENGTH_MAX};
 use crate::rand_hash::HALF;
 
-/// Items of one run.
-pub(super) const LANES: usize = 32;
 /// Lanes of one register.
 const HALF_LANES: usize = 16;
-/// Windows of an image: items whose numbers differ by a multiple of this share theirs.
-pub(super) const WINDOWS: usize = PROGRAM_LENGTH_MAX - HALF;
 
 /// One word of each lane.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +34,7 @@ struct Row([u32; LANES]);
 type Pair = [__m512i; 2];
 
 /// The buffers of the wide interpreter, reused from run to run.
-pub(super) struct WideMachine {
+pub(crate) struct WideMachine {
     /// Variables, then constants.
     rows: Vec<Row>,
     /// The input half of the states, word by word.
@@ -67,8 +61,8 @@ struct Cycle<'a> {
     windows: Windows,
 }
 
-impl WideMachine {
-    pub(super) fn new() -> Self {
+impl Default for WideMachine {
+    fn default() -> Self {
         Self {
             rows: Vec::new(),
             input: vec![Row([0; LANES]); HALF].try_into().expect("a vector of that length"),
@@ -78,7 +72,9 @@ impl WideMachine {
             iteration: 0,
         }
     }
+}
 
+impl WideMachine {
     /// The two cycles of an item, for the items `numbers`, on states that are as CC_INIT made them.
     #[target_feature(
         enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512cd,avx512vbmi2,avx512bitalg,avx512vpopcntdq,gfni"

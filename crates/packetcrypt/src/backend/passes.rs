@@ -5,61 +5,65 @@
 
 use core::ops::Range;
 
-use super::chacha20::{Inputs, KeyStream};
-use super::poly1305::{self, LANES, Message, Tail, Words};
-use super::states::{BATCH, States};
+use super::blocks::{Blocks, Inputs, OneTimeKeys};
+use super::kernels::{Kernels, Message, TAG_LANES, Tail};
+use super::states::{BATCH, DATA, States};
 use crate::crypto_cycle::Control;
 
 /// Byte offsets of a state's fields.
 const NONCE: usize = 0;
 const CONTROL: usize = 12;
 const KEY: usize = 16;
-const DATA: usize = 48;
 
 /// Buffers of a pass, reused.
-pub(super) struct Passes {
+pub(crate) struct Passes {
     inputs: Box<Inputs>,
-    stream: KeyStream,
-    poly1305_keys: Box<[[u32; BATCH]; 8]>,
+    blocks: Blocks,
+    one_time_keys: Box<OneTimeKeys>,
     controls: [Control; BATCH],
 }
 
 impl Passes {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             inputs: Inputs::new(),
-            stream: KeyStream::new(),
-            poly1305_keys: Box::new([[0; BATCH]; 8]),
+            blocks: Blocks::new(),
+            one_time_keys: Box::new([[0; BATCH]; 8]),
             controls: [Control::default(); BATCH],
         }
     }
 
     /// CRYPT of the first `count` states, whose control words are legal (made by MAKE_FUZZABLE). Of what is
     /// decrypted, only the bytes in `kept` will be looked at again.
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma")]
-    pub(super) fn crypt(&mut self, states: &mut States, count: usize, kept: &Range<usize>) {
+    pub(crate) fn crypt(
+        &mut self,
+        kernels: impl Kernels,
+        states: &mut States,
+        count: usize,
+        kept: &Range<usize>,
+    ) {
         self.read_headers(states, count);
-        self.stream.poly1305_keys(&self.inputs, &mut self.poly1305_keys);
+        kernels.one_time_keys(&self.inputs, &mut self.one_time_keys);
         let (decrypting, encrypting) = self.by_length(count);
-        self.authenticate(states, &decrypting);
+        self.authenticate(kernels, states, &decrypting);
         for m in 0..count {
             let control = self.controls[m];
             let (message, length) = (DATA + control.data_length(), control.message_length());
             if control.decrypts() {
                 let skip = kept.start.saturating_sub(message) / 64 * 64;
                 let end = kept.end.saturating_sub(message).next_multiple_of(16).min(length);
-                self.stream.push(m, message, skip, end);
+                self.blocks.push(m, message, skip, end);
             } else {
-                self.stream.push(m, message, 0, length);
+                self.blocks.push(m, message, 0, length);
             }
         }
-        self.stream.apply(&self.inputs, states);
+        kernels.apply(&mut self.blocks, &self.inputs, states);
         for &m in encrypting.as_slice() {
             let control = self.controls[usize::from(m)];
             let end = DATA + control.data_length() + control.message_length();
             states.state_mut(m.into())[end - control.tail_zero_count()..end].fill(0);
         }
-        self.authenticate(states, &encrypting);
+        self.authenticate(kernels, states, &encrypting);
     }
 
     /// Takes nonces, keys and control words out of the states, and puts the normalised control words back.
@@ -107,33 +111,25 @@ impl Passes {
     }
 
     /// Puts the tags of the listed states where their keys were.
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma")]
-    #[inline]
-    fn authenticate(&mut self, states: &mut States, order: &Order) {
-        for group in order.as_slice().chunks(LANES) {
-            let mut tail = Tail {
-                r: [Words([0; LANES]); 2],
-                s: [Words([0; LANES]); 2],
-                lengths: [Words([0; LANES]); 2],
-            };
+    fn authenticate(&self, kernels: impl Kernels, states: &mut States, order: &Order) {
+        for group in order.as_slice().chunks(TAG_LANES) {
+            let mut tail = Tail::default();
             // Lanes without a message repeat the last one.
             let message_of = |lane: usize| usize::from(group[lane.min(group.len() - 1)]);
             let messages = core::array::from_fn(|lane| {
                 let m = message_of(lane);
                 let control = self.controls[m];
                 let key = |k: usize| {
-                    u64::from(self.poly1305_keys[k][m]) | u64::from(self.poly1305_keys[k + 1][m]) << 32
+                    u64::from(self.one_time_keys[k][m]) | u64::from(self.one_time_keys[k + 1][m]) << 32
                 };
                 for half in 0..2 {
                     tail.r[half].0[lane] = key(2 * half);
                     tail.s[half].0[lane] = key(4 + 2 * half);
                 }
                 [tail.lengths[0].0[lane], tail.lengths[1].0[lane]] = control.authenticated_lengths();
-                Message { text: states.address(m).wrapping_add(DATA), blocks: control.units() }
+                Message { state: m, blocks: control.units() }
             });
-            // SAFETY: a text has at least 32 blocks and lies inside a state, with a whole state's length of
-            // readable bytes in front.
-            let tags = unsafe { poly1305::tags(&messages, &tail) };
+            let tags = kernels.tags(states, &messages, &tail);
             for (lane, &m) in group.iter().enumerate() {
                 let state = states.state_mut(m.into());
                 state[KEY..KEY + 8].copy_from_slice(&tags[0].0[lane].to_le_bytes());

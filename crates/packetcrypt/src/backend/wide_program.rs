@@ -1,7 +1,10 @@
 //! Programs for the wide interpreter: every operand a row, every scope end a range of rows.
 
-use crate::instruction::{Group, Opcode};
-use crate::rand_hash::{self, CONSTANTS, INSTRUCTION_LIMIT, Program};
+use crate::instruction::{Group, Opcode, PROGRAM_LENGTH_MAX};
+use crate::rand_hash::{self, CONSTANTS, HALF, INSTRUCTION_LIMIT, Program};
+
+/// Memory windows of a program: items whose numbers differ by a multiple of this share theirs.
+pub(crate) const WINDOWS: usize = PROGRAM_LENGTH_MAX - HALF;
 
 /// One instruction. What the fields mean depends on the opcode:
 ///
@@ -14,7 +17,7 @@ use crate::rand_hash::{self, CONSTANTS, INSTRUCTION_LIMIT, Program};
 /// | IF | row of the condition | position of the second body | position behind both |
 /// | END | first row of the scope | behind its last | – |
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Step {
+pub(crate) struct Step {
     pub opcode: Opcode,
     pub a: u16,
     pub b: u16,
@@ -24,12 +27,12 @@ pub(super) struct Step {
 /// A decoded program, laid out for lanes. Positions are those of its instruction words.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct WideProgram {
-    pub(super) steps: Vec<Step>,
+    pub(crate) steps: Vec<Step>,
     /// Rows of variables; those of the constants follow.
-    pub(super) variables: usize,
-    pub(super) constants: Vec<u32>,
+    pub(crate) variables: usize,
+    pub(crate) constants: Vec<u32>,
     /// Most words that a cycle can put out.
-    pub(super) outputs_max: usize,
+    pub(crate) outputs_max: usize,
 }
 
 /// What one pass through a scope can cost at most.

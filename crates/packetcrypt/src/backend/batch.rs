@@ -1,10 +1,8 @@
-//! A batch of CryptoCycle states and the steps they take together.
+//! A batch of CryptoCycle states and the steps they take together, in the lanes of any vector backend.
 
-use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 use core::ops::Range;
 
-use super::base_multiplication;
-use super::blake2b;
+use super::kernels::{DIGEST_LANES, Kernels};
 use super::passes::Passes;
 use super::states::{BATCH, STATE, States};
 use crate::crypto_cycle::{Control, ITEM_SIZE, Template, WorkHash};
@@ -20,23 +18,26 @@ const PREFETCH_DISTANCE: usize = 6;
 /// Asks for all sixteen cache lines of an item.
 #[inline]
 fn prefetch(item: &[u8; ITEM_SIZE]) {
+    #[cfg(target_arch = "x86_64")]
     for line in item.as_chunks::<64>().0 {
+        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         // SAFETY: a prefetch has no effect but on speed.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
     }
 }
 
-/// Up to [`BATCH`] states. There is one only where the processor can run this backend.
-pub(crate) struct Batch {
+/// Up to [`BATCH`] states. There is one only where the processor can run the backend.
+pub(crate) struct Batch<K> {
+    kernels: K,
     states: States,
     passes: Passes,
     count: usize,
 }
 
-impl Batch {
+impl<K: Kernels> Batch<K> {
     /// `None` if the processor cannot run this backend.
     pub(crate) fn new() -> Option<Self> {
-        super::is_supported().then(|| Self { states: States::new(), passes: Passes::new(), count: 0 })
+        K::detect().map(|kernels| Self { kernels, states: States::new(), passes: Passes::new(), count: 0 })
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -99,16 +100,14 @@ impl Batch {
             let random = u32::from_le_bytes([state[KEY], state[KEY + 1], state[KEY + 2], state[KEY + 3]]);
             state[CONTROL].copy_from_slice(&Control::fuzzable(random).word().to_le_bytes());
         }
-        // SAFETY: `new` has seen that the processor has these features.
-        unsafe { self.passes.crypt(&mut self.states, self.count, kept) }
+        self.passes.crypt(self.kernels, &mut self.states, self.count, kept);
     }
 
     /// CC_SMUL of each state.
     pub(crate) fn multiply_scalars(&mut self) {
         let states = &self.states;
         let keys_of = |index| states.state(index).first_chunk().expect("a state has 64 bytes");
-        // SAFETY: `new` has seen that the processor has these features.
-        let secrets = unsafe { base_multiplication::shared_secrets(self.count, keys_of) };
+        let secrets = self.kernels.shared_secrets(self.count, keys_of);
         for (index, secret) in secrets[..self.count].iter().enumerate() {
             self.states.state_mut(index)[64..96].copy_from_slice(secret);
         }
@@ -116,13 +115,12 @@ impl Batch {
 
     /// CC_FINAL of each state.
     pub(crate) fn finish(&mut self, hashes: &mut [WorkHash; BATCH]) {
-        for first in (0..self.count).step_by(blake2b::LANES) {
-            let messages = core::array::from_fn(|lane| &self.states.state((first + lane) % BATCH)[..]);
-            // SAFETY: `new` has seen that the processor has these features.
-            let digests = unsafe { blake2b::digests(messages, 32) };
-            for (lane, hash) in hashes[first..].iter_mut().take(blake2b::LANES).enumerate() {
-                digests.copy_to(lane, &mut hash.0);
-            }
+        let (groups, _) = hashes.as_chunks_mut::<DIGEST_LANES>();
+        for (group, hashes) in groups.iter_mut().enumerate().take(self.count.div_ceil(DIGEST_LANES)) {
+            let messages = core::array::from_fn(|lane| &self.states.state(group * DIGEST_LANES + lane)[..]);
+            let mut digests = [[0; 32]; DIGEST_LANES];
+            self.kernels.digests(messages, &mut digests);
+            *hashes = digests.map(WorkHash);
         }
         for (index, hash) in hashes[..self.count].iter().enumerate() {
             self.states.state_mut(index)[..32].copy_from_slice(&hash.0);

@@ -1,15 +1,16 @@
-//! Each kernel against the plain path: same inputs, same bytes.
+//! Each kernel of each vector backend against the plain path: same inputs, same bytes.
 
 use ::chacha20::ChaCha20;
 use ::chacha20::cipher::{KeyIvInit, StreamCipher, StreamCipherSeek};
 use ::poly1305::Poly1305;
 use ::poly1305::universal_hash::KeyInit;
 
-use super::chacha20::{Inputs, KeyStream};
-use super::poly1305::{LANES, Message, Tail, Words, tags};
-use super::rand_hash::{self, WideMachine, WideProgram};
-use super::states::{BATCH, STATE, States};
-use super::{Batch, DIGEST_LANES, digests, is_supported};
+use super::Avx512;
+use super::batch::Batch;
+use super::blocks::{Blocks, Inputs};
+use super::kernels::{DIGEST_LANES, ITEM_LANES, Kernels, Message, TAG_LANES, Tail};
+use super::states::{BATCH, DATA, STATE, States};
+use super::wide_program::{WINDOWS, WideProgram};
 use crate::WorkHash;
 use crate::crypto_cycle::{BEHIND_ITEM, ITEM_PART, ITEM_SIZE, State, Template, WHOLE};
 use crate::hash::{blake2b_256, blake2b_512, expand};
@@ -17,12 +18,38 @@ use crate::instruction::{Group, Opcode, PROGRAM_LENGTH_MAX};
 use crate::rand_gen::Generator;
 use crate::rand_hash::{ITEM_CYCLES, Machine, Program};
 
-/// Says so where the kernels cannot be tested.
-fn can_test() -> bool {
-    if !is_supported() {
-        eprintln!("SKIPPED: this processor cannot run the AVX-512 kernels");
-    }
-    is_supported()
+/// Makes a test of each function for each vector backend.
+macro_rules! on_every_backend {
+    ($($test:ident)*) => {
+        on_every_backend!(avx512: Avx512: $($test)*);
+    };
+    ($module:ident: $kernels:ident: $($test:ident)*) => {
+        mod $module {
+            use super::{Kernels, $kernels};
+
+            $(
+                #[test]
+                fn $test() {
+                    match $kernels::detect() {
+                        Some(kernels) => super::$test(kernels),
+                        None => eprintln!("SKIPPED: this processor cannot run {}", stringify!($module)),
+                    }
+                }
+            )*
+        }
+    };
+}
+
+on_every_backend! {
+    key_stream_of_every_length_and_start
+    tags_of_every_length_beside_every_other
+    digests_of_every_length_in_use
+    passes_with_every_control_word
+    attempts_of_batches_of_every_size
+    multiplications_of_extreme_numbers
+    generated_programs_on_neighbouring_and_on_scattered_items
+    every_operation_on_words_of_all_kinds
+    branches_where_lanes_part_inside_branches_where_they_part
 }
 
 /// Bytes that look random, always the same for a seed and a number.
@@ -36,12 +63,8 @@ fn words<const COUNT: usize>(bytes: &[u8]) -> [u32; COUNT] {
     std::array::from_fn(|k| u32::from_le_bytes(bytes[4 * k..4 * k + 4].try_into().unwrap()))
 }
 
-#[test]
-fn key_stream_of_every_length_and_start() {
-    if !can_test() {
-        return;
-    }
-    let (mut states, mut inputs, mut stream) = (States::new(), Inputs::new(), KeyStream::new());
+fn key_stream_of_every_length_and_start(kernels: impl Kernels) {
+    let (mut states, mut inputs, mut blocks) = (States::new(), Inputs::new(), Blocks::new());
     let mut keys = [[0; BATCH]; 8];
     for length in (16..=2000).step_by(16) {
         let mut expected = Vec::new();
@@ -62,14 +85,11 @@ fn key_stream_of_every_length_and_start() {
             let mut state = *states.state(message);
             cipher.seek(64 + skip as u32);
             cipher.apply_keystream(&mut state[offset + skip..offset + length]);
-            stream.push(message, offset, skip, length);
+            blocks.push(message, offset, skip, length);
             expected.push((state, words::<8>(&first_block)));
         }
-        // SAFETY: `can_test` has seen that the processor has these features.
-        unsafe {
-            stream.apply(&inputs, &mut states);
-            stream.poly1305_keys(&inputs, &mut keys);
-        }
+        kernels.apply(&mut blocks, &inputs, &mut states);
+        kernels.one_time_keys(&inputs, &mut keys);
         for (message, (state, key)) in expected.iter().enumerate() {
             assert!(states.state(message) == state, "length {length}, message {message}");
             assert_eq!(&std::array::from_fn(|word| keys[word][message]), key);
@@ -77,21 +97,17 @@ fn key_stream_of_every_length_and_start() {
     }
 }
 
-#[test]
-fn tags_of_every_length_beside_every_other() {
-    if !can_test() {
-        return;
-    }
+fn tags_of_every_length_beside_every_other(kernels: impl Kernels) {
     let mut states = States::new();
     for round in 0..500 {
         // Numbers of all ones come closest to the modulus, and make every carry.
         let all_ones = round % 5 == 4;
-        let mut tail =
-            Tail { r: [Words([0; LANES]); 2], s: [Words([0; LANES]); 2], lengths: [Words([0; LANES]); 2] };
+        let mut tail = Tail::default();
         let mut expected = Vec::new();
         let messages = std::array::from_fn(|lane| {
-            *states.state_mut(lane) = if all_ones { [0xff; STATE] } else { noise(4, round * LANES + lane) };
-            let key: [u8; 32] = if all_ones { [0xff; 32] } else { noise(5, round * LANES + lane) };
+            *states.state_mut(lane) =
+                if all_ones { [0xff; STATE] } else { noise(4, round * TAG_LANES + lane) };
+            let key: [u8; 32] = if all_ones { [0xff; 32] } else { noise(5, round * TAG_LANES + lane) };
             let lengths: [u8; 16] = if round % 3 == 0 { [0xff; 16] } else { noise(6, round + lane) };
             let word =
                 |bytes: &[u8], k: usize| u64::from_le_bytes(bytes[8 * k..8 * k + 8].try_into().unwrap());
@@ -101,13 +117,12 @@ fn tags_of_every_length_beside_every_other() {
                 tail.lengths[half].0[lane] = word(&lengths, half);
             }
             let blocks = 1 + (round + lane * (round / 125 + 1) * 17) % 125;
-            let mut text = states.state(lane)[48..48 + 16 * blocks].to_vec();
+            let mut text = states.state(lane)[DATA..DATA + 16 * blocks].to_vec();
             text.extend(lengths);
             expected.push(Poly1305::new(&key.into()).compute_unpadded(&text));
-            Message { text: states.address(lane).wrapping_add(48), blocks }
+            Message { state: lane, blocks }
         });
-        // SAFETY: `can_test` has seen that the processor has these features; every text lies inside a state.
-        let [low, high] = unsafe { tags(&messages, &tail) };
+        let [low, high] = kernels.tags(&states, &messages, &tail);
         for (lane, expected) in expected.iter().enumerate() {
             let tag = [low.0[lane].to_le_bytes(), high.0[lane].to_le_bytes()].concat();
             assert_eq!(tag[..], expected[..], "round {round}, lane {lane}");
@@ -115,17 +130,13 @@ fn tags_of_every_length_beside_every_other() {
     }
 }
 
-#[test]
-fn digests_of_every_length_in_use() {
-    if !can_test() {
-        return;
-    }
+fn digests_of_every_length_in_use(kernels: impl Kernels) {
     let texts: [[u8; 2048]; DIGEST_LANES] = std::array::from_fn(|message| noise(7, message));
     for length in [1, 32, 64, 96, 127, 128, 129, 152, 255, 256, 1024, 2047, 2048] {
         let messages = texts.each_ref().map(|text| &text[..length]);
         let (mut short, mut long) = ([[0; 32]; DIGEST_LANES], [[0; 64]; DIGEST_LANES]);
-        digests(messages, &mut short);
-        digests(messages, &mut long);
+        kernels.digests(messages, &mut short);
+        kernels.digests(messages, &mut long);
         for (message, text) in messages.into_iter().enumerate() {
             assert_eq!(short[message], blake2b_256(text), "length {length}");
             assert_eq!(long[message], blake2b_512(&[text]), "length {length}");
@@ -133,9 +144,8 @@ fn digests_of_every_length_in_use() {
     }
 }
 
-#[test]
-fn passes_with_every_control_word() {
-    let Some(mut batch) = Batch::new() else { return assert!(!can_test()) };
+fn passes_with_every_control_word<K: Kernels>(_: K) {
+    let mut batch = Batch::<K>::new().expect("there are kernels");
     let template = Template::new(&[8; 32]);
     // Message length, decryption, additional data: all that MAKE_FUZZABLE can choose; the zero counts in turn.
     let controls = (0..2048u32).map(|k| (k & 63) << 17 | (k & 64) << 17 | (k >> 7 & 1) << 12 | k >> 8 << 13);
@@ -162,9 +172,8 @@ fn passes_with_every_control_word() {
     }
 }
 
-#[test]
-fn attempts_of_batches_of_every_size() {
-    let Some(mut batch) = Batch::new() else { return assert!(!can_test()) };
+fn attempts_of_batches_of_every_size<K: Kernels>(_: K) {
+    let mut batch = Batch::<K>::new().expect("there are kernels");
     let items: Vec<[u8; ITEM_SIZE]> = (0..300).map(|number| noise(10, number)).collect();
     let item_of = |number: u64| &items[(number % items.len() as u64) as usize];
     for count in 1..=BATCH {
@@ -193,9 +202,8 @@ fn attempts_of_batches_of_every_size() {
     }
 }
 
-#[test]
-fn multiplications_of_extreme_numbers() {
-    let Some(mut batch) = Batch::new() else { return assert!(!can_test()) };
+fn multiplications_of_extreme_numbers<K: Kernels>(_: K) {
+    let mut batch = Batch::<K>::new().expect("there are kernels");
     let extremes =
         [[0; 32], [0xff; 32], [0x80; 32], [0x7f; 32], noise(11, 0), noise(11, 1), noise(11, 2), [1; 32]];
     batch.start(&Template::default(), BATCH, |index| index as u64);
@@ -214,7 +222,13 @@ fn multiplications_of_extreme_numbers() {
 }
 
 /// Runs a program in lanes and plainly, on states of the same items.
-fn compare_runs(machine: &mut WideMachine, program: &[u32], seed: u8, numbers: &[usize; rand_hash::LANES]) {
+fn compare_runs<K: Kernels>(
+    kernels: K,
+    interpreter: &mut K::Interpreter,
+    program: &[u32],
+    seed: u8,
+    numbers: &[usize; ITEM_LANES],
+) {
     let program_words = program;
     let program = Program::decode(program).unwrap();
     let mut wide = WideProgram::default();
@@ -222,45 +236,41 @@ fn compare_runs(machine: &mut WideMachine, program: &[u32], seed: u8, numbers: &
     let mut image: [u32; PROGRAM_LENGTH_MAX] = words(&noise::<8192>(seed, 1));
     image[..program_words.len()].copy_from_slice(program_words);
     let template = Template::new(&[seed; 32]);
-    let mut plain: Vec<State> = vec![State::default(); rand_hash::LANES];
+    let mut plain: Vec<State> = vec![State::default(); ITEM_LANES];
     for (state, number) in plain.iter_mut().zip(numbers) {
         template.start(*number as u64, state);
     }
-    let mut lanes: Box<[[u8; STATE]; rand_hash::LANES]> =
-        vec![[0; STATE]; rand_hash::LANES].try_into().unwrap();
+    let mut lanes: Box<[[u8; STATE]; ITEM_LANES]> = vec![[0; STATE]; ITEM_LANES].try_into().unwrap();
     for (lane, state) in lanes.iter_mut().zip(&plain) {
         *lane = *state.as_bytes();
     }
-    // SAFETY: the callers have seen that the processor has these features.
-    unsafe { machine.run(&wide, &image, numbers, &mut lanes) };
+    kernels.run_program(interpreter, &wide, &image, numbers, &mut lanes);
     let mut plain_machine = Machine::new();
     for (lane, (state, number)) in plain.iter_mut().zip(numbers).enumerate() {
-        let window = image[number % rand_hash::WINDOWS..].first_chunk().unwrap();
+        let window = image[number % WINDOWS..].first_chunk().unwrap();
         plain_machine.run(&program, window, state, ITEM_CYCLES).unwrap();
         assert!(state.as_bytes() == &lanes[lane], "seed {seed}, lane {lane}, item {number}");
     }
 }
 
-#[test]
-fn generated_programs_on_neighbouring_and_on_scattered_items() {
-    if !can_test() {
-        return;
-    }
-    let (mut machine, mut generator) = (WideMachine::new(), Generator::new());
+fn generated_programs_on_neighbouring_and_on_scattered_items(kernels: impl Kernels) {
+    let (mut interpreter, mut generator) = (Default::default(), Generator::new());
     for seed in 0..=255 {
         let program = generator.generate(&[seed; 32]).unwrap();
         let first = usize::from(seed) * 32 % 8192;
-        compare_runs(&mut machine, program, seed, &std::array::from_fn(|lane| first + lane));
-        compare_runs(&mut machine, program, seed, &std::array::from_fn(|lane| (first + lane * 977) % 8192));
+        compare_runs(kernels, &mut interpreter, program, seed, &std::array::from_fn(|lane| first + lane));
+        compare_runs(
+            kernels,
+            &mut interpreter,
+            program,
+            seed,
+            &std::array::from_fn(|lane| (first + lane * 977) % 8192),
+        );
     }
 }
 
-#[test]
-fn every_operation_on_words_of_all_kinds() {
-    if !can_test() {
-        return;
-    }
-    let mut machine = WideMachine::new();
+fn every_operation_on_words_of_all_kinds(kernels: impl Kernels) {
+    let mut interpreter = Default::default();
     let numbers = std::array::from_fn(|lane| lane * 31);
     for code in 1..=Opcode::Mulu64C.code() {
         let group = Opcode::from_code(code).and_then(Opcode::group).unwrap();
@@ -278,15 +288,11 @@ fn every_operation_on_words_of_all_kinds() {
             }
         }
         program.push(end);
-        compare_runs(&mut machine, &program, code as u8, &numbers);
+        compare_runs(kernels, &mut interpreter, &program, code as u8, &numbers);
     }
 }
 
-#[test]
-fn branches_where_lanes_part_inside_branches_where_they_part() {
-    if !can_test() {
-        return;
-    }
+fn branches_where_lanes_part_inside_branches_where_they_part(kernels: impl Kernels) {
     let branch = |condition: Opcode, first: &[u32], second: &[u32]| {
         let jump = |distance: usize| Opcode::Jmp.code() | (distance as u32) << 8;
         let mut words = vec![condition.code() | 1 << 9, jump(first.len() + 2)];
@@ -300,7 +306,7 @@ fn branches_where_lanes_part_inside_branches_where_they_part() {
     let outer = branch(Opcode::IfRandom, &inner, &[add(1); 40]);
     let program =
         [vec![Opcode::Loop.code() | 5 << 20, Opcode::In.code()], outer, vec![Opcode::End.code()]].concat();
-    compare_runs(&mut WideMachine::new(), &program, 1, &std::array::from_fn(|lane| lane));
+    compare_runs(kernels, &mut Default::default(), &program, 1, &std::array::from_fn(|lane| lane));
 }
 
 #[test]

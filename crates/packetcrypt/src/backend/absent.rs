@@ -1,0 +1,52 @@
+//! The kernels of a backend on processors of another architecture: there are none.
+//!
+//! Of this type there is no value, so the lane engine compiles everywhere and is never entered.
+
+use super::blocks::{Blocks, Inputs, OneTimeKeys};
+use super::kernels::{DIGEST_LANES, ITEM_LANES, Kernels, Message, TAG_LANES, Tail, Words};
+use super::states::{BATCH, STATE, States};
+use super::wide_program::WideProgram;
+use crate::instruction::PROGRAM_LENGTH_MAX;
+
+/// Kernels that this architecture does not have.
+#[derive(Clone, Copy)]
+pub(crate) enum Absent {}
+
+impl Kernels for Absent {
+    type Interpreter = ();
+
+    fn detect() -> Option<Self> {
+        None
+    }
+
+    fn one_time_keys(self, _: &Inputs, _: &mut OneTimeKeys) {
+        match self {}
+    }
+
+    fn apply(self, _: &mut Blocks, _: &Inputs, _: &mut States) {
+        match self {}
+    }
+
+    fn tags(self, _: &States, _: &[Message; TAG_LANES], _: &Tail) -> [Words; 2] {
+        match self {}
+    }
+
+    fn digests<const DIGEST: usize>(self, _: [&[u8]; DIGEST_LANES], _: &mut [[u8; DIGEST]; DIGEST_LANES]) {
+        match self {}
+    }
+
+    fn shared_secrets<'a>(self, _: usize, _: impl Fn(usize) -> &'a [u8; 64]) -> [[u8; 32]; BATCH] {
+        match self {}
+    }
+
+    fn run_program(
+        self,
+        (): &mut Self::Interpreter,
+        _: &WideProgram,
+        _: &[u32; PROGRAM_LENGTH_MAX],
+        _: &[usize; ITEM_LANES],
+        _: &mut [[u8; STATE]; ITEM_LANES],
+    ) {
+        match self {}
+    }
+}

@@ -1,0 +1,112 @@
+//! The flat list of key-stream blocks that a pass needs.
+//!
+//! The messages of a batch have 8 to 31 blocks of key stream, so lanes that follow messages would idle. Here
+//! a lane follows one *block*: every block of every message is one entry of a flat list, and lanes are filled
+//! from that list whatever message a block belongs to. `docs/performance.md`, "ChaCha20", has the figures.
+
+use super::states::{BATCH, STATE};
+
+/// The ChaCha20 keys and nonces of a batch, word by word: `key[w][m]` is word `w` of message `m`.
+#[repr(C, align(64))]
+pub(crate) struct Inputs {
+    /// 256-bit keys.
+    pub key: [[u32; BATCH]; 8],
+    /// 96-bit nonces.
+    pub nonce: [[u32; BATCH]; 3],
+}
+
+impl Inputs {
+    pub(crate) fn new() -> Box<Self> {
+        Box::new(Self { key: [[0; BATCH]; 8], nonce: [[0; BATCH]; 3] })
+    }
+}
+
+/// The Poly1305 keys of a batch, word by word.
+pub(crate) type OneTimeKeys = [[u32; BATCH]; 8];
+
+/// The four constant words of every ChaCha20 matrix, "expand 32-byte k".
+pub(crate) const CONSTANTS: [u32; 4] = [0x6170_7865, 0x3320_646e, 0x7962_2d32, 0x6b20_6574];
+
+/// The list, collected message by message and run at once.
+pub(crate) struct Blocks {
+    columns: Box<Columns>,
+    count: usize,
+}
+
+/// An entry for each block.
+#[repr(C, align(64))]
+struct Columns {
+    source: [u32; LENGTH_MAX],
+    place: [u32; LENGTH_MAX],
+    words: [u16; LENGTH_MAX],
+}
+
+/// Neighbouring entries of the list.
+pub(crate) struct Entries<'a> {
+    /// Message in the low [`COUNTER_SHIFT`] bits, block counter above.
+    pub source: &'a [u32],
+    /// Where the block goes, in bytes from the first state.
+    pub place: &'a [u32],
+    /// Which of its sixteen words lie inside the message: one bit each, and those set are the lowest.
+    pub words: &'a [u16],
+}
+
+/// Where in [`Entries::source`] the block counter begins.
+pub(crate) const COUNTER_SHIFT: u32 = 8;
+/// Most entries that a backend runs at a time.
+const GROUP_MAX: usize = 32;
+/// Longest list: 2000 bytes for each message, and a group of entries that do nothing behind the last.
+const LENGTH_MAX: usize = BATCH * 32 + GROUP_MAX;
+
+impl Blocks {
+    pub(crate) fn new() -> Self {
+        Self {
+            columns: Box::new(Columns {
+                source: [0; LENGTH_MAX],
+                place: [0; LENGTH_MAX],
+                words: [0; LENGTH_MAX],
+            }),
+            count: 0,
+        }
+    }
+
+    /// Adds the part `skip .. end` of a message's key stream, in bytes from the message's start at `offset` of
+    /// its state; `skip` is a multiple of 64, `end` of 16. Counters begin at 1 (0 makes the Poly1305 key).
+    #[inline]
+    pub(crate) fn push(&mut self, message: usize, offset: usize, skip: usize, end: usize) {
+        assert!(message < BATCH && offset + end <= STATE, "key stream inside a state of the batch");
+        if skip >= end {
+            return;
+        }
+        let blocks = (end - skip).div_ceil(64);
+        let entries = self.count..self.count + blocks;
+        let first_source = message as u32 | (1 + skip as u32 / 64) << COUNTER_SHIFT;
+        let first_place = (message * STATE + offset + skip) as u32;
+        for (source, k) in self.columns.source[entries.clone()].iter_mut().zip(0..) {
+            *source = first_source + (k << COUNTER_SHIFT);
+        }
+        for (place, k) in self.columns.place[entries.clone()].iter_mut().zip(0..) {
+            *place = first_place + 64 * k;
+        }
+        self.columns.words[entries.clone()].fill(u16::MAX);
+        let last_words = (end - skip - 64 * (blocks - 1)) / 4;
+        self.columns.words[entries.end - 1] = u16::MAX >> (16 - last_words);
+        self.count = entries.end;
+    }
+
+    /// Empties the list and gives what was in it, filled up to a multiple of `group` with entries that do nothing.
+    pub(crate) fn take(&mut self, group: usize) -> impl Iterator<Item = Entries<'_>> {
+        assert!(group <= GROUP_MAX, "at most {GROUP_MAX} entries at a time");
+        let count = core::mem::take(&mut self.count);
+        let end = count.next_multiple_of(group);
+        let Columns { source, place, words } = &mut *self.columns;
+        source[count..end].fill(0);
+        place[count..end].fill(0);
+        words[count..end].fill(0);
+        source[..end]
+            .chunks_exact(group)
+            .zip(place.chunks_exact(group))
+            .zip(words.chunks_exact(group))
+            .map(|((source, place), words)| Entries { source, place, words })
+    }
+}

@@ -1,0 +1,83 @@
+//! What a vector backend does: the seam between the lane engine and its kernels.
+//!
+//! The lane engine ([`batch`](super::batch), [`passes`](super::passes), [`items`](super::items)) decides what goes
+//! through which lane; it is written once. A backend computes, and mirrors the others file by file.
+
+use super::blocks::{Blocks, Inputs, OneTimeKeys};
+use super::states::{BATCH, STATE, States};
+use super::wide_program::WideProgram;
+use crate::instruction::PROGRAM_LENGTH_MAX;
+
+/// Messages in one call of [`Kernels::tags`].
+pub(crate) const TAG_LANES: usize = 8;
+/// Messages in one call of [`Kernels::digests`].
+pub(crate) const DIGEST_LANES: usize = 16;
+/// Items in one call of [`Kernels::run_program`].
+pub(crate) const ITEM_LANES: usize = 32;
+
+/// The kernels of a backend. A value is the proof that the processor has the instructions that they use.
+pub(crate) trait Kernels: Copy {
+    /// Buffers of the wide interpreter, reused from run to run.
+    type Interpreter: Default;
+
+    /// The proof; `None` if the processor lacks an instruction.
+    fn detect() -> Option<Self>;
+
+    /// Block 0 of every message's key stream, the first half: the Poly1305 keys.
+    fn one_time_keys(self, inputs: &Inputs, keys: &mut OneTimeKeys);
+
+    /// Makes all blocks of the list and XORs them into the states.
+    fn apply(self, blocks: &mut Blocks, inputs: &Inputs, states: &mut States);
+
+    /// Poly1305 tags of the texts of eight states, as low and high words.
+    fn tags(self, states: &States, messages: &[Message; TAG_LANES], tail: &Tail) -> [Words; 2];
+
+    /// BLAKE2b digests of sixteen messages of equal, non-zero length, of as many bytes (1 to 64) as the places have.
+    fn digests<const DIGEST: usize>(
+        self,
+        messages: [&[u8]; DIGEST_LANES],
+        places: &mut [[u8; DIGEST]; DIGEST_LANES],
+    );
+
+    /// For each state given by its first 64 bytes (two private keys), the X25519 secret that the two share.
+    fn shared_secrets<'a>(self, count: usize, keys_of: impl Fn(usize) -> &'a [u8; 64]) -> [[u8; 32]; BATCH];
+
+    /// The two cycles of an item, for the items `numbers`, on states that are as CC_INIT made them.
+    fn run_program(
+        self,
+        interpreter: &mut Self::Interpreter,
+        program: &WideProgram,
+        image: &[u32; PROGRAM_LENGTH_MAX],
+        numbers: &[usize; ITEM_LANES],
+        states: &mut [[u8; STATE]; ITEM_LANES],
+    );
+}
+
+/// A 64-bit word of each lane.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+pub(crate) struct Words(pub [u64; TAG_LANES]);
+
+/// What is authenticated of a state: so many blocks of 16 bytes behind its header.
+#[derive(Clone, Copy)]
+pub(crate) struct Message {
+    pub state: usize,
+    pub blocks: usize,
+}
+
+/// What the eight messages need beside their text.
+pub(crate) struct Tail {
+    /// One-time key `r`, clamping still to be done: low and high words.
+    pub r: [Words; 2],
+    /// One-time key `s`: low and high words.
+    pub s: [Words; 2],
+    /// The final length block: low and high words.
+    pub lengths: [Words; 2],
+}
+
+impl Default for Tail {
+    fn default() -> Self {
+        let zero = [Words([0; TAG_LANES]); 2];
+        Self { r: zero, s: zero, lengths: zero }
+    }
+}
