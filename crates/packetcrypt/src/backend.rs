@@ -18,6 +18,8 @@ mod absent;
 #[cfg(test)]
 mod against_plain;
 #[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
 pub(crate) mod batch;
 pub(crate) mod blocks;
@@ -28,10 +30,10 @@ pub(crate) mod states;
 pub(crate) mod wide_program;
 
 #[cfg(not(target_arch = "x86_64"))]
-pub(crate) use absent::Absent as Avx512;
-#[cfg(target_arch = "x86_64")]
-pub(crate) use avx512::Avx512;
+pub(crate) use absent::{Absent as Avx2, Absent as Avx512};
 use kernels::Kernels;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use {avx2::Avx2, avx512::Avx512};
 
 /// The environment variable that forces a backend.
 pub const BACKEND_VARIABLE: &str = "HEADFRAME_BACKEND";
@@ -41,6 +43,8 @@ pub const BACKEND_VARIABLE: &str = "HEADFRAME_BACKEND";
 pub enum Backend {
     /// One state after the other, on any processor.
     Plain,
+    /// 256-bit registers (AVX2).
+    Avx2,
     /// 512-bit registers with integer multiply-add (AVX-512 F, BW, DQ, VL, CD, IFMA, VBMI2, BITALG, VPOPCNTDQ, GFNI).
     Avx512,
 }
@@ -49,7 +53,7 @@ pub enum Backend {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BackendError {
     /// No such name.
-    #[error("there is no backend {0:?}; there are: plain, avx512")]
+    #[error("there is no backend {0:?}; there are: plain, avx2, avx512")]
     Unknown(String),
     /// The processor lacks something.
     #[error("this processor cannot run the backend {0}; it can run: {1}")]
@@ -73,7 +77,7 @@ static CHOSEN: OnceLock<Backend> = OnceLock::new();
 
 impl Backend {
     /// All, the simplest first.
-    pub const ALL: [Self; 2] = [Self::Plain, Self::Avx512];
+    pub const ALL: [Self; 3] = [Self::Plain, Self::Avx2, Self::Avx512];
 
     /// The backends that this processor can run, the fastest last.
     pub fn available() -> Available {
@@ -124,6 +128,7 @@ impl Backend {
     pub fn is_supported(self) -> bool {
         match self {
             Self::Plain => true,
+            Self::Avx2 => Avx2::detect().is_some(),
             Self::Avx512 => Avx512::detect().is_some(),
         }
     }
@@ -133,6 +138,7 @@ impl fmt::Display for Backend {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::Plain => "plain",
+            Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
         })
     }
@@ -159,7 +165,7 @@ mod tests {
             assert_eq!(backend.to_string().parse(), Ok(backend));
         }
         let error = "sse9".parse::<Backend>().unwrap_err();
-        assert_eq!(error.to_string(), r#"there is no backend "sse9"; there are: plain, avx512"#);
+        assert_eq!(error.to_string(), r#"there is no backend "sse9"; there are: plain, avx2, avx512"#);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! `chacha20` and `poly1305`; this file gives it our names and shapes.
 
 use crate::backend::kernels::{DIGEST_LANES, Kernels};
-use crate::backend::{Avx512, Backend};
+use crate::backend::{Avx2, Avx512, Backend};
 use blake2::{Blake2b256, Blake2b512, Digest};
 use chacha20::ChaCha20;
 use chacha20::cipher::{KeyIvInit, StreamCipher, StreamCipherSeek};
@@ -45,6 +45,7 @@ fn many<const LENGTH: usize, const DIGEST: usize>(
     assert_eq!(messages.len(), digests.len(), "a place for each digest");
     let done = match Backend::chosen() {
         Backend::Plain => 0,
+        Backend::Avx2 => in_lanes(Avx2::detect(), messages, digests),
         Backend::Avx512 => in_lanes(Avx512::detect(), messages, digests),
     };
     for (message, digest) in messages.iter().zip(digests).skip(done) {

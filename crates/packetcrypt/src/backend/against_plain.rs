@@ -5,12 +5,12 @@ use ::chacha20::cipher::{KeyIvInit, StreamCipher, StreamCipherSeek};
 use ::poly1305::Poly1305;
 use ::poly1305::universal_hash::KeyInit;
 
-use super::Avx512;
 use super::batch::Batch;
 use super::blocks::{Blocks, Inputs};
 use super::kernels::{DIGEST_LANES, ITEM_LANES, Kernels, Message, TAG_LANES, Tail};
 use super::states::{BATCH, DATA, STATE, States};
 use super::wide_program::{WINDOWS, WideProgram};
+use super::{Avx2, Avx512};
 use crate::WorkHash;
 use crate::crypto_cycle::{BEHIND_ITEM, ITEM_PART, ITEM_SIZE, State, Template, WHOLE};
 use crate::hash::{blake2b_256, blake2b_512, expand};
@@ -21,6 +21,7 @@ use crate::rand_hash::{ITEM_CYCLES, Machine, Program};
 /// Makes a test of each function for each vector backend.
 macro_rules! on_every_backend {
     ($($test:ident)*) => {
+        on_every_backend!(avx2: Avx2: $($test)*);
         on_every_backend!(avx512: Avx512: $($test)*);
     };
     ($module:ident: $kernels:ident: $($test:ident)*) => {

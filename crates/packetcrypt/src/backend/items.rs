@@ -4,7 +4,7 @@ use super::batch::Batch;
 use super::kernels::{ITEM_LANES, Kernels};
 use super::states::STATE;
 use super::wide_program::WideProgram;
-use super::{Avx512, Backend};
+use super::{Avx2, Avx512, Backend};
 use crate::crypto_cycle::{BATCH_MAX, ITEM_PART, ITEM_SIZE, Template};
 use crate::instruction::PROGRAM_LENGTH_MAX;
 
@@ -14,6 +14,7 @@ const NUMBER: core::ops::Range<usize> = 0..4;
 /// The lanes of whichever vector backend runs.
 #[derive(Debug)]
 pub(crate) enum ItemLanes {
+    Avx2(Box<Lanes<Avx2>>),
     Avx512(Box<Lanes<Avx512>>),
 }
 
@@ -22,6 +23,7 @@ impl ItemLanes {
     pub(crate) fn new(backend: Backend) -> Option<Self> {
         match backend {
             Backend::Plain => None,
+            Backend::Avx2 => Lanes::new().map(|lanes| Self::Avx2(Box::new(lanes))),
             Backend::Avx512 => Lanes::new().map(|lanes| Self::Avx512(Box::new(lanes))),
         }
     }
@@ -40,6 +42,7 @@ impl ItemLanes {
     /// Runs the program for these numbers, at most [`BATCH_MAX`].
     pub(crate) fn run(&mut self, source: ItemSource<'_>, numbers: &[usize]) {
         match self {
+            Self::Avx2(lanes) => lanes.run(source, numbers),
             Self::Avx512(lanes) => lanes.run(source, numbers),
         }
     }
@@ -53,6 +56,7 @@ impl ItemLanes {
         items: impl Iterator<Item = &'a mut [u8; ITEM_SIZE]>,
     ) {
         match self {
+            Self::Avx2(lanes) => lanes.seal(count, difference, items),
             Self::Avx512(lanes) => lanes.seal(count, difference, items),
         }
     }

@@ -12,9 +12,11 @@ pub(crate) const DATA: usize = 48;
 /// Bytes in front of the first state: kernels that align messages at their ends load from before the start,
 /// and the last 32 put byte 32 of each state, where items are copied to, on a multiple of 64.
 const FRONT: usize = STATE + 32;
+/// Bytes behind the last state: kernels without masks write a whole block back where a message ends in it.
+const BACK: usize = 96;
 
 #[repr(C, align(64))]
-struct Bytes([u8; FRONT + BATCH * STATE + 32]);
+struct Bytes([u8; FRONT + BATCH * STATE + BACK]);
 
 /// [`BATCH`] states in ordinary byte order, one behind the other.
 pub(crate) struct States(Box<Bytes>);
@@ -22,7 +24,7 @@ pub(crate) struct States(Box<Bytes>);
 impl States {
     #[allow(clippy::large_stack_arrays, reason = "optimised code zeroes it in place")]
     pub(crate) fn new() -> Self {
-        Self(Box::new(Bytes([0; FRONT + BATCH * STATE + 32])))
+        Self(Box::new(Bytes([0; FRONT + BATCH * STATE + BACK])))
     }
 
     pub(crate) fn state(&self, index: usize) -> &[u8; STATE] {

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::{ITEM_SIZE, STATE_SIZE, State, Template, WorkHash};
-use crate::backend::{Avx512, Backend, batch};
+use crate::backend::{Avx2, Avx512, Backend, batch};
 
 /// Most states of a batch.
 pub const BATCH_MAX: usize = 64;
@@ -16,6 +16,7 @@ pub struct Batch(Lanes);
 
 enum Lanes {
     Plain(Vec<State>, usize),
+    Avx2(Box<batch::Batch<Avx2>>),
     Avx512(Box<batch::Batch<Avx512>>),
 }
 
@@ -37,6 +38,9 @@ impl Batch {
         let plain = || Self(Lanes::Plain(vec![State::default(); BATCH_MAX], 0));
         match backend {
             Backend::Plain => plain(),
+            Backend::Avx2 => {
+                batch::Batch::new().map_or_else(plain, |batch| Self(Lanes::Avx2(Box::new(batch))))
+            }
             Backend::Avx512 => {
                 batch::Batch::new().map_or_else(plain, |batch| Self(Lanes::Avx512(Box::new(batch))))
             }
@@ -47,6 +51,7 @@ impl Batch {
     pub fn count(&self) -> usize {
         match &self.0 {
             Lanes::Plain(_, count) => *count,
+            Lanes::Avx2(batch) => batch.count(),
             Lanes::Avx512(batch) => batch.count(),
         }
     }
@@ -55,6 +60,7 @@ impl Batch {
     pub fn state(&self, index: usize) -> &[u8; STATE_SIZE] {
         match &self.0 {
             Lanes::Plain(states, _) => states[index].as_bytes(),
+            Lanes::Avx2(batch) => batch.state(index),
             Lanes::Avx512(batch) => batch.state(index),
         }
     }
@@ -80,6 +86,7 @@ impl Batch {
                     template.start(nonce_of(index), state);
                 }
             }
+            Lanes::Avx2(batch) => batch.start(template, count, nonce_of),
             Lanes::Avx512(batch) => batch.start(template, count, nonce_of),
         }
     }
@@ -122,6 +129,7 @@ impl Batch {
                     state.update_keeping(item, kept.clone());
                 }
             }
+            Lanes::Avx2(batch) => batch.update(item_of, kept),
             Lanes::Avx512(batch) => batch.update(item_of, kept),
         }
     }
@@ -130,6 +138,7 @@ impl Batch {
     pub fn multiply_scalars(&mut self) {
         match &mut self.0 {
             Lanes::Plain(states, count) => states[..*count].iter_mut().for_each(State::multiply_scalars),
+            Lanes::Avx2(batch) => batch.multiply_scalars(),
             Lanes::Avx512(batch) => batch.multiply_scalars(),
         }
     }
@@ -142,6 +151,7 @@ impl Batch {
                     *hash = state.finish();
                 }
             }
+            Lanes::Avx2(batch) => batch.finish(hashes),
             Lanes::Avx512(batch) => batch.finish(hashes),
         }
     }

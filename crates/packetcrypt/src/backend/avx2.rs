@@ -1,0 +1,78 @@
+//! The proof of work for processors with AVX2.
+
+mod blake2b;
+mod chacha20;
+mod poly1305;
+mod rand_hash;
+
+use super::blocks::{Blocks, Inputs, OneTimeKeys};
+use super::kernels::{DIGEST_LANES, ITEM_LANES, Kernels, Message, TAG_LANES, Tail, Words};
+use super::states::{BATCH, STATE, States};
+use super::wide_program::WideProgram;
+use crate::instruction::PROGRAM_LENGTH_MAX;
+
+/// The kernels; there is a value only where the processor can run them.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx2(());
+
+impl Kernels for Avx2 {
+    type Interpreter = rand_hash::WideMachine;
+
+    fn detect() -> Option<Self> {
+        is_x86_feature_detected!("avx2").then_some(Self(()))
+    }
+
+    fn one_time_keys(self, inputs: &Inputs, keys: &mut OneTimeKeys) {
+        // SAFETY: there is a value, so the processor has this feature.
+        unsafe { chacha20::one_time_keys(inputs, keys) }
+    }
+
+    fn apply(self, blocks: &mut Blocks, inputs: &Inputs, states: &mut States) {
+        // SAFETY: there is a value, so the processor has this feature.
+        unsafe { chacha20::apply(blocks, inputs, states) }
+    }
+
+    fn tags(self, states: &States, messages: &[Message; TAG_LANES], tail: &Tail) -> [Words; 2] {
+        // SAFETY: there is a value, so the processor has this feature.
+        unsafe { poly1305::tags(states, messages, tail) }
+    }
+
+    fn digests<const DIGEST: usize>(
+        self,
+        messages: [&[u8]; DIGEST_LANES],
+        places: &mut [[u8; DIGEST]; DIGEST_LANES],
+    ) {
+        const { assert!(DIGEST >= 1 && DIGEST <= 64) };
+        let (groups, _) = messages.as_chunks();
+        for (messages, places) in groups.iter().zip(places.as_chunks_mut::<{ blake2b::LANES }>().0) {
+            // SAFETY: there is a value, so the processor has this feature.
+            let digests = unsafe { blake2b::digests(messages, DIGEST as u8) };
+            for (message, place) in places.iter_mut().enumerate() {
+                digests.copy_to(message, place);
+            }
+        }
+    }
+
+    fn shared_secrets<'a>(self, count: usize, keys_of: impl Fn(usize) -> &'a [u8; 64]) -> [[u8; 32]; BATCH] {
+        core::array::from_fn(|index| {
+            let mut state = crate::crypto_cycle::State::default();
+            if index < count {
+                state.as_bytes_mut()[..64].copy_from_slice(keys_of(index));
+                state.multiply_scalars();
+            }
+            *state.as_bytes()[64..].first_chunk().expect("32 bytes")
+        })
+    }
+
+    fn run_program(
+        self,
+        interpreter: &mut Self::Interpreter,
+        program: &WideProgram,
+        image: &[u32; PROGRAM_LENGTH_MAX],
+        numbers: &[usize; ITEM_LANES],
+        states: &mut [[u8; STATE]; ITEM_LANES],
+    ) {
+        // SAFETY: there is a value, so the processor has this feature.
+        unsafe { interpreter.run(program, image, numbers, states) }
+    }
+}

@@ -1,0 +1,261 @@
+//! Poly1305 of four messages at once, one message in each 64-bit lane.
+//!
+//! Numbers modulo 2^130 - 5 are five limbs of 26 bits, since the widest multiplication of lanes takes 32 bits: limbs
+//! of what is multiplied stay below 2^28, those of the key's powers below 2^26 + 2^12, times 5 below 2^29, so a
+//! product is below 2^57 and the sum of twenty below 2^62.
+//!
+//! Lanes are aligned at the *ends* of their messages: a short lane starts later, and its blocks before the
+//! start are masked to zero, the marker bit 2^128 included. A zero accumulator stays zero, so nothing has to
+//! be blended afterwards. `docs/performance.md`, "Poly1305", has the figures.
+
+use core::arch::x86_64::{
+    __m256i, _mm256_add_epi64, _mm256_and_si256, _mm256_andnot_si256, _mm256_cmpgt_epi64, _mm256_loadu_si256,
+    _mm256_mul_epu32, _mm256_or_si256, _mm256_permute2x128_si256, _mm256_set1_epi64x, _mm256_setzero_si256,
+    _mm256_slli_epi64, _mm256_srli_epi64, _mm256_storeu_si256, _mm256_unpackhi_epi64, _mm256_unpacklo_epi64,
+};
+
+use crate::backend::kernels::{Message, TAG_LANES, Tail, Words};
+use crate::backend::states::States;
+
+/// Messages in one run of the kernel.
+const LANES: usize = 4;
+/// Limbs of a number.
+const LIMBS: usize = 5;
+const LIMB: u64 = (1 << 26) - 1;
+/// The bit 2^128 that marks a whole block, in the last limb.
+const MARKER: i64 = 1 << 24;
+
+/// A number modulo 2^130 - 5 in each lane.
+#[derive(Clone, Copy)]
+struct Number([__m256i; LIMBS]);
+
+/// A multiplier: its limbs, and its limbs times 5 (2^130 = 5 modulo 2^130 - 5).
+#[derive(Clone, Copy)]
+struct Multiplier {
+    limbs: [__m256i; LIMBS],
+    times_5: [__m256i; LIMBS],
+}
+
+/// Tags of eight messages, as low and high words: four, then the other four.
+#[target_feature(enable = "avx2")]
+pub(super) fn tags(states: &States, messages: &[Message; TAG_LANES], tail: &Tail) -> [Words; 2] {
+    let mut tags = [Words([0; TAG_LANES]); 2];
+    for (run, messages) in messages.as_chunks::<LANES>().0.iter().enumerate() {
+        let lanes = run * LANES..(run + 1) * LANES;
+        let word = |words: &Words| -> [u64; LANES] {
+            words.0[lanes.clone()].try_into().expect("as many words as lanes")
+        };
+        let sum = evaluated(states, messages, tail.r.each_ref().map(word), tail.lengths.each_ref().map(word));
+        let s = tail.s.each_ref().map(word);
+        for (lane, limbs) in sum.lanes().into_iter().enumerate() {
+            let tag = reduced(limbs).wrapping_add(u128::from(s[0][lane]) | u128::from(s[1][lane]) << 64);
+            tags[0].0[lanes.start + lane] = tag as u64;
+            tags[1].0[lanes.start + lane] = (tag >> 64) as u64;
+        }
+    }
+    tags
+}
+
+/// The polynomials of four messages and their length blocks, at their keys `r`.
+#[target_feature(enable = "avx2")]
+fn evaluated(
+    states: &States,
+    messages: &[Message; LANES],
+    r: [[u64; LANES]; 2],
+    lengths: [[u64; LANES]; 2],
+) -> Number {
+    let blocks = messages.map(|message| message.blocks);
+    let longest = blocks.into_iter().max().unwrap_or(0);
+    let shortest = blocks.into_iter().min().unwrap_or(0);
+    let chunks = longest.div_ceil(4);
+    let steps = chunks * 4;
+    // The key is clamped as RFC 8439 says.
+    let first = Number::limbs(
+        _mm256_and_si256(load(&r[0]), _mm256_set1_epi64x(0x0fff_fffc_0fff_ffff)),
+        _mm256_and_si256(load(&r[1]), _mm256_set1_epi64x(0x0fff_fffc_0fff_fffc)),
+    );
+    let second = first.times(&first.multiplier());
+    let third = second.times(&first.multiplier());
+    let fourth = second.times(&second.multiplier());
+    let powers = [fourth.multiplier(), third.multiplier(), second.multiplier(), first.multiplier()];
+    // The text of every lane, moved back so that all end at the same step.
+    let starts = messages.map(|message| states.text(message).wrapping_sub(16 * (steps - message.blocks)));
+    let begins = load(&blocks.map(|blocks| (steps - blocks) as u64));
+    let all_begun = (steps - shortest).div_ceil(4);
+    let marker = _mm256_set1_epi64x(MARKER);
+    let mut sum = Number([_mm256_setzero_si256(); LIMBS]);
+    for chunk in 0..chunks {
+        // SAFETY: less than a state's length before a text's start.
+        let words = unsafe { load_chunk(&starts, 64 * chunk) };
+        let mut product = [_mm256_setzero_si256(); LIMBS];
+        for (block, ([low, high], power)) in words.into_iter().zip(&powers).enumerate() {
+            let mut number = if chunk < all_begun {
+                let not_begun = _mm256_cmpgt_epi64(begins, _mm256_set1_epi64x((4 * chunk + block) as i64));
+                let number =
+                    Number::limbs(_mm256_andnot_si256(not_begun, low), _mm256_andnot_si256(not_begun, high));
+                number.marked(_mm256_andnot_si256(not_begun, marker))
+            } else {
+                Number::limbs(low, high).marked(marker)
+            };
+            if block == 0 {
+                number = number.plus(sum);
+            }
+            number.add_product(power, &mut product);
+        }
+        sum = carried(product);
+    }
+    let lengths = Number::limbs(load(&lengths[0]), load(&lengths[1])).marked(marker);
+    sum.plus(lengths).times(&first.multiplier())
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+fn load(words: &[u64; LANES]) -> __m256i {
+    // SAFETY: 32 bytes, any alignment.
+    unsafe { _mm256_loadu_si256(words.as_ptr().cast()) }
+}
+
+/// Four blocks of each lane, transposed: low and high words of each block.
+///
+/// # Safety
+/// 64 bytes from `starts[lane] + offset` are readable for each lane.
+#[target_feature(enable = "avx2")]
+#[inline]
+unsafe fn load_chunk(starts: &[*const u8; LANES], offset: usize) -> [[__m256i; 2]; 4] {
+    let mut blocks = [[_mm256_setzero_si256(); 2]; 4];
+    for pair in 0..2 {
+        // SAFETY: the caller's promise.
+        let [m0, m1, m2, m3] =
+            starts.map(|start| unsafe { _mm256_loadu_si256(start.wrapping_add(offset + 32 * pair).cast()) });
+        let (low_01, high_01) = (_mm256_unpacklo_epi64(m0, m1), _mm256_unpackhi_epi64(m0, m1));
+        let (low_23, high_23) = (_mm256_unpacklo_epi64(m2, m3), _mm256_unpackhi_epi64(m2, m3));
+        blocks[2 * pair] = [
+            _mm256_permute2x128_si256::<0x20>(low_01, low_23),
+            _mm256_permute2x128_si256::<0x20>(high_01, high_23),
+        ];
+        blocks[2 * pair + 1] = [
+            _mm256_permute2x128_si256::<0x31>(low_01, low_23),
+            _mm256_permute2x128_si256::<0x31>(high_01, high_23),
+        ];
+    }
+    blocks
+}
+
+impl Number {
+    /// The limbs of a 128-bit number.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn limbs(low: __m256i, high: __m256i) -> Self {
+        let mask = _mm256_set1_epi64x(LIMB as i64);
+        let middle = _mm256_or_si256(_mm256_srli_epi64::<52>(low), _mm256_slli_epi64::<12>(high));
+        Self([
+            _mm256_and_si256(low, mask),
+            _mm256_and_si256(_mm256_srli_epi64::<26>(low), mask),
+            _mm256_and_si256(middle, mask),
+            _mm256_and_si256(_mm256_srli_epi64::<14>(high), mask),
+            _mm256_srli_epi64::<40>(high),
+        ])
+    }
+
+    /// With the marker bit of a whole block, where `marker` has it.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn marked(mut self, marker: __m256i) -> Self {
+        self.0[4] = _mm256_or_si256(self.0[4], marker);
+        self
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn plus(mut self, other: Self) -> Self {
+        for (limb, other) in self.0.iter_mut().zip(other.0) {
+            *limb = _mm256_add_epi64(*limb, other);
+        }
+        self
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn multiplier(self) -> Multiplier {
+        let times_5 = self.0.map(|limb| _mm256_add_epi64(limb, _mm256_slli_epi64::<2>(limb)));
+        Multiplier { limbs: self.0, times_5 }
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn times(self, multiplier: &Multiplier) -> Self {
+        let mut product = [_mm256_setzero_si256(); LIMBS];
+        self.add_product(multiplier, &mut product);
+        carried(product)
+    }
+
+    /// Adds `self · multiplier` to `product`.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn add_product(self, multiplier: &Multiplier, product: &mut [__m256i; LIMBS]) {
+        for (i, a) in self.0.into_iter().enumerate() {
+            for j in 0..LIMBS {
+                let (k, r) = if i + j < LIMBS {
+                    (i + j, multiplier.limbs[j])
+                } else {
+                    (i + j - LIMBS, multiplier.times_5[j])
+                };
+                product[k] = _mm256_add_epi64(product[k], _mm256_mul_epu32(a, r));
+            }
+        }
+    }
+
+    /// The limbs of each lane.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn lanes(self) -> [[u64; LIMBS]; LANES] {
+        let limbs = self.0.map(|limb| {
+            let mut lanes = [0; LANES];
+            // SAFETY: 32 bytes, any alignment.
+            unsafe { _mm256_storeu_si256(lanes.as_mut_ptr().cast(), limb) };
+            lanes
+        });
+        core::array::from_fn(|lane| limbs.map(|limb| limb[lane]))
+    }
+}
+
+/// The number that sums of products make: limbs below 2^26, those after the first and the fourth below 2^26 + 2^12.
+/// Two carries go round at once.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn carried(product: [__m256i; LIMBS]) -> Number {
+    let mask = _mm256_set1_epi64x(LIMB as i64);
+    let [mut l0, mut l1, mut l2, mut l3, mut l4] = product;
+    let carry = |from: &mut __m256i, to: &mut __m256i| {
+        *to = _mm256_add_epi64(*to, _mm256_srli_epi64::<26>(*from));
+        *from = _mm256_and_si256(*from, mask);
+    };
+    carry(&mut l0, &mut l1);
+    carry(&mut l3, &mut l4);
+    carry(&mut l1, &mut l2);
+    let around = _mm256_srli_epi64::<26>(l4);
+    l4 = _mm256_and_si256(l4, mask);
+    l0 = _mm256_add_epi64(l0, _mm256_add_epi64(around, _mm256_slli_epi64::<2>(around)));
+    carry(&mut l2, &mut l3);
+    carry(&mut l0, &mut l1);
+    carry(&mut l3, &mut l4);
+    Number([l0, l1, l2, l3, l4])
+}
+
+/// The canonical residue of a number with limbs below 2^27, modulo 2^128.
+fn reduced(mut limbs: [u64; LIMBS]) -> u128 {
+    // Twice round, after which a carry can only come from a number of at least the modulus.
+    for _ in 0..2 {
+        let mut carry = 0;
+        for limb in &mut limbs {
+            *limb += carry;
+            carry = *limb >> 26;
+            *limb &= LIMB;
+        }
+        limbs[0] += 5 * carry;
+    }
+    // Adding 5 overflows 2^130 exactly if the number is at least the modulus.
+    let overflow = limbs.iter().fold(5, |carry, limb| (limb + carry) >> 26);
+    let number = limbs.iter().rev().fold(0u128, |number, &limb| (number << 26).wrapping_add(limb.into()));
+    number.wrapping_add(5 * u128::from(overflow))
+}
