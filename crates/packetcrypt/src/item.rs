@@ -187,10 +187,7 @@ impl Recipe {
 
     /// Whether that many different items are made faster in lanes than one by one.
     pub(crate) fn pays_in_lanes(&self, count: usize, workshop: &Workshop) -> bool {
-        #[cfg(target_arch = "x86_64")]
-        return count >= LANES_PAY_FROM && workshop.lanes.is_some() && self.for_lanes().is_some();
-        #[cfg(not(target_arch = "x86_64"))]
-        return false;
+        count >= LANES_PAY_FROM && workshop.lanes.is_some() && self.for_lanes().is_some()
     }
 
     /// The state of an item after the program has run and before the last pass, which is

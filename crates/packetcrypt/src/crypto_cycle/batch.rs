@@ -101,7 +101,7 @@ impl Batch {
                     state.clone_from(source);
                 }
             }
-            #[cfg(target_arch = "x86_64")]
+            Lanes::Avx2(batch) => batch.copy_from(sources.map(State::as_bytes)),
             Lanes::Avx512(batch) => batch.copy_from(sources.map(State::as_bytes)),
         }
     }
@@ -115,7 +115,7 @@ impl Batch {
                     state.crypt_keeping(kept.clone());
                 }
             }
-            #[cfg(target_arch = "x86_64")]
+            Lanes::Avx2(batch) => batch.crypt(kept),
             Lanes::Avx512(batch) => batch.crypt(kept),
         }
     }
