@@ -1,10 +1,12 @@
-//! The reference library behind safe functions, for the tests beside this crate to compare with.
+//! The reference library behind safe functions, for the tests beside this crate to compare
+//! with, and for measurements.
 //!
 //! Some exported functions of the library end the process on input that they do not expect; callers keep to
 //! what each function here says it takes.
 
 pub mod announcement;
 pub mod block;
+pub mod kernels;
 
 /// The library's difficulty arithmetic. Rust functions that its C code calls by these names.
 pub mod difficulty {

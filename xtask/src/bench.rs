@@ -4,6 +4,7 @@ mod ann_handler;
 mod at_rest;
 mod blk_handler;
 mod dev_node;
+mod kernels;
 mod load;
 mod master;
 mod mined;
@@ -91,7 +92,14 @@ pub fn run(area: &str, only: Option<&str>) -> anyhow::Result<()> {
         anyhow::ensure!(status.success(), "the measurement failed");
         return Ok(());
     }
-    anyhow::ensure!(area == "pool", "there is one area: pool");
+    match area {
+        "pool" => pool(only),
+        "kernels" => kernels::run(only),
+        _ => anyhow::bail!("there are two areas: pool and kernels"),
+    }
+}
+
+fn pool(only: Option<&str>) -> anyhow::Result<()> {
     let wanted = |(name, _): &&Measurement| only.is_none_or(|only| name.contains(only));
     let mut rows = Vec::new();
     for (name, measure) in POOL.iter().filter(wanted) {
@@ -105,9 +113,9 @@ pub fn run(area: &str, only: Option<&str>) -> anyhow::Result<()> {
 /// The rows as a table in Markdown.
 fn table(rows: &[Row]) -> String {
     let head = ["measure", "unit", "ours", "reference", "goal", ""].map(str::to_owned);
-    let mut cells = vec![head];
+    let mut cells = vec![head.to_vec()];
     cells.extend(rows.iter().map(|row| {
-        [
+        vec![
             row.measure.clone(),
             row.unit.to_owned(),
             figure(row.ours),
@@ -127,9 +135,14 @@ fn table(rows: &[Row]) -> String {
             },
         ]
     }));
+    markdown(&cells) + "\nReference figures in brackets are from the literature, not from this run.\n"
+}
+
+/// A table in Markdown, the first line being its head; all lines have as many cells.
+fn markdown(cells: &[Vec<String>]) -> String {
     let width = |column: usize| cells.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..6).map(width).collect();
-    let line = |row: &[String; 6]| {
+    let widths: Vec<usize> = (0..cells[0].len()).map(width).collect();
+    let line = |row: &Vec<String>| {
         let cells =
             row.iter().zip(&widths).map(|(cell, width)| format!(" {cell:<width$} ")).collect::<Vec<_>>();
         format!("|{}|\n", cells.join("|"))
@@ -138,7 +151,6 @@ fn table(rows: &[Row]) -> String {
     let mut text = line(&cells[0]);
     text += &format!("|{rule}|\n");
     cells[1..].iter().for_each(|row| text.push_str(&line(row)));
-    text.push_str("\nReference figures in brackets are from the literature, not from this run.\n");
     text
 }
 

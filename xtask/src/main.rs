@@ -28,7 +28,7 @@ enum Task {
     },
     /// Measures speed and memory, in a build with optimisation
     Bench {
-        /// What to measure: pool
+        /// What to measure: pool, or kernels (of the proof of work)
         area: String,
         /// Only the measurements whose name contains this
         #[arg(long)]

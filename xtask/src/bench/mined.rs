@@ -1,6 +1,7 @@
 //! Announcements with a valid proof of work for a fixed parent, mined once and kept for later runs.
 
 use std::fs;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -33,6 +34,38 @@ pub fn announcements(count: usize) -> anyhow::Result<Vec<Bytes>> {
     let announcements = mine(count)?;
     fs::write(&file, announcements.as_flattened())?;
     Ok(announcements)
+}
+
+/// `of_each` announcements of each of the first hard nonces, one hard nonce behind the other; also the file where they
+/// are kept.
+pub fn of_each_hard_nonce(hard_nonces: usize, of_each: usize) -> anyhow::Result<(Vec<Bytes>, PathBuf)> {
+    let file = cache_folder()?.join(format!("announcements-{PARENT}-{hard_nonces}-hard-nonces-{of_each}"));
+    if let Ok(bytes) = fs::read(&file)
+        && let (announcements, []) = bytes.as_chunks()
+        && announcements.len() == hard_nonces * of_each
+    {
+        return Ok((announcements.to_vec(), file));
+    }
+    eprintln!("mining announcements of {hard_nonces} hard nonces; kept for later runs in {}", file.display());
+    let (mut miner, stop) = (Miner::new(), AtomicBool::new(false));
+    let mut found = Vec::with_capacity(hard_nonces * of_each);
+    for hard_nonce in 0.. {
+        if found.len() == hard_nonces * of_each {
+            break;
+        }
+        let mut job = match miner.prepare(&header(hard_nonce), &block_hash(PARENT), &stop) {
+            Ok(job) => job,
+            Err(fault) if fault.is_of_this_hard_nonce_only() => continue,
+            Err(fault) => return Err(fault.into()),
+        };
+        let mut of_this = Vec::new();
+        job.attempt(job.soft_nonces(), |one| of_this.push(*one.as_bytes()));
+        if of_this.len() >= of_each {
+            found.extend_from_slice(&of_this[..of_each]);
+        }
+    }
+    fs::write(&file, found.as_flattened())?;
+    Ok((found, file))
 }
 
 /// The header of announcements with a hard nonce.

@@ -27,6 +27,12 @@ pub fn of_process(id: u32) -> anyhow::Result<Usage> {
     Ok(Usage { seconds: ticks as f64 / TICKS_PER_SECOND, resident_bytes: resident_bytes(id)? })
 }
 
+/// Seconds of processor time that this thread has used so far, to the microsecond.
+pub fn of_this_thread() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
 fn resident_bytes(id: u32) -> anyhow::Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;

@@ -8,6 +8,7 @@
 //! Rules: `docs/protocol/packetcrypt-blocks.md` 3.1, 4, 6.
 
 use crate::announcement::ANNOUNCEMENT_SIZE;
+use crate::backend::Backend;
 use crate::crypto_cycle::{BATCH_MAX, Batch};
 use crate::target::{CanonicalTarget, CompactTarget, HashThreshold, effective_target};
 use crate::{Announcement, AnnouncementHash, WorkHash};
@@ -110,11 +111,30 @@ pub struct BlockJob<'a, Store: ?Sized> {
 impl<'a, Store: AnnouncementStore + ?Sized> BlockJob<'a, Store> {
     /// Makes ready for a header whose coinbase holds the set's commitment. `effective` is what a hash must meet,
     /// see [`MiningSet::effective_target`].
+    ///
+    /// Mines on the backend that is [chosen](Backend::chosen).
     pub fn new(header: &Header, set: &'a MiningSet, store: &'a Store, effective: CompactTarget) -> Self {
+        Self::on(Backend::chosen(), header, set, store, effective)
+    }
+
+    /// As [`BlockJob::new`], on a backend, or on the plain one if the processor cannot run that.
+    pub fn on(
+        backend: Backend,
+        header: &Header,
+        set: &'a MiningSet,
+        store: &'a Store,
+        effective: CompactTarget,
+    ) -> Self {
         // What is no proper target is met by nothing, and so is zero.
         let threshold = HashThreshold::new(effective).or_else(|_| HashThreshold::new(CompactTarget(0)));
         let threshold = threshold.expect("zero is neither negative nor above the easiest target");
-        Self { attempt: Attempt::new(&header.header_hash()), batch: Batch::default(), set, store, threshold }
+        Self {
+            attempt: Attempt::new(&header.header_hash()),
+            batch: Batch::new(backend),
+            set,
+            store,
+            threshold,
+        }
     }
 
     /// Tries the `count` low nonces from `start` on, wrapping around, and adds what meets the target to `finds`.

@@ -1,0 +1,168 @@
+//! Our side: the same work on any backend.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use memmap2::MmapMut;
+use packetcrypt::announcement::ANNOUNCEMENT_SIZE;
+use packetcrypt::backend::Backend;
+use packetcrypt::block::Header;
+use packetcrypt::block::mine::{BlockJob, MiningSet};
+use packetcrypt::check::{AnnouncementToCheck, Checker, ProofVersion, Rules};
+use packetcrypt::mine::Miner;
+use packetcrypt::{Announcement, AnnouncementHash, AnnouncementHeader, CanonicalTarget, CompactTarget};
+
+use super::super::mined;
+use super::super::processor_time::of_this_thread;
+use super::super::stand_in_master::block_hash;
+use super::Measure;
+
+/// Hard nonces that are mined: their programs cost a factor of four more or less than the mean.
+const HARD_NONCES: u32 = 32;
+/// Attempts with each of them.
+const ATTEMPTS: u32 = 2048;
+/// Difficulty 128: of a hard nonce's 32,768 soft nonces one in 128 makes an announcement.
+const DIFFICULTY_128: CompactTarget = CompactTarget(0x2002_0000);
+const SOFT_NONCES: f64 = 32_768.0;
+const DIFFICULTY: f64 = 128.0;
+
+/// Hard nonces of the announcements to check, and announcements of each.
+const ORIGINS: usize = 128;
+const OF_EACH: usize = 64;
+/// Rounds of unrelated announcements that make one measurement.
+const UNRELATED_BATCHES: usize = 8;
+
+/// Announcements to mine blocks with: 4 GiB.
+const STORE: usize = 4 << 20;
+/// Headers to mine with, and low nonces with each.
+const HEADERS: u8 = 8;
+const LOW_NONCES: u32 = 4096;
+
+/// What is measured with.
+pub struct Ours {
+    file: PathBuf,
+    /// All announcements of the first hard nonce, then all of the second, and so on.
+    announcements: Vec<Announcement>,
+    store: Option<(MiningSet, MmapMut)>,
+}
+
+impl Ours {
+    /// Prepares what these measures need.
+    pub fn new(measures: &[Measure]) -> anyhow::Result<Self> {
+        let (bytes, file) = mined::of_each_hard_nonce(ORIGINS, OF_EACH)?;
+        let announcements = bytes.iter().map(Announcement::from_bytes).collect();
+        let store = measures.contains(&Measure::BlockHashes).then(|| -> anyhow::Result<_> {
+            eprintln!("filling a store of {} GiB", STORE >> 20);
+            Ok((mining_set()?, filled_store(&bytes)?))
+        });
+        Ok(Self { file, announcements, store: store.transpose()? })
+    }
+
+    /// The file of all announcements, [`OF_EACH`] of each hard nonce one behind the other.
+    pub fn announcements(&self) -> &Path {
+        &self.file
+    }
+
+    /// One measurement.
+    pub fn measure(&mut self, measure: Measure, backend: Backend) -> anyhow::Result<f64> {
+        Ok(match measure {
+            Measure::Attempts => 1.0 / mining(backend)?.attempt,
+            Measure::HardNonce => 1e3 * mining(backend)?.hard_nonce,
+            Measure::Announcements => {
+                let mined = mining(backend)?;
+                SOFT_NONCES / DIFFICULTY / (mined.hard_nonce + SOFT_NONCES * mined.attempt)
+            }
+            Measure::CheckGrouped => 1e6 * check(backend, self.announcements.chunks(OF_EACH))?,
+            Measure::CheckUnrelated => {
+                let batches: Vec<Vec<Announcement>> = (0..UNRELATED_BATCHES)
+                    .map(|first| self.announcements.iter().skip(first).step_by(OF_EACH).cloned().collect())
+                    .collect();
+                1e6 * check(backend, batches.iter().map(Vec::as_slice))?
+            }
+            Measure::BlockHashes => 1.0 / self.block_hash(backend)?,
+        })
+    }
+
+    /// Seconds for one block hash.
+    fn block_hash(&self, backend: Backend) -> anyhow::Result<f64> {
+        let Some((set, store)) = &self.store else { anyhow::bail!("there is no store") };
+        let (store, _) = store.as_chunks();
+        let mut finds = Vec::new();
+        let mut seconds = 0.0;
+        for header in 0..HEADERS {
+            let header = Header::from_bytes(&[header; 80]);
+            let mut job = BlockJob::on(backend, &header, set, store, CompactTarget(0x1d00_ffff));
+            let start = of_this_thread();
+            job.attempt(0, LOW_NONCES, &mut finds);
+            seconds += of_this_thread() - start;
+        }
+        Ok(seconds / (f64::from(HEADERS) * f64::from(LOW_NONCES)))
+    }
+}
+
+/// Seconds to check one announcement.
+fn check<'a>(backend: Backend, batches: impl Iterator<Item = &'a [Announcement]>) -> anyhow::Result<f64> {
+    let parent = block_hash(mined::PARENT);
+    let mut checker = Checker::on(Rules::PKT, backend);
+    let (mut count, start) = (0, of_this_thread());
+    for batch in batches {
+        let batch: Vec<_> =
+            batch.iter().map(|announcement| AnnouncementToCheck { announcement, parent: &parent }).collect();
+        let verdicts = checker.check(&batch, ProofVersion::CURRENT);
+        anyhow::ensure!(verdicts.iter().all(Result::is_ok), "an announcement is refused");
+        count += batch.len();
+    }
+    Ok((of_this_thread() - start) / count as f64)
+}
+
+/// Seconds for a part of mining.
+struct Mined {
+    /// From a new hard nonce to its first attempt.
+    hard_nonce: f64,
+    /// For one attempt.
+    attempt: f64,
+}
+
+fn mining(backend: Backend) -> anyhow::Result<Mined> {
+    let (mut miner, stop) = (Miner::on(backend), AtomicBool::new(false));
+    let (mut preparing, mut attempting, mut found) = (0.0, 0.0, 0u32);
+    for hard_nonce in 0..HARD_NONCES {
+        let header = AnnouncementHeader { work_bits: DIFFICULTY_128, ..mined::header(hard_nonce) };
+        let start = of_this_thread();
+        let mut job = miner.prepare(&header, &block_hash(mined::PARENT), &stop)?;
+        let prepared = of_this_thread();
+        job.attempt(0..ATTEMPTS, |_| found += 1);
+        attempting += of_this_thread() - prepared;
+        preparing += prepared - start;
+    }
+    anyhow::ensure!(found > 0, "nothing was found");
+    let hard_nonces = f64::from(HARD_NONCES);
+    Ok(Mined {
+        hard_nonce: preparing / hard_nonces,
+        attempt: attempting / (hard_nonces * f64::from(ATTEMPTS)),
+    })
+}
+
+/// Announcements at distinct places of memory; that many are the same makes no difference.
+fn filled_store(announcements: &[[u8; ANNOUNCEMENT_SIZE]]) -> anyhow::Result<MmapMut> {
+    let mut store = MmapMut::map_anon(STORE * ANNOUNCEMENT_SIZE)?;
+    // Where the system has no huge pages it is only slower.
+    let _ = store.advise(memmap2::Advice::HugePage);
+    for (place, announcement) in store.as_chunks_mut().0.iter_mut().zip(announcements.iter().cycle()) {
+        *place = *announcement;
+    }
+    Ok(store)
+}
+
+/// A set over all slots. The hashes, by which slots are ordered, are random numbers.
+fn mining_set() -> anyhow::Result<MiningSet> {
+    let entries = (0..STORE as u32).map(|slot| {
+        let mut hash = [0; 32];
+        // An odd factor: all hashes differ, in their most significant bytes too.
+        let number = (u64::from(slot) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        hash.as_chunks_mut::<8>().0.fill(number.to_le_bytes());
+        (AnnouncementHash(hash), slot)
+    });
+    let set = MiningSet::build(entries.collect(), CanonicalTarget::EASIEST);
+    set.ok_or_else(|| anyhow::anyhow!("the set is empty"))
+}
