@@ -10,6 +10,7 @@ use std::fmt::Debug;
 use crate::announcement_post::{PAY_TO_HEADER, PostHeaders, SHARE_VERSION_HEADER, WORK_NUMBER_HEADER};
 use crate::batch::{BatchIndex, BatchName};
 use crate::block_info::BlockInfo;
+use crate::nimiq::{ClientMessage, ServerMessage};
 use crate::pay_maker::PayMakerStats;
 use crate::pkt_address::ChainAddress;
 use crate::pool_config::PoolConfig;
@@ -46,6 +47,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "stats", exercise: stats },
     Target { name: "address", exercise: address },
     Target { name: "number", exercise: number },
+    Target { name: "nimiq_client_message", exercise: nimiq_client_message },
+    Target { name: "nimiq_server_message", exercise: nimiq_server_message },
 ];
 
 /// What was parsed from what was built from `value` must be `value`.
@@ -202,5 +205,19 @@ pub fn number(data: &[u8]) {
         same(&number, &number.to_string().parse::<Decimal>());
         assert!(number.to_f64().is_finite() || number.exponent() > 250);
         number.floor_saturating();
+    }
+}
+
+/// [`ClientMessage`](crate::nimiq::ClientMessage)
+pub fn nimiq_client_message(data: &[u8]) {
+    if let Ok(message) = ClientMessage::parse(data) {
+        same(&message, &ClientMessage::parse(message.to_text().as_bytes()));
+    }
+}
+
+/// [`ServerMessage`](crate::nimiq::ServerMessage)
+pub fn nimiq_server_message(data: &[u8]) {
+    if let Ok(message) = ServerMessage::parse(data) {
+        same(&message, &ServerMessage::parse(message.to_text().as_bytes()));
     }
 }

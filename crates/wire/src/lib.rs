@@ -11,6 +11,7 @@
 //! - announcement handler: [`announcement_post`], [`batch`], [`sprayer`];
 //! - block handler: [`share_post`];
 //! - PayMaker: [`event`], [`who_to_pay`], [`pay_maker`];
+//! - Nimiq pool: [`nimiq`];
 //! - everybody: [`reply`], [`refusal`], [`pkt_address`], [`signing_key`], [`work_number`], [`decimal`].
 //!
 //! [`fuzz`] feeds every parser with any bytes.
@@ -26,6 +27,7 @@ pub mod event;
 pub mod format_error;
 pub mod fuzz;
 mod json;
+pub mod nimiq;
 pub mod pay_maker;
 pub mod pkt_address;
 pub mod pool_config;

@@ -1,0 +1,76 @@
+//! `new-block`: what a client that does not build blocks itself is to mine (`docs/protocol/nimiq-pool.md` 1.4).
+
+use nimiq::{AccountsHash, BodyHash, Header, LightBlock};
+use serde::Serialize;
+
+use super::members::{self, to_base64};
+use super::server_message::Members;
+use crate::{FormatError, json};
+
+const DOCUMENT: &str = "new-block";
+
+/// The form for nano clients: they make the header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewNanoBlock {
+    /// Root of the body, with this client's extra data in it.
+    pub body_hash: BodyHash,
+    /// Root of the accounts after it.
+    pub accounts_hash: AccountsHash,
+    /// The head.
+    pub previous: LightBlock,
+}
+
+/// What to mine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NewBlock {
+    /// A body on a head.
+    Nano(NewNanoBlock),
+    /// A complete header, but for its nonce.
+    Dumb(Header),
+}
+
+impl NewBlock {
+    pub(super) fn read(members: &Members<'_>) -> Result<Self, FormatError> {
+        if members.block_header.is_some() {
+            let header = members::base64(DOCUMENT, "blockHeader", members.block_header.as_deref())?;
+            return Header::parse(&header)
+                .map(Self::Dumb)
+                .map_err(members::malformed(DOCUMENT, "blockHeader"));
+        }
+        let (body, accounts) = (members.body_hash.as_deref(), members.accounts_hash.as_deref());
+        let previous = members::base64(DOCUMENT, "previousBlock", members.previous_block.as_deref())?;
+        Ok(Self::Nano(NewNanoBlock {
+            body_hash: members::hash(DOCUMENT, "bodyHash", body, BodyHash::from_base64)?,
+            accounts_hash: members::hash(DOCUMENT, "accountsHash", accounts, AccountsHash::from_base64)?,
+            previous: LightBlock::parse(&previous).map_err(members::malformed(DOCUMENT, "previousBlock"))?,
+        }))
+    }
+
+    pub(super) fn to_text(&self) -> String {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Nano {
+            message: &'static str,
+            body_hash: String,
+            accounts_hash: String,
+            previous_block: String,
+        }
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Dumb {
+            message: &'static str,
+            block_header: String,
+        }
+        match self {
+            Self::Nano(block) => json::compact(&Nano {
+                message: DOCUMENT,
+                body_hash: block.body_hash.to_base64(),
+                accounts_hash: block.accounts_hash.to_base64(),
+                previous_block: to_base64(block.previous.to_bytes()),
+            }),
+            Self::Dumb(header) => {
+                json::compact(&Dumb { message: DOCUMENT, block_header: to_base64(header.to_bytes()) })
+            }
+        }
+    }
+}
