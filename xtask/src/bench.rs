@@ -8,6 +8,7 @@ mod kernels;
 mod load;
 mod master;
 mod mined;
+mod nimiq;
 mod pay_maker;
 pub mod processor_time;
 mod program;
@@ -81,6 +82,9 @@ const POOL: &[Measurement] = &[
     ("at-rest", at_rest::measure),
 ];
 
+/// What `cargo xtask bench nimiq` measures, in this order.
+const NIMIQ: &[Measurement] = &[("argon2d", nimiq::measure)];
+
 /// Builds with optimisation, then measures in that build.
 pub fn run(area: &str, only: Option<&str>) -> anyhow::Result<()> {
     if cfg!(debug_assertions) {
@@ -93,16 +97,17 @@ pub fn run(area: &str, only: Option<&str>) -> anyhow::Result<()> {
         return Ok(());
     }
     match area {
-        "pool" => pool(only),
+        "pool" => measure(POOL, only),
+        "nimiq" => measure(NIMIQ, only),
         "kernels" => kernels::run(only),
-        _ => anyhow::bail!("there are two areas: pool and kernels"),
+        _ => anyhow::bail!("there is no area {area:?}; there are: pool, nimiq, kernels"),
     }
 }
 
-fn pool(only: Option<&str>) -> anyhow::Result<()> {
+fn measure(measurements: &[Measurement], only: Option<&str>) -> anyhow::Result<()> {
     let wanted = |(name, _): &&Measurement| only.is_none_or(|only| name.contains(only));
     let mut rows = Vec::new();
-    for (name, measure) in POOL.iter().filter(wanted) {
+    for (name, measure) in measurements.iter().filter(wanted) {
         eprintln!("measuring: {name}");
         rows.extend(measure().with_context(|| format!("measuring {name}"))?);
     }

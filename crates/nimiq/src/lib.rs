@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod address;
+pub mod argon2d;
 mod block;
 mod body;
 pub mod byte_reader;
