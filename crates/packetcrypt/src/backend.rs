@@ -22,10 +22,13 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 pub(crate) mod batch;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "what only kernels use"))]
 pub(crate) mod blocks;
 pub(crate) mod items;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "what only kernels use"))]
 pub(crate) mod kernels;
 mod passes;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "what only kernels use"))]
 pub(crate) mod states;
 pub(crate) mod wide_program;
 

@@ -16,15 +16,19 @@ const KEY: usize = 16;
 const PREFETCH_DISTANCE: usize = 6;
 
 /// Asks for all sixteen cache lines of an item.
+#[cfg(target_arch = "x86_64")]
 #[inline]
 fn prefetch(item: &[u8; ITEM_SIZE]) {
-    #[cfg(target_arch = "x86_64")]
+    use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
     for line in item.as_chunks::<64>().0 {
-        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         // SAFETY: a prefetch has no effect but on speed.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
     }
 }
+
+/// Batches in lanes are never made here.
+#[cfg(not(target_arch = "x86_64"))]
+fn prefetch(_: &[u8; ITEM_SIZE]) {}
 
 /// Up to [`BATCH`] states. There is one only where the processor can run the backend.
 pub(crate) struct Batch<K> {
