@@ -34,6 +34,8 @@ const TAG: Range<usize> = 16..32;
 const KEY: Range<usize> = 16..48;
 const ITEM: Range<usize> = 32..32 + ITEM_SIZE;
 const DATA: usize = 48;
+/// What CC_SMUL writes.
+pub(crate) const SHARED_SECRET: Range<usize> = 64..96;
 
 /// Longest additional data and message together, in units of 16 bytes.
 const UNITS_MAX: u32 = ((STATE_SIZE - DATA) / 16) as u32;
@@ -286,7 +288,7 @@ impl State {
         let ours = Scalar::from_bytes_mod_order(clamp_integer(*self.bytes_at(0)));
         let theirs = Scalar::from_bytes_mod_order(clamp_integer(*self.bytes_at(32)));
         let shared = MontgomeryPoint::mul_base(&(ours * theirs));
-        self.0[64..96].copy_from_slice(shared.as_bytes());
+        self.0[SHARED_SECRET].copy_from_slice(shared.as_bytes());
     }
 
     /// `CC_FINAL`: the work hash, which also replaces bytes 0..32 of the state.

@@ -6,6 +6,7 @@
 pub mod announcement;
 mod attempt;
 pub mod backend;
+mod base_multiplication;
 pub mod block;
 mod block_hash;
 pub mod check;

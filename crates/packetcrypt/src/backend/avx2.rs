@@ -9,6 +9,7 @@ use super::blocks::{Blocks, Inputs, OneTimeKeys};
 use super::kernels::{DIGEST_LANES, ITEM_LANES, Kernels, Message, TAG_LANES, Tail, Words};
 use super::states::{BATCH, STATE, States};
 use super::wide_program::WideProgram;
+use crate::base_multiplication;
 use crate::instruction::PROGRAM_LENGTH_MAX;
 
 /// The kernels; there is a value only where the processor can run them.
@@ -54,14 +55,8 @@ impl Kernels for Avx2 {
     }
 
     fn shared_secrets<'a>(self, count: usize, keys_of: impl Fn(usize) -> &'a [u8; 64]) -> [[u8; 32]; BATCH] {
-        core::array::from_fn(|index| {
-            let mut state = crate::crypto_cycle::State::default();
-            if index < count {
-                state.as_bytes_mut()[..64].copy_from_slice(keys_of(index));
-                state.multiply_scalars();
-            }
-            *state.as_bytes()[64..].first_chunk().expect("32 bytes")
-        })
+        // Lanes of 32-bit products would gain little over products of 64 bits one after the other.
+        base_multiplication::shared_secrets(count, keys_of)
     }
 
     fn run_program(

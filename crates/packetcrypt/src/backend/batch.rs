@@ -5,7 +5,7 @@ use core::ops::Range;
 use super::kernels::{DIGEST_LANES, Kernels};
 use super::passes::Passes;
 use super::states::{BATCH, STATE, States};
-use crate::crypto_cycle::{Control, ITEM_SIZE, Template, WorkHash};
+use crate::crypto_cycle::{Control, ITEM_SIZE, SHARED_SECRET, Template, WorkHash};
 
 /// Where an item is copied to.
 const ITEM: Range<usize> = 32..32 + ITEM_SIZE;
@@ -113,7 +113,7 @@ impl<K: Kernels> Batch<K> {
         let keys_of = |index| states.state(index).first_chunk().expect("a state has 64 bytes");
         let secrets = self.kernels.shared_secrets(self.count, keys_of);
         for (index, secret) in secrets[..self.count].iter().enumerate() {
-            self.states.state_mut(index)[64..96].copy_from_slice(secret);
+            self.states.state_mut(index)[SHARED_SECRET].copy_from_slice(secret);
         }
     }
 

@@ -5,8 +5,9 @@
 
 use std::ops::Range;
 
-use super::{ITEM_SIZE, STATE_SIZE, State, Template, WorkHash};
+use super::{ITEM_SIZE, SHARED_SECRET, STATE_SIZE, State, Template, WorkHash};
 use crate::backend::{Avx2, Avx512, Backend, batch};
+use crate::base_multiplication;
 
 /// Most states of a batch.
 pub const BATCH_MAX: usize = 64;
@@ -137,7 +138,13 @@ impl Batch {
     /// `CC_SMUL` of each state.
     pub fn multiply_scalars(&mut self) {
         match &mut self.0 {
-            Lanes::Plain(states, count) => states[..*count].iter_mut().for_each(State::multiply_scalars),
+            Lanes::Plain(states, count) => {
+                let keys_of = |index: usize| states[index].bytes_at(0);
+                let secrets = base_multiplication::shared_secrets(*count, keys_of);
+                for (state, secret) in states[..*count].iter_mut().zip(secrets) {
+                    state.0[SHARED_SECRET].copy_from_slice(&secret);
+                }
+            }
             Lanes::Avx2(batch) => batch.multiply_scalars(),
             Lanes::Avx512(batch) => batch.multiply_scalars(),
         }

@@ -152,7 +152,7 @@ fn xor_into_states(rows: &[Row; 16], places: &[u32], words: &[u16], states: &mut
             unsafe { _mm_loadu_si128(rows[8 * half + row][4 * quarter..][..4].as_ptr().cast()) }
         });
         for ((key_stream, &place), &words) in blocks.into_iter().zip(places).zip(words) {
-            let inside = &INSIDE[words.count_ones() as usize / 4][half];
+            let inside = &INSIDE[words.trailing_ones() as usize / 4][half];
             // SAFETY: `push` keeps every message inside the states; behind the last one are as many bytes as a
             // block can reach beyond its message.
             unsafe {

@@ -11,6 +11,8 @@ use core::arch::x86_64::{
     _mm512_srli_epi64, _mm512_storeu_si512, _mm512_sub_epi64,
 };
 
+use crate::base_multiplication as plain;
+
 /// Numbers in one [`Field`].
 pub(super) const LANES: usize = 8;
 const LIMB: i64 = (1 << 51) - 1;
@@ -147,33 +149,6 @@ impl Field {
     #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     pub(super) fn to_bytes(self) -> [[u8; 32]; LANES] {
         let limbs = self.lanes();
-        core::array::from_fn(|lane| canonical(limbs.map(|limb| limb[lane])))
+        core::array::from_fn(|lane| plain::Field(limbs.map(|limb| limb[lane])).to_bytes())
     }
-}
-
-/// The canonical bytes of a reduced number.
-fn canonical(mut limbs: [u64; 5]) -> [u8; 32] {
-    const MASK: u64 = LIMB as u64;
-    // Adding 19 overflows 2^255 exactly if the number is at least the modulus.
-    let mut carry = 19;
-    for limb in limbs {
-        carry = (limb + carry) >> 51;
-    }
-    let mut add = 19 * carry;
-    for limb in &mut limbs {
-        *limb += add;
-        add = *limb >> 51;
-        *limb &= MASK;
-    }
-    let words = [
-        limbs[0] | limbs[1] << 51,
-        limbs[1] >> 13 | limbs[2] << 38,
-        limbs[2] >> 26 | limbs[3] << 25,
-        limbs[3] >> 39 | limbs[4] << 12,
-    ];
-    let mut bytes = [0; 32];
-    for (bytes, word) in bytes.chunks_exact_mut(8).zip(words) {
-        bytes.copy_from_slice(&word.to_le_bytes());
-    }
-    bytes
 }
