@@ -173,6 +173,7 @@ pub fn ann_handler_config(
         paymaker_password: password.reveal().to_owned(),
         block_miner_password: handler.password.as_ref().map_or_else(String::new, |it| it.reveal().to_owned()),
         skip_check_chance: handler.skip_check_chance.to_string().parse()?,
+        ungrouped_share: handler.ungrouped_percent as f64 / 100.0,
         workers: NonZeroUsize::new(threads(handler.threads)).unwrap_or(NonZeroUsize::MIN),
         queue_posts: handler.queue_posts,
         queue_bytes: handler.queue_mebibytes << 20,

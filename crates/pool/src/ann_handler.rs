@@ -2,8 +2,8 @@
 //! (`docs/protocol/packetcrypt-pool.md` 5 and 6).
 //!
 //! The way of a post: `routes` (headers, height, address, body within limits) → [`crate::intake`] (bounded queue) →
-//! `checking` on its own threads (cheap checks in `post`, proof of work, `duplicates`) → [`crate::outbox`]
-//! (durable) → reply, `batches` and [`crate::sprayer`].
+//! `checking` on its own threads, several posts in a `round` (cheap checks in `post`, proof of work, `duplicates`) →
+//! [`crate::outbox`] (durable) → reply, `batches` and [`crate::sprayer`].
 //!
 //! Invariants: an announcement is counted as accepted once, whatever bodies it comes in and however often the handler
 //! restarts (rules R-A1, R-A11); whoever was told "accepted" will be credited (R-A7); which heights are taken, and
@@ -12,11 +12,13 @@
 mod batches;
 mod buffers;
 mod checking;
+mod checking_budget;
 mod conduct;
 mod duplicates;
 mod handler_lists;
 mod hashing;
 mod post;
+mod round;
 mod routes;
 mod slots;
 
@@ -31,7 +33,7 @@ use arc_swap::ArcSwap;
 use axum::Router;
 use bytes::Bytes;
 use hashbrown::HashMap;
-use packetcrypt::check::Rules;
+use packetcrypt::check::{ProgramCache, Rules};
 use packetcrypt::{Announcement, Height};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
@@ -45,7 +47,7 @@ pub use handler_lists::HandlerListsFault;
 
 use crate::health::Health;
 use crate::intake::{ByteBudget, Intake};
-use crate::listener::BodyLimits;
+use crate::listener::{BodyLimits, Client};
 use crate::master_client::{MasterClient, MasterClientConfig};
 use crate::metrics::{Metrics, SECONDS};
 use crate::outbox::{self, Outbox, OutboxConfig, OutboxError, UploadConfig};
@@ -53,6 +55,7 @@ use crate::sprayer::{Sprayer, SprayerConfig, SprayerError};
 use batches::Batches;
 use buffers::Buffers;
 use checking::Job;
+use checking_budget::CheckingBudget;
 use conduct::Conduct;
 use duplicates::DuplicateTable;
 use handler_lists::HandlerLists;
@@ -60,6 +63,8 @@ use slots::{Slot, Slots, TRACKED, Tracker};
 
 /// The part of the handler's health that its place in the pool is.
 const HEALTH_PART: &str = "pool configuration";
+/// Hard nonces whose programs are kept, about 40 KiB each.
+const PROGRAMS_KEPT: usize = 1024;
 /// Time for one upload of events.
 const UPLOAD_TIME: Duration = Duration::from_secs(30);
 
@@ -80,6 +85,9 @@ pub struct AnnHandlerConfig {
     pub block_miner_password: String,
     /// Part of the announcements whose proof of work is not checked, from 0 to 1 (rule R-A6).
     pub skip_check_chance: f64,
+    /// Part of one processor's time that checking may take for one address whose announcements hardly ever have a
+    /// hard nonce in common, above 0 (rule R-A14).
+    pub ungrouped_share: f64,
     /// Threads that check.
     pub workers: NonZeroUsize,
     /// Posts waiting at once.
@@ -111,6 +119,7 @@ impl AnnHandlerConfig {
             paymaker_password: String::new(),
             block_miner_password: String::new(),
             skip_check_chance: 0.0,
+            ungrouped_share: 0.5,
             workers: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             queue_posts: 256,
             queue_bytes: 256 << 20,
@@ -145,6 +154,9 @@ pub enum AnnHandlerFault {
     /// A share of checks that is none.
     #[error("skip_check_chance is {0}, it must be a number from 0 to 1")]
     SkipCheckChance(f64),
+    /// A part of a processor that is none.
+    #[error("ungrouped_share is {0}, it must be a number above 0")]
+    UngroupedShare(f64),
 }
 
 /// A running announcement handler.
@@ -162,6 +174,9 @@ struct Shared {
     intake: Intake<Job>,
     budget: ByteBudget,
     conduct: Conduct,
+    checking_budget: CheckingBudget,
+    /// The programs of hard nonces, for all threads.
+    programs: Arc<ProgramCache>,
     buffers: Arc<Buffers>,
     batches: Batches,
     outbox: Outbox,
@@ -178,6 +193,8 @@ struct Figures {
     waiting: Gauge,
     accepted: Counter,
     checked: Counter,
+    ungrouped: Counter,
+    programs_kept: Gauge,
     post_seconds: Histogram,
     refusals: HashMap<&'static str, Counter>,
 }
@@ -194,6 +211,14 @@ impl Figures {
             accepted: metrics.counter("announcements_accepted", "Announcements accepted"),
             checked: metrics
                 .counter("announcements_checked", "Announcements whose proof of work was checked"),
+            ungrouped: metrics.counter(
+                "announcements_checked_ungrouped",
+                "Announcements checked that had their hard nonce in common with few others or none",
+            ),
+            programs_kept: metrics.gauge(
+                "hard_nonces_kept",
+                "Hard nonces whose programs are kept, about 40 KiB each, at most 1024",
+            ),
             post_seconds: metrics.histogram("post_seconds", "Time to check one post", SECONDS),
             refusals: Refusal::CODES.iter().map(refusal).collect(),
         }
@@ -208,6 +233,13 @@ impl Figures {
 }
 
 impl Shared {
+    /// Refuses a client whose ungrouped announcements have cost too much (rule R-A14).
+    fn check_budget(&self, client: Client) -> Result<(), Refusal> {
+        let wait = self.checking_budget.must_wait(client, Instant::now());
+        let refusal = |wait: Duration| Refusal::TooManyHardNonces { retry_after_seconds: wait.as_secs() + 1 };
+        wait.map(refusal).map_or(Ok(()), Err)
+    }
+
     /// Passes durably accepted announcements to block miners.
     fn distribute(&self, slot: &Slot, announcements: Bytes) {
         self.figures.accepted.inc_by((announcements.len() / 1024) as u64);
@@ -229,6 +261,9 @@ impl AnnHandler {
     ) -> Result<Self, AnnHandlerFault> {
         if !(0.0..=1.0).contains(&config.skip_check_chance) {
             return Err(AnnHandlerFault::SkipCheckChance(config.skip_check_chance));
+        }
+        if config.ungrouped_share.is_nan() || config.ungrouped_share <= 0.0 {
+            return Err(AnnHandlerFault::UngroupedShare(config.ungrouped_share));
         }
         let metrics = metrics.for_role("ann_handler", &config.name);
         let health = Health::starting("ann_handler", config.name.as_str());
@@ -252,6 +287,8 @@ impl AnnHandler {
             intake,
             budget: ByteBudget::new(config.queue_bytes),
             conduct: Conduct::new(config.skip_check_chance),
+            checking_budget: CheckingBudget::new(config.ungrouped_share),
+            programs: Arc::new(ProgramCache::new(PROGRAMS_KEPT)),
             batches: Batches::new(config.files_to_keep, now_ms(), Arc::clone(&buffers)),
             buffers,
             outbox,

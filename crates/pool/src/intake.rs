@@ -12,24 +12,18 @@ use crossbeam_channel::{Receiver, Sender, TrySendError};
 /// The bytes that all posts together may hold.
 #[derive(Debug, Clone)]
 pub struct ByteBudget {
-    total: usize,
     left: Arc<AtomicUsize>,
 }
 
 impl ByteBudget {
     /// A budget of `bytes`.
     pub fn new(bytes: usize) -> Self {
-        Self { total: bytes, left: Arc::new(AtomicUsize::new(bytes)) }
+        Self { left: Arc::new(AtomicUsize::new(bytes)) }
     }
 
     /// A reservation that holds nothing yet.
     pub fn reservation(&self) -> Reservation {
         Reservation { left: Arc::clone(&self.left), held: 0 }
-    }
-
-    /// Bytes that are reserved now.
-    pub fn held(&self) -> usize {
-        self.total.saturating_sub(self.left())
     }
 
     /// Bytes that can still be reserved.
@@ -66,6 +60,17 @@ impl Drop for Reservation {
 /// The sending end. Closed, it lets the threads finish what is queued and end.
 pub struct Intake<T> {
     sender: ArcSwapOption<Sender<T>>,
+    coming: Arc<AtomicUsize>,
+}
+
+/// A job that is still being received; until this is dropped.
+#[derive(Debug)]
+pub struct Coming(Arc<AtomicUsize>);
+
+impl Drop for Coming {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Why a job was not taken.
@@ -83,7 +88,18 @@ impl<T> Intake<T> {
     /// A queue of at most `jobs`, and its receiving end.
     pub fn new(jobs: usize) -> (Self, Receiver<T>) {
         let (sender, receiver) = crossbeam_channel::bounded(jobs);
-        (Self { sender: ArcSwapOption::from_pointee(sender) }, receiver)
+        (Self { sender: ArcSwapOption::from_pointee(sender), coming: Arc::default() }, receiver)
+    }
+
+    /// Notes a job that is being received and will be offered.
+    pub fn coming_one(&self) -> Coming {
+        self.coming.fetch_add(1, Ordering::Relaxed);
+        Coming(Arc::clone(&self.coming))
+    }
+
+    /// Jobs that are being received now.
+    pub fn coming(&self) -> usize {
+        self.coming.load(Ordering::Relaxed)
     }
 
     /// Queues a job, or says at once why not.
@@ -119,6 +135,15 @@ mod tests {
         assert_eq!(budget.left(), 60);
         drop(second);
         assert_eq!(budget.left(), 100);
+    }
+
+    #[test]
+    fn what_is_being_received_is_known() {
+        let (intake, _queue) = Intake::<()>::new(2);
+        let (one, other) = (intake.coming_one(), intake.coming_one());
+        assert_eq!(intake.coming(), 2);
+        drop((one, other));
+        assert_eq!(intake.coming(), 0);
     }
 
     #[test]

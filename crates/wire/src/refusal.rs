@@ -134,6 +134,8 @@ refusals! {
         /// Its version.
         version: u8,
     } = "unsupported_ann_version";
+    /// This sender's announcements hardly ever have a hard nonce in common, and have cost too much checking.
+    TooManyHardNonces { /** How long to wait. */ retry_after_seconds: u64 } = "too_many_hard_nonces";
     /// The proof of work of an announcement is wrong.
     InvalidAnnouncement {
         /// Number of the announcement.
@@ -210,7 +212,7 @@ impl Refusal {
             Self::MethodNotAllowed => 405,
             Self::BodyTimeout { .. } => 408,
             Self::AlreadyHaveBlock => 409,
-            Self::TooManyRequests { .. } => 429,
+            Self::TooManyRequests { .. } | Self::TooManyHardNonces { .. } => 429,
             Self::NodeUnavailable | Self::UnexpectedNodeAnswer { .. } => 500,
             Self::NotReady { role } => match role {
                 Role::AnnHandler => 400,
@@ -241,6 +243,7 @@ impl Refusal {
             Self::NotReady { .. }
                 | Self::Overloaded { .. }
                 | Self::TooManyRequests { .. }
+                | Self::TooManyHardNonces { .. }
                 | Self::StorageFailed
                 | Self::NodeUnavailable
                 | Self::UnexpectedNodeAnswer { .. }
@@ -307,6 +310,10 @@ impl Refusal {
             Self::UnsupportedAnnVersion { index, version } => {
                 format!("unsupported ann version {version} of announcement {index}")
             }
+            Self::TooManyHardNonces { retry_after_seconds } => format!(
+                "announcements from this address are of too many hard nonces to be checked together, wait \
+                 {retry_after_seconds} s; a miner makes hundreds with each hard nonce"
+            ),
             Self::InvalidAnnouncement { index, fault } => {
                 format!("check_ann() -> {fault} for announcement {index}")
             }

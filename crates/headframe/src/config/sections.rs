@@ -272,6 +272,7 @@ pub struct AnnHandler {
     pub files_to_keep: usize,
     pub announcements_per_height: usize,
     pub skip_check_chance: Decimal,
+    pub ungrouped_percent: usize,
     pub sprayer_listen: Option<SocketAddr>,
     pub sprayer_networks: Vec<IpNet>,
     pub sprayer_subscribers: usize,
@@ -339,6 +340,15 @@ impl Section for AnnHandler {
                 "0.99",
                 "The part of the announcements whose proof of work is *not* checked. Which ones is secret; a miner \
                  with a bad one is checked completely for an hour. 0 checks everything.",
+            ),
+            ungrouped_percent: keys.whole(
+                "ungrouped_percent",
+                50,
+                1..=100_000,
+                "percent of one processor",
+                "What checking may cost, in the long run, for one address (IPv6: one /64) whose announcements hardly \
+                 ever have a hard nonce in common; beyond, it is told `too_many_hard_nonces`. Miners make hundreds \
+                 with each hard nonce, which are checked together for a tenth of the price and never count here.",
             ),
             sprayer_listen: keys.socket(
                 "sprayer_listen",

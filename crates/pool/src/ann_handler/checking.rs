@@ -1,29 +1,24 @@
-//! The threads that deal with posts: cheap checks, proof of work, duplicates, outbox, reply.
+//! The threads that deal with posts.
+//!
+//! A thread that is idle begins at once with the post that comes. What waits meanwhile, because all are busy, it takes
+//! together: announcements of one hard nonce come in several posts, and cost least side by side. `round` says what
+//! becomes of them.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use crossbeam_channel::Receiver;
-use packetcrypt::Announcement;
-use packetcrypt::check::{AnnouncementToCheck, Checker, ProofVersion};
-use rand::RngExt;
+use hashbrown::HashSet;
+use packetcrypt::check::GROUP_MIN;
 use tokio::sync::oneshot;
-use wire::announcement_post::{self, PostHeaders};
-use wire::{AnnsEvent, Event, EventId, Refusal};
+use wire::announcement_post::PostHeaders;
+use wire::{AnnsEvent, Refusal};
 
-use super::slots::Slot;
-use super::{Shared, hashing, post};
+use super::Shared;
+use super::round::Round;
 use crate::intake::Reservation;
 use crate::listener::Client;
-use crate::outbox::Record;
-
-/// Posts that one thread takes at once, to hash their bodies together.
-const POSTS_AT_ONCE: usize = 4;
-/// How long a post waits for others to be hashed with.
-const GATHERING_TIME: Duration = Duration::from_millis(3);
-/// Announcements checked before looking whether one of them was bad.
-const CHECKED_AT_ONCE: usize = 64;
 
 /// What came of a post.
 pub(super) type Outcome = Result<AnnsEvent, Refusal>;
@@ -40,203 +35,134 @@ pub(super) struct Job {
 
 /// Works until the queue is closed and empty.
 pub(super) fn work(shared: &Arc<Shared>, queue: &Receiver<Job>) {
-    let mut worker = Worker { shared, checker: Checker::new(shared.rules), copies: Vec::new() };
-    let mut jobs = Vec::with_capacity(POSTS_AT_ONCE);
+    let mut round = Round::new(shared);
+    let gathering = if shared.conduct.skips_all() { Gathering::TO_HASH } else { Gathering::TO_CHECK };
     while let Ok(job) = queue.recv() {
-        jobs.push(job);
-        if shared.conduct.skips_all() {
-            gather(&mut jobs, queue, shared);
-        }
+        let mut jobs = gathering.gather(job, queue, || shared.intake.coming() > 0);
         shared.figures.waiting.set(queue.len() as i64);
         // Rule R-A10: a client that has gone will send its announcements again.
         jobs.retain(|job| !job.reply.is_closed());
-        let ids = hashing::event_ids(&jobs.iter().map(|job| &job.body[..]).collect::<Vec<_>>());
-        for (job, event_id) in jobs.drain(..).zip(ids) {
-            worker.process(job, event_id);
-        }
+        round.deal_with(jobs);
     }
 }
 
-/// Takes more posts, and waits a moment for those that are being received: where no proof of work is checked, hashing
-/// bodies is most of the work, and several at once cost little more than one.
-fn gather(jobs: &mut Vec<Job>, queue: &Receiver<Job>, shared: &Shared) {
-    let until = Instant::now() + GATHERING_TIME;
-    while jobs.len() < POSTS_AT_ONCE {
-        let gathered: usize = jobs.iter().map(|job| job.body.len()).sum();
-        let more_to_come = shared.budget.held() > gathered;
-        let next = if more_to_come { queue.recv_deadline(until).ok() } else { queue.try_recv().ok() };
-        let Some(job) = next else { return };
-        jobs.push(job);
+/// How many posts are taken together.
+#[derive(Debug, Clone, Copy)]
+struct Gathering {
+    posts: usize,
+    /// Bytes of bodies from which on no more are taken.
+    bytes: usize,
+    /// Announcements of each hard nonce, in the mean, with which a round does not wait for posts that are being received.
+    grouped_from: usize,
+    /// How long it waits for them at most.
+    time: Duration,
+}
+
+impl Gathering {
+    /// Where no proof of work is checked, hashing bodies is most of the work, and four at once cost little more than one.
+    const TO_HASH: Self =
+        Self { posts: 4, bytes: usize::MAX, grouped_from: usize::MAX, time: Duration::from_millis(3) };
+
+    /// About 50 ms of checking, 450 ms if no hard nonce is repeated. A round waits only for what a miner will not notice.
+    const TO_CHECK: Self =
+        Self { posts: 64, bytes: 4 << 20, grouped_from: GROUP_MIN, time: Duration::from_millis(20) };
+
+    fn gather(self, first: Job, queue: &Receiver<Job>, are_coming: impl Fn() -> bool) -> Vec<Job> {
+        let until = Instant::now() + self.time;
+        let mut company = Company::default();
+        company.join(&first.body);
+        let mut jobs = vec![first];
+        while jobs.len() < self.posts && company.bytes < self.bytes {
+            let waits = are_coming() && company.is_below(self.grouped_from);
+            // A closed queue ends the waiting.
+            let next = if waits { queue.recv_deadline(until).ok() } else { queue.try_recv().ok() };
+            let Some(job) = next else { break };
+            company.join(&job.body);
+            jobs.push(job);
+        }
+        jobs
     }
 }
 
-struct Worker<'a> {
-    shared: &'a Arc<Shared>,
-    checker: Checker,
-    /// Announcements being checked.
-    copies: Vec<Announcement>,
+/// The announcements gathered so far.
+#[derive(Debug, Default)]
+struct Company {
+    bytes: usize,
+    announcements: usize,
+    /// Hard nonces and the beginnings of Merkle roots.
+    hard_nonces: HashSet<([u8; 4], [u8; 8])>,
 }
 
-/// A post whose announcements are all good.
-struct Good {
-    slot: Arc<Slot>,
-    event: AnnsEvent,
-    /// Hash prefixes that this post was the first to bring; they are in the duplicate table.
-    new: Vec<u64>,
-    /// The announcements that they belong to.
-    accepted: Bytes,
-}
+impl Company {
+    const HARD_NONCE: usize = 4;
+    const MERKLE_ROOT: usize = 920;
 
-impl Worker<'_> {
-    fn process(&mut self, job: Job, event_id: EventId) {
-        let started = Instant::now();
-        let judged = self.judge(&job, event_id);
-        self.shared.figures.post_seconds.observe(started.elapsed().as_secs_f64());
-        match judged {
-            // Rule R-A8: nothing to credit, nothing to log.
-            Ok(good) if good.event.accepted == 0 => answer(job.reply, Ok(good.event)),
-            Ok(good) => self.make_durable(good, job),
-            Err(refusal) => answer(job.reply, Err(refusal)),
+    fn join(&mut self, body: &[u8]) {
+        self.bytes += body.len();
+        for announcement in body.as_chunks::<1024>().0 {
+            self.announcements += 1;
+            let hard_nonce = announcement[Self::HARD_NONCE..].first_chunk();
+            let root = announcement[Self::MERKLE_ROOT..].first_chunk();
+            self.hard_nonces.extend(hard_nonce.copied().zip(root.copied()));
         }
     }
 
-    fn judge(&mut self, job: &Job, event_id: EventId) -> Result<Good, Refusal> {
-        let announcements = announcement_post::announcements(&job.body)?;
-        let got = i64::from(job.headers.work_number) - 1;
-        let slots = self.shared.slots.load();
-        let slot = Arc::clone(slots.at(job.headers.parent_height(), got)?);
-        drop(slots);
-        if slot.known.len() + announcements.len() > self.shared.announcements_per_height {
-            return Err(Refusal::Overloaded { role: wire::refusal::Role::AnnHandler });
-        }
-        let prefixes = hashing::prefixes(announcements);
-        let summary = post::inspect(announcements, &prefixes, job.headers.assignment(), &slot)?;
-        self.check_proofs(announcements, &prefixes, &slot, job)?;
-        if !self.shared.slots.load().has(slot.height, &slot.parent) {
-            return Err(Refusal::ParentReplaced);
-        }
-        let (new, accepted) = claim(&job.body, announcements, &prefixes, &slot);
-        let event = AnnsEvent {
-            accepted: new.len() as u32,
-            duplicate: (announcements.len() - new.len()) as u32,
-            pay_to: job.headers.pay_to,
-            unsigned: summary.unsigned,
-            total_length: 0,
-            target: summary.easiest,
-            time_ms: now_ms(),
-            event_id,
-        };
-        Ok(Good { slot, event, new, accepted })
+    /// Whether there are fewer announcements than so many of each hard nonce, in the mean.
+    fn is_below(&self, each: usize) -> bool {
+        self.announcements < self.hard_nonces.len().saturating_mul(each)
     }
+}
 
-    /// Checks the proof of work of every announcement that is not known and not sampled out (rules R-A1, R-A6).
-    fn check_proofs(
-        &mut self,
-        announcements: &[[u8; 1024]],
-        prefixes: &[u64],
-        slot: &Slot,
-        job: &Job,
-    ) -> Result<(), Refusal> {
-        let conduct = &self.shared.conduct;
-        let distrusted = conduct.is_distrusted(job.client, &job.headers.pay_to, Instant::now());
-        let may_skip = conduct.skips_some() && !distrusted;
-        let mut wanted: Vec<usize> = (0..announcements.len())
-            .filter(|&index| {
-                let prefix = prefixes[index];
-                let skipped = may_skip && conduct.skips(prefix);
-                !skipped && !slot.known.contains(prefix)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::intake::ByteBudget;
+
+    /// A post of announcements with these hard nonces.
+    fn job(hard_nonces: &[u8]) -> Job {
+        let body: Vec<u8> = hard_nonces
+            .iter()
+            .flat_map(|hard_nonce| {
+                let mut announcement = [0; 1024];
+                announcement[Company::HARD_NONCE] = *hard_nonce;
+                announcement
             })
             .collect();
-        self.shared.figures.checked.inc_by(wanted.len() as u64);
-        let mut first = Vec::new();
-        if distrusted && wanted.len() > 1 {
-            first.push(wanted.swap_remove(rand::rng().random_range(0..wanted.len())));
+        let pay_to = "pkt1q5lhplx6swyfq6h7202u6lmfhw3ey26d7m5qm9w".parse().unwrap();
+        Job {
+            headers: PostHeaders { share_version: 1, work_number: 61, pay_to },
+            body: body.into(),
+            client: Client { address: [127, 0, 0, 1].into(), exempt: true },
+            reply: oneshot::channel().0,
+            reservation: ByteBudget::new(0).reservation(),
         }
-        let checked = std::iter::once(&first[..])
-            .chain(wanted.chunks(CHECKED_AT_ONCE))
-            .try_for_each(|indexes| self.check_some(announcements, indexes, slot));
-        if checked.is_err() {
-            conduct.remember(job.client, &job.headers.pay_to, Instant::now());
-        }
-        checked
     }
 
-    fn check_some(
-        &mut self,
-        announcements: &[[u8; 1024]],
-        indexes: &[usize],
-        slot: &Slot,
-    ) -> Result<(), Refusal> {
-        self.copies.clear();
-        self.copies.extend(indexes.iter().map(|&index| Announcement::from_bytes(&announcements[index])));
-        let batch: Vec<_> = self
-            .copies
-            .iter()
-            .map(|announcement| AnnouncementToCheck { announcement, parent: &slot.parent })
-            .collect();
-        let verdicts = self.checker.check(&batch, ProofVersion::CURRENT);
-        for (&index, verdict) in indexes.iter().zip(verdicts) {
-            if let Err(fault) = verdict {
-                return Err(Refusal::InvalidAnnouncement { index, fault: fault.name() });
-            }
-        }
-        Ok(())
+    #[test]
+    fn what_waits_is_taken_together_within_bounds() {
+        let (sender, queue) = crossbeam_channel::unbounded();
+        (0..100).for_each(|_| sender.send(job(&[1; 10])).unwrap());
+        let never = Gathering { time: Duration::from_hours(24), ..Gathering::TO_CHECK };
+        let first = || queue.recv().unwrap();
+        let by_posts = never.gather(first(), &queue, || true);
+        assert_eq!(by_posts.len(), 64);
+        let by_bytes = Gathering { bytes: 25 << 10, ..never }.gather(first(), &queue, || true);
+        assert_eq!(by_bytes.len(), 3);
+        assert_eq!(never.gather(first(), &queue, || true).len(), 33, "grouped well: no waiting");
     }
 
-    /// Rule R-A7: the reply follows when the event is on disk; if that fails the announcements are forgotten again.
-    fn make_durable(&self, good: Good, job: Job) {
-        let line = Event::Anns(good.event.clone()).to_line();
-        let record = Record {
-            scope: good.slot.height.0,
-            event: line.trim_end().as_bytes().to_vec(),
-            keys: good.new.iter().flat_map(|prefix| prefix.to_le_bytes()).collect(),
-        };
-        let shared = Arc::clone(self.shared);
-        let Job { reply, reservation, .. } = job;
-        self.shared.outbox.append_then(record, move |stored| {
-            match stored {
-                Ok(()) => {
-                    shared.distribute(&good.slot, good.accepted);
-                    answer(reply, Ok(good.event));
-                }
-                Err(fault) => {
-                    tracing::error!(%fault, "a post was refused: its event could not be stored");
-                    good.new.iter().for_each(|prefix| good.slot.known.remove(*prefix));
-                    answer(reply, Err(Refusal::StorageFailed));
-                }
-            }
-            drop(reservation);
+    #[test]
+    fn only_ungrouped_announcements_wait_and_only_for_what_comes() {
+        let (sender, queue) = crossbeam_channel::unbounded();
+        let forever = Gathering { time: Duration::from_hours(24), ..Gathering::TO_CHECK };
+        assert_eq!(forever.gather(job(&[1, 2, 3]), &queue, || false).len(), 1, "nothing is coming");
+        assert_eq!(forever.gather(job(&[5; 8]), &queue, || true).len(), 1, "grouped well");
+        let sending = std::thread::spawn(move || {
+            sender.send(job(&[1; 16])).unwrap();
+            sender
         });
+        assert_eq!(forever.gather(job(&[1, 2]), &queue, || true).len(), 2);
+        drop(sending.join().unwrap());
+        assert_eq!(forever.gather(job(&[1, 2]), &queue, || true).len(), 1, "a closed queue ends the waiting");
     }
-}
-
-/// Enters what is new into the duplicate table; gives the new prefixes and their announcements. From here on the same
-/// announcement in any other post is a duplicate.
-fn claim(body: &Bytes, announcements: &[[u8; 1024]], prefixes: &[u64], slot: &Slot) -> (Vec<u64>, Bytes) {
-    let mut new = Vec::with_capacity(prefixes.len());
-    let mut indexes = Vec::with_capacity(prefixes.len());
-    for (index, prefix) in prefixes.iter().enumerate() {
-        if slot.known.insert(*prefix) {
-            new.push(*prefix);
-            indexes.push(index);
-        }
-    }
-    if new.len() == prefixes.len() {
-        return (new, body.clone());
-    }
-    // A copy, so that a few announcements do not keep a whole body in memory.
-    let mut accepted = BytesMut::with_capacity(indexes.len() * 1024);
-    for index in indexes {
-        accepted.extend_from_slice(&announcements[index]);
-    }
-    (new, accepted.freeze())
-}
-
-/// Answers a client; one that has gone meanwhile is credited all the same (rule R-A10).
-fn answer(reply: oneshot::Sender<Outcome>, outcome: Outcome) {
-    let _ = reply.send(outcome);
-}
-
-fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64)
 }

@@ -80,6 +80,7 @@ async fn submit(shared: &Arc<Shared>, request: Request) -> Result<AnnsEvent, Ref
             return Err(refusal);
         }
     };
+    let coming = shared.intake.coming_one();
     let mut reservation = shared.budget.reservation();
     let limits = shared.body_limits;
     let body = read_body_into(shared.buffers.take(), body, limits, |bytes| reservation.grow(bytes))
@@ -88,6 +89,7 @@ async fn submit(shared: &Arc<Shared>, request: Request) -> Result<AnnsEvent, Ref
     let (reply, outcome) = oneshot::channel();
     let job = Job { headers, body, client, reply, reservation };
     shared.intake.offer(job).map_err(|_full| Refusal::Overloaded { role: Role::AnnHandler })?;
+    drop(coming);
     // The job is dropped unanswered only if the role is stopping.
     outcome.await.unwrap_or(Err(Refusal::NotReady { role: Role::AnnHandler }))
 }
@@ -97,6 +99,7 @@ fn check_head(shared: &Shared, client: Client, headers: &HeaderMap) -> Result<Po
     if let Some(wait) = shared.conduct.must_wait(client, Instant::now()) {
         return Err(Refusal::TooManyRequests { retry_after_seconds: wait.as_secs() + 1 });
     }
+    shared.check_budget(client)?;
     let headers = PostHeaders::read(|name| headers.get(name).map(HeaderValue::as_bytes))?;
     shared.slots.load().at(headers.parent_height(), i64::from(headers.work_number) - 1)?;
     Ok(headers)
@@ -131,7 +134,8 @@ fn reply(outcome: Result<AnnsEvent, Refusal>) -> Response {
 /// How long a client shall wait before it sends the same again, in seconds; `None` if that would be of no use.
 fn wait_of(refusal: &Refusal) -> Option<u64> {
     match refusal {
-        Refusal::TooManyRequests { retry_after_seconds } => Some(*retry_after_seconds),
+        Refusal::TooManyRequests { retry_after_seconds }
+        | Refusal::TooManyHardNonces { retry_after_seconds } => Some(*retry_after_seconds),
         refusal => refusal.is_temporary().then_some(1),
     }
 }

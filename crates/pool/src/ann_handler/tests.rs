@@ -1,5 +1,7 @@
 //! The handler behind a Master of our making, with the recorded posts of the reference and posts of our own.
 
+mod grouping;
+
 use std::net::UdpSocket;
 use std::path::Path;
 
