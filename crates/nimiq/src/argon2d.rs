@@ -73,8 +73,9 @@ impl Hasher {
             Backend::Avx2 => Engine::Avx2(memory::Memory::new()),
             #[cfg(target_arch = "x86_64")]
             Backend::Avx512 => Engine::Avx512(memory::Memory::new()),
+            // Not supported, so never asked for.
             #[cfg(not(target_arch = "x86_64"))]
-            Backend::Avx2 | Backend::Avx512 => unreachable!("supported on x86-64 only"),
+            Backend::Avx2 | Backend::Avx512 => Engine::Plain(plain::Memory::new()),
         })
     }
 

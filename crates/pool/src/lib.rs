@@ -24,6 +24,7 @@ pub mod listener;
 pub mod master;
 pub mod master_client;
 pub mod metrics;
+pub mod nimiq;
 pub mod outbox;
 pub mod pay_maker;
 pub mod sprayer;

@@ -38,7 +38,7 @@ impl Memory {
         // SAFETY: any bytes are a `Block`.
         let (before, areas, after) = unsafe { bytes.align_to_mut::<Area>() };
         assert!(before.is_empty() && after.is_empty(), "a page starts on a multiple of a block's alignment");
-        let [first, second] = areas else { unreachable!("as many bytes as the areas have") };
-        [first, second]
+        let areas: &mut [Area; AREAS] = areas.try_into().expect("as many bytes as the areas have");
+        areas.each_mut()
     }
 }
