@@ -146,9 +146,9 @@ fn build_table() -> Box<[Prepared]> {
 
 /// The digits of the product of two clamped private keys, least significant first, -128..=127 each.
 pub(crate) fn digits_of_product(keys: &[u8; 64]) -> [i16; DIGITS] {
-    let [ours, theirs] = keys.as_chunks().0 else { unreachable!("two halves of 32 bytes") };
-    let product = Scalar::from_bytes_mod_order(clamp_integer(*ours))
-        * Scalar::from_bytes_mod_order(clamp_integer(*theirs));
+    let key = |half: usize| std::array::from_fn(|index| keys[32 * half + index]);
+    let product = Scalar::from_bytes_mod_order(clamp_integer(key(0)))
+        * Scalar::from_bytes_mod_order(clamp_integer(key(1)));
     let mut carry = 0;
     product.to_bytes().map(|byte| {
         let digit = i16::from(byte) + carry;
