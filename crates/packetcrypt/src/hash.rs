@@ -4,8 +4,12 @@
 //! Rules: `docs/protocol/packetcrypt-announcements.md` 0 and 2. The mathematics is that of the crates `blake2`,
 //! `chacha20` and `poly1305`; this file gives it our names and shapes.
 
+use std::array::from_fn;
+
+use crate::backend::blocks::{FirstBlocks, Inputs};
 use crate::backend::kernels::{DIGEST_LANES, Kernels};
 use crate::backend::{Avx2, Avx512, Backend};
+use crate::crypto_cycle::BATCH_MAX;
 use blake2::{Blake2b256, Blake2b512, Digest};
 use chacha20::ChaCha20;
 use chacha20::cipher::{KeyIvInit, StreamCipher, StreamCipherSeek};
@@ -67,19 +71,59 @@ fn in_lanes<const LENGTH: usize, const DIGEST: usize>(
     messages.len() - rest.len()
 }
 
+/// The nonce of `EXPAND`, but for the number in its first four bytes.
+const EXPANSION_NONCE: [u8; 12] = *b"\0\0\0\0PC_EXPND";
+
 /// `EXPAND(seed, out.len(), number)`: fills `out` with the key stream that `seed` and `number` stand for.
 pub fn expand(seed: &[u8; 32], number: u32, out: &mut [u8]) {
-    let mut nonce = *b"\0\0\0\0PC_EXPND";
+    let mut nonce = EXPANSION_NONCE;
     nonce[..4].copy_from_slice(&number.to_le_bytes());
     out.fill(0);
     KeyStream::new(seed, &nonce).apply(out);
+}
+
+/// The blocks `EXPAND(seed, 64, number)` of the numbers from `first` on, as many as the chosen backend makes at a time;
+/// says how many. Word `w` of the block `b`-th in the row goes to `blocks[w][b]`.
+pub(crate) fn expand_blocks(seed: &[u8; 32], first: u32, blocks: &mut FirstBlocks) -> usize {
+    match Backend::chosen() {
+        Backend::Plain => None,
+        Backend::Avx2 => expand_in_lanes(Avx2::detect(), seed, first, blocks),
+        Backend::Avx512 => expand_in_lanes(Avx512::detect(), seed, first, blocks),
+    }
+    .unwrap_or_else(|| {
+        for (words, word) in blocks.iter_mut().zip(expanded_block(seed, first)) {
+            words[0] = word;
+        }
+        1
+    })
+}
+
+/// As [`expand_blocks`], a block in each lane.
+fn expand_in_lanes(
+    kernels: Option<impl Kernels>,
+    seed: &[u8; 32],
+    first: u32,
+    blocks: &mut FirstBlocks,
+) -> Option<usize> {
+    let [.., high, higher] = EXPANSION_NONCE.as_chunks().0 else { return None };
+    let key = seed.as_chunks().0;
+    let inputs = Inputs {
+        key: from_fn(|word| [u32::from_le_bytes(key[word]); BATCH_MAX]),
+        nonce: [
+            from_fn(|block| first.wrapping_add(block as u32)),
+            [u32::from_le_bytes(*high); BATCH_MAX],
+            [u32::from_le_bytes(*higher); BATCH_MAX],
+        ],
+    };
+    kernels?.first_blocks(&inputs, blocks);
+    Some(BATCH_MAX)
 }
 
 /// The words of `EXPAND(seed, 64, number)`: one ChaCha20 block.
 ///
 /// The generator of programs needs some hundred of them, each with another nonce and only block 0. A library sets up
 /// its vectors anew for each and takes twice as long as this plain block function of RFC 8439 2.3.
-pub fn expanded_block(seed: &[u8; 32], number: u32) -> [u32; 16] {
+fn expanded_block(seed: &[u8; 32], number: u32) -> [u32; 16] {
     let mut bytes = *b"expand 32-byte k\
         --------key goes here--------key\
         \0\0\0\0\0\0\0\0PC_EXPND";
@@ -181,12 +225,26 @@ mod tests {
     }
 
     #[test]
-    fn a_block_of_words_is_what_expands_to_64_bytes() {
-        let seed = std::array::from_fn(|index| index as u8);
-        for number in [0, 1, 77, u32::MAX] {
-            let mut expected = [0; 64];
-            expand(&seed, number, &mut expected);
-            assert_eq!(expanded_block(&seed, number).map(u32::to_le_bytes).as_flattened(), expected);
+    fn blocks_of_words_are_what_expands_to_64_bytes() {
+        let seed = from_fn(|index| index as u8);
+        let expanded = |number| {
+            let mut bytes = [0; 64];
+            expand(&seed, number, &mut bytes);
+            from_fn::<_, 16, _>(|word| u32::from_le_bytes(bytes.as_chunks().0[word]))
+        };
+        for first in [0, 1, 77, u32::MAX] {
+            assert_eq!(expanded_block(&seed, first), expanded(first));
+            let mut in_lanes = [[0; BATCH_MAX]; 16];
+            for made in [
+                Some(expand_blocks(&seed, first, &mut in_lanes)),
+                expand_in_lanes(Avx2::detect(), &seed, first, &mut in_lanes),
+                expand_in_lanes(Avx512::detect(), &seed, first, &mut in_lanes),
+            ] {
+                (0..made.unwrap_or(0)).for_each(|block| {
+                    let words = from_fn(|word| in_lanes[word][block]);
+                    assert_eq!(words, expanded(first.wrapping_add(block as u32)));
+                });
+            }
         }
     }
 

@@ -3,7 +3,9 @@
 //! Rules: `docs/protocol/packetcrypt-announcements.md` 4. The productions below bear its names and draw their random
 //! words in its order; a draw that cannot matter is drawn all the same (pitfall 6).
 
-use crate::hash::expanded_block;
+use crate::backend::blocks::FirstBlocks;
+use crate::crypto_cycle::BATCH_MAX;
+use crate::hash::expand_blocks;
 use crate::instruction::{Group, Instruction, Opcode, PROGRAM_LENGTH_MAX};
 
 /// What the outermost loop may spend.
@@ -56,7 +58,7 @@ impl Generator {
         self.code.clear();
         self.slots.clear();
         self.markers.clear();
-        self.random = RandomWords::new(seed);
+        self.random.reseed(seed);
         self.looped(INITIAL_BUDGET)?;
         Ok(&self.code)
     }
@@ -256,26 +258,33 @@ fn pay(budget: &mut u32, cost: u32) -> bool {
 #[derive(Debug)]
 struct RandomWords {
     seed: [u8; 32],
-    block: [u32; 16],
-    /// Words of the block that are drawn already.
+    /// Word by word: `blocks[w][b]` is word `w` of block `b`.
+    blocks: Box<FirstBlocks>,
+    /// Words of the blocks that are drawn already, and words that there are.
     drawn: usize,
+    made: usize,
     /// The number of the next block.
     next_block: u32,
 }
 
 impl RandomWords {
     fn new(seed: &[u8; 32]) -> Self {
-        Self { seed: *seed, block: [0; 16], drawn: 16, next_block: 0 }
+        Self { seed: *seed, blocks: Box::new([[0; BATCH_MAX]; 16]), drawn: 0, made: 0, next_block: 0 }
+    }
+
+    /// Begins with another seed.
+    fn reseed(&mut self, seed: &[u8; 32]) {
+        (self.seed, self.drawn, self.made, self.next_block) = (*seed, 0, 0, 0);
     }
 
     /// `DRAW`: the next word.
     fn draw(&mut self) -> u32 {
-        if self.drawn == self.block.len() {
-            self.block = expanded_block(&self.seed, self.next_block);
-            self.next_block += 1;
-            self.drawn = 0;
+        if self.drawn == self.made {
+            let blocks = expand_blocks(&self.seed, self.next_block, &mut self.blocks);
+            self.next_block += blocks as u32;
+            (self.drawn, self.made) = (0, 16 * blocks);
         }
-        let word = self.block[self.drawn];
+        let word = self.blocks[self.drawn % 16][self.drawn / 16 % BATCH_MAX];
         self.drawn += 1;
         word
     }

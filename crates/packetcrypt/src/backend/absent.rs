@@ -2,7 +2,7 @@
 //!
 //! Of this type there is no value, so the lane engine compiles everywhere and is never entered.
 
-use super::blocks::{Blocks, Inputs, OneTimeKeys};
+use super::blocks::{Blocks, FirstBlocks, Inputs};
 use super::kernels::{DIGEST_LANES, ITEM_LANES, Kernels, Message, TAG_LANES, Tail, Words};
 use super::states::{BATCH, STATE, States};
 use super::wide_program::WideProgram;
@@ -19,7 +19,7 @@ impl Kernels for Absent {
         None
     }
 
-    fn one_time_keys(self, _: &Inputs, _: &mut OneTimeKeys) {
+    fn first_blocks(self, _: &Inputs, _: &mut FirstBlocks) {
         match self {}
     }
 

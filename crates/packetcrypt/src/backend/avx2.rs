@@ -5,7 +5,7 @@ mod chacha20;
 mod poly1305;
 mod rand_hash;
 
-use super::blocks::{Blocks, Inputs, OneTimeKeys};
+use super::blocks::{Blocks, FirstBlocks, Inputs};
 use super::kernels::{DIGEST_LANES, ITEM_LANES, Kernels, Message, TAG_LANES, Tail, Words};
 use super::states::{BATCH, STATE, States};
 use super::wide_program::WideProgram;
@@ -23,9 +23,9 @@ impl Kernels for Avx2 {
         is_x86_feature_detected!("avx2").then_some(Self(()))
     }
 
-    fn one_time_keys(self, inputs: &Inputs, keys: &mut OneTimeKeys) {
+    fn first_blocks(self, inputs: &Inputs, blocks: &mut FirstBlocks) {
         // SAFETY: there is a value, so the processor has this feature.
-        unsafe { chacha20::one_time_keys(inputs, keys) }
+        unsafe { chacha20::first_blocks(inputs, blocks) }
     }
 
     fn apply(self, blocks: &mut Blocks, inputs: &Inputs, states: &mut States) {

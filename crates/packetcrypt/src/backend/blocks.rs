@@ -21,8 +21,9 @@ impl Inputs {
     }
 }
 
-/// The Poly1305 keys of a batch, word by word.
-pub(crate) type OneTimeKeys = [[u32; BATCH]; 8];
+/// Block 0 of every message's key stream, word by word: `blocks[w][m]` is word `w` of message `m`. The first half is
+/// its Poly1305 key.
+pub(crate) type FirstBlocks = [[u32; BATCH]; 16];
 
 /// The four constant words of every ChaCha20 matrix, "expand 32-byte k".
 pub(crate) const CONSTANTS: [u32; 4] = [0x6170_7865, 0x3320_646e, 0x7962_2d32, 0x6b20_6574];
@@ -55,8 +56,10 @@ pub(crate) struct Entries<'a> {
 pub(crate) const COUNTER_SHIFT: u32 = 8;
 /// Most entries that a backend runs at a time.
 const GROUP_MAX: usize = 32;
-/// Longest list: 2000 bytes for each message, and a group of entries that do nothing behind the last.
-const LENGTH_MAX: usize = BATCH * 32 + GROUP_MAX;
+/// Most entries of a message: for 2000 bytes.
+const BLOCKS_MAX: usize = 32;
+/// Longest list, and room for a group of entries that do nothing behind the last.
+const LENGTH_MAX: usize = BATCH * BLOCKS_MAX + GROUP_MAX;
 
 impl Blocks {
     pub(crate) fn new() -> Self {
@@ -79,19 +82,22 @@ impl Blocks {
             return;
         }
         let blocks = (end - skip).div_ceil(64);
-        let entries = self.count..self.count + blocks;
         let first_source = message as u32 | (1 + skip as u32 / 64) << COUNTER_SHIFT;
         let first_place = (message * STATE + offset + skip) as u32;
-        for (source, k) in self.columns.source[entries.clone()].iter_mut().zip(0..) {
-            *source = first_source + (k << COUNTER_SHIFT);
+        // Written are always as many entries as a message can have; those too many are written over by the next.
+        let Columns { source, place, words } = &mut *self.columns;
+        let entries = self.count..self.count + BLOCKS_MAX;
+        let source = &mut source[entries.clone()].as_chunks_mut::<BLOCKS_MAX>().0[0];
+        let place = &mut place[entries.clone()].as_chunks_mut::<BLOCKS_MAX>().0[0];
+        let words = &mut words[entries].as_chunks_mut::<BLOCKS_MAX>().0[0];
+        for k in 0..BLOCKS_MAX {
+            source[k] = first_source + ((k as u32) << COUNTER_SHIFT);
+            place[k] = first_place + 64 * k as u32;
         }
-        for (place, k) in self.columns.place[entries.clone()].iter_mut().zip(0..) {
-            *place = first_place + 64 * k;
-        }
-        self.columns.words[entries.clone()].fill(u16::MAX);
+        words.fill(u16::MAX);
         let last_words = (end - skip - 64 * (blocks - 1)) / 4;
-        self.columns.words[entries.end - 1] = u16::MAX >> (16 - last_words);
-        self.count = entries.end;
+        words[blocks - 1] = u16::MAX >> (16 - last_words);
+        self.count += blocks;
     }
 
     /// Empties the list and gives what was in it, filled up to a multiple of `group` with entries that do nothing.

@@ -3,7 +3,7 @@
 //! The lane engine ([`batch`](super::batch), [`passes`](super::passes), [`items`](super::items)) decides what goes
 //! through which lane; it is written once. A backend computes, and mirrors the others file by file.
 
-use super::blocks::{Blocks, Inputs, OneTimeKeys};
+use super::blocks::{Blocks, FirstBlocks, Inputs};
 use super::states::{BATCH, STATE, States};
 use super::wide_program::WideProgram;
 use crate::instruction::PROGRAM_LENGTH_MAX;
@@ -23,8 +23,8 @@ pub(crate) trait Kernels: Copy {
     /// The proof; `None` if the processor lacks an instruction.
     fn detect() -> Option<Self>;
 
-    /// Block 0 of every message's key stream, the first half: the Poly1305 keys.
-    fn one_time_keys(self, inputs: &Inputs, keys: &mut OneTimeKeys);
+    /// Block 0 of every message's key stream.
+    fn first_blocks(self, inputs: &Inputs, blocks: &mut FirstBlocks);
 
     /// Makes all blocks of the list and XORs them into the states.
     fn apply(self, blocks: &mut Blocks, inputs: &Inputs, states: &mut States);

@@ -5,7 +5,7 @@
 
 use core::ops::Range;
 
-use super::blocks::{Blocks, Inputs, OneTimeKeys};
+use super::blocks::{Blocks, FirstBlocks, Inputs};
 use super::kernels::{Kernels, Message, TAG_LANES, Tail};
 use super::states::{BATCH, DATA, States};
 use crate::crypto_cycle::Control;
@@ -19,7 +19,7 @@ const KEY: usize = 16;
 pub(crate) struct Passes {
     inputs: Box<Inputs>,
     blocks: Blocks,
-    one_time_keys: Box<OneTimeKeys>,
+    first_blocks: Box<FirstBlocks>,
     controls: [Control; BATCH],
 }
 
@@ -28,7 +28,7 @@ impl Passes {
         Self {
             inputs: Inputs::new(),
             blocks: Blocks::new(),
-            one_time_keys: Box::new([[0; BATCH]; 8]),
+            first_blocks: Box::new([[0; BATCH]; 16]),
             controls: [Control::default(); BATCH],
         }
     }
@@ -43,7 +43,7 @@ impl Passes {
         kept: &Range<usize>,
     ) {
         self.read_headers(states, count);
-        kernels.one_time_keys(&self.inputs, &mut self.one_time_keys);
+        kernels.first_blocks(&self.inputs, &mut self.first_blocks);
         let (decrypting, encrypting) = self.by_length(count);
         self.authenticate(kernels, states, &decrypting);
         for m in 0..count {
@@ -61,7 +61,10 @@ impl Passes {
         for &m in encrypting.as_slice() {
             let control = self.controls[usize::from(m)];
             let end = DATA + control.data_length() + control.message_length();
-            states.state_mut(m.into())[end - control.tail_zero_count()..end].fill(0);
+            if let Some(last) = states.state_mut(m.into())[..end].last_chunk_mut() {
+                *last =
+                    (u128::from_le_bytes(*last) & u128::MAX >> (8 * control.tail_zero_count())).to_le_bytes();
+            }
         }
         self.authenticate(kernels, states, &encrypting);
     }
@@ -120,7 +123,7 @@ impl Passes {
                 let m = message_of(lane);
                 let control = self.controls[m];
                 let key = |k: usize| {
-                    u64::from(self.one_time_keys[k][m]) | u64::from(self.one_time_keys[k + 1][m]) << 32
+                    u64::from(self.first_blocks[k][m]) | u64::from(self.first_blocks[k + 1][m]) << 32
                 };
                 for half in 0..2 {
                     tail.r[half].0[lane] = key(2 * half);

@@ -12,7 +12,7 @@ use core::arch::x86_64::{
     _mm256_xor_si256,
 };
 
-use crate::backend::blocks::{Blocks, CONSTANTS, COUNTER_SHIFT, Inputs, OneTimeKeys};
+use crate::backend::blocks::{Blocks, CONSTANTS, COUNTER_SHIFT, FirstBlocks, Inputs};
 use crate::backend::states::{BATCH, States};
 
 /// Lanes of one register, and blocks that one run of the kernel makes.
@@ -63,9 +63,9 @@ pub(super) fn apply(blocks: &mut Blocks, inputs: &Inputs, states: &mut States) {
     }
 }
 
-/// Makes block 0 of every message: its first eight words are the Poly1305 key, word by word.
+/// Makes block 0 of every message, word by word.
 #[target_feature(enable = "avx2")]
-pub(super) fn one_time_keys(inputs: &Inputs, keys: &mut OneTimeKeys) {
+pub(super) fn first_blocks(inputs: &Inputs, blocks: &mut FirstBlocks) {
     let mut matrices = Matrices::new();
     for first in (0..BATCH).step_by(LANES) {
         let lanes = first..first + LANES;
@@ -79,8 +79,8 @@ pub(super) fn one_time_keys(inputs: &Inputs, keys: &mut OneTimeKeys) {
         }
         // SAFETY: the enabled features are those that `run` needs.
         unsafe { run(&mut matrices) };
-        for (key, row) in keys.iter_mut().zip(&matrices.rows) {
-            key[lanes.clone()].copy_from_slice(row);
+        for (words, row) in blocks.iter_mut().zip(&matrices.rows) {
+            words[lanes.clone()].copy_from_slice(row);
         }
     }
 }

@@ -10,7 +10,7 @@ use core::arch::x86_64::{
     _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64, _mm512_xor_si512,
 };
 
-use crate::backend::blocks::{Blocks, CONSTANTS, COUNTER_SHIFT, Inputs, OneTimeKeys};
+use crate::backend::blocks::{Blocks, CONSTANTS, COUNTER_SHIFT, FirstBlocks, Inputs};
 use crate::backend::states::{BATCH, States};
 
 /// Lanes of one register.
@@ -44,9 +44,9 @@ pub(super) fn apply(blocks: &mut Blocks, inputs: &Inputs, states: &mut States) {
     }
 }
 
-/// Makes block 0 of every message: its first eight words are the Poly1305 key, word by word.
+/// Makes block 0 of every message, word by word.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-pub(super) fn one_time_keys(inputs: &Inputs, keys: &mut OneTimeKeys) {
+pub(super) fn first_blocks(inputs: &Inputs, blocks: &mut FirstBlocks) {
     let mut matrices = Matrices([[0; LANES]; 32]);
     for first in (0..BATCH).step_by(GROUP) {
         for half in 0..2 {
@@ -67,8 +67,8 @@ pub(super) fn one_time_keys(inputs: &Inputs, keys: &mut OneTimeKeys) {
         unsafe { run(&mut matrices) };
         for half in 0..2 {
             let lanes = first + half * LANES..first + (half + 1) * LANES;
-            for (key, row) in keys.iter_mut().zip(&matrices.0[half * 16..]) {
-                key[lanes.clone()].copy_from_slice(row);
+            for (words, row) in blocks.iter_mut().zip(&matrices.0[half * 16..]) {
+                words[lanes.clone()].copy_from_slice(row);
             }
         }
     }

@@ -9,11 +9,12 @@
 //! be blended afterwards. `docs/performance.md`, "Poly1305", has the figures.
 
 use core::arch::x86_64::{
-    __m512i, __mmask8, _mm512_add_epi64, _mm512_and_si512, _mm512_cmpge_epi64_mask, _mm512_load_si512,
-    _mm512_loadu_si512, _mm512_madd52hi_epu64, _mm512_madd52lo_epu64, _mm512_mask_blend_epi64,
-    _mm512_mask_mov_epi64, _mm512_maskz_mov_epi64, _mm512_mullo_epi64, _mm512_or_si512, _mm512_set1_epi64,
-    _mm512_setzero_si512, _mm512_shuffle_i64x2, _mm512_slli_epi64, _mm512_srli_epi64, _mm512_store_si512,
-    _mm512_unpackhi_epi64, _mm512_unpacklo_epi64,
+    __m512i, __mmask8, _mm512_add_epi64, _mm512_and_si512, _mm512_cmpge_epi64_mask, _mm512_cmplt_epu64_mask,
+    _mm512_load_si512, _mm512_loadu_si512, _mm512_madd52hi_epu64, _mm512_madd52lo_epu64,
+    _mm512_mask_add_epi64, _mm512_mask_blend_epi64, _mm512_mask_mov_epi64, _mm512_maskz_mov_epi64,
+    _mm512_mullo_epi64, _mm512_or_si512, _mm512_set1_epi64, _mm512_setzero_si512, _mm512_shrdi_epi64,
+    _mm512_shuffle_i64x2, _mm512_slli_epi64, _mm512_srli_epi64, _mm512_store_si512, _mm512_unpackhi_epi64,
+    _mm512_unpacklo_epi64,
 };
 
 use crate::backend::kernels::{Message, TAG_LANES as LANES, Tail, Words};
@@ -41,7 +42,7 @@ struct Product {
 }
 
 /// Tags of eight messages, as low and high words.
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma,avx512vbmi2")]
 pub(super) fn tags(states: &States, messages: &[Message; LANES], tail: &Tail) -> [Words; 2] {
     let longest = messages.iter().map(|message| message.blocks).max().unwrap_or(0);
     let shortest = messages.iter().map(|message| message.blocks).min().unwrap_or(0);
@@ -61,7 +62,8 @@ pub(super) fn tags(states: &States, messages: &[Message; LANES], tail: &Tail) ->
         // SAFETY: at most 3 blocks before the longest message's start, less than a state's length before any.
         let words = unsafe { load_chunk(&starts, 64 * chunk) };
         let mut product = Product::zero();
-        for block in 0..4 {
+        // The first block comes last: only it has to wait for the sum so far.
+        for block in [1, 2, 3, 0] {
             let mut number = Number::from_block(words[2 * block], words[2 * block + 1]);
             if chunk < all_begun {
                 let step = _mm512_set1_epi64((4 * chunk + block) as i64);
@@ -87,7 +89,7 @@ fn load(words: &Words) -> __m512i {
 }
 
 /// The key `r` of each lane, clamped as RFC 8439 says.
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma,avx512vbmi2")]
 #[inline]
 fn first_power(tail: &Tail) -> Number {
     let low = _mm512_and_si512(load(&tail.r[0]), _mm512_set1_epi64(0x0fff_fffc_0fff_ffff));
@@ -135,16 +137,16 @@ pub(super) fn transpose(rows: &mut [__m512i; 8]) {
 
 impl Number {
     /// The limbs of a 128-bit number.
-    #[target_feature(enable = "avx512f")]
+    #[target_feature(enable = "avx512f,avx512vbmi2")]
     #[inline]
     fn limbs(low: __m512i, high: __m512i) -> Self {
         let mask = _mm512_set1_epi64(LIMB_44);
-        let middle = _mm512_or_si512(_mm512_srli_epi64::<44>(low), _mm512_slli_epi64::<20>(high));
+        let middle = _mm512_shrdi_epi64::<44>(low, high);
         Self([_mm512_and_si512(low, mask), _mm512_and_si512(middle, mask), _mm512_srli_epi64::<24>(high)])
     }
 
     /// A block of text with its marker bit 2^128.
-    #[target_feature(enable = "avx512f")]
+    #[target_feature(enable = "avx512f,avx512vbmi2")]
     #[inline]
     fn from_block(low: __m512i, high: __m512i) -> Self {
         let Self([l0, l1, l2]) = Self::limbs(low, high);
@@ -217,16 +219,15 @@ impl Number {
         let l2 = _mm512_mask_blend_epi64(reached, l2, _mm512_and_si512(m2, mask_42));
         let low = _mm512_or_si512(l0, _mm512_slli_epi64::<44>(l1));
         let high = _mm512_or_si512(_mm512_srli_epi64::<20>(l1), _mm512_slli_epi64::<24>(l2));
+        let sum = _mm512_add_epi64(low, load(&s[0]));
+        let high = _mm512_add_epi64(high, load(&s[1]));
+        let carry = _mm512_cmplt_epu64_mask(sum, low);
+        let high = _mm512_mask_add_epi64(high, carry, high, _mm512_set1_epi64(1));
         let mut tag = [Words([0; LANES]), Words([0; LANES])];
         // SAFETY: `Words` is 64 bytes, aligned to 64.
         unsafe {
-            _mm512_store_si512(tag[0].0.as_mut_ptr().cast(), low);
+            _mm512_store_si512(tag[0].0.as_mut_ptr().cast(), sum);
             _mm512_store_si512(tag[1].0.as_mut_ptr().cast(), high);
-        }
-        for lane in 0..LANES {
-            let (low, carry) = tag[0].0[lane].overflowing_add(s[0].0[lane]);
-            tag[0].0[lane] = low;
-            tag[1].0[lane] = tag[1].0[lane].wrapping_add(s[1].0[lane]).wrapping_add(u64::from(carry));
         }
         tag
     }
