@@ -1,11 +1,17 @@
 //! Proofs of work are checked on threads of their own, behind a bounded queue, away from the network's threads.
+//!
+//! A thread that is idle begins at once with the share that comes; what waits meanwhile, because all are busy, it takes
+//! together. Shares together cost less than one after the other, and the programs of the hard nonces behind their
+//! announcements are kept for all threads.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
-use packetcrypt::block::check::{ProofChecker, Verdict};
+use packetcrypt::backend::Backend;
+use packetcrypt::block::check::{ProofChecker, ShareClaim, Verdict};
 use packetcrypt::block::share::{Share, ShareFault};
+use packetcrypt::check::{Checker, ProgramCache, Rules};
 use packetcrypt::{BlockHash, Height};
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
@@ -14,6 +20,11 @@ use tokio::sync::oneshot;
 use super::BlkHandlerConfig;
 use super::works::Work;
 use crate::metrics::{Metrics, SECONDS};
+
+/// Shares that one thread checks together: their 64 announcements fill the lanes.
+const SHARES_AT_ONCE: usize = 16;
+/// Hard nonces whose programs are kept, about 40 KiB each.
+const PROGRAMS_KEPT: usize = 1024;
 
 /// Hashes of announcements' parents.
 pub(super) type Parents = Vec<(Height, BlockHash)>;
@@ -34,6 +45,21 @@ struct Job {
     answer: oneshot::Sender<Result<Verdict, ShareFault>>,
 }
 
+impl Job {
+    fn parent(&self, height: Height) -> Option<BlockHash> {
+        self.parents.iter().find(|(known, _)| *known == height).map(|(_, hash)| *hash)
+    }
+}
+
+/// What the threads have in common.
+#[derive(Clone)]
+struct Shared {
+    programs: Arc<ProgramCache>,
+    waiting: Gauge,
+    programs_kept: Gauge,
+    seconds: Histogram,
+}
+
 /// More shares are waiting than the queue holds, or the threads have ended.
 pub(super) struct Overloaded;
 
@@ -46,18 +72,27 @@ pub(super) struct CheckingThreads {
 impl CheckingThreads {
     pub(super) fn start(config: &BlkHandlerConfig, metrics: &Metrics) -> Result<Self, CheckingFault> {
         let (jobs, queue) = crossbeam_channel::bounded(config.checking_queue.max(1));
-        let waiting = metrics.gauge("shares_waiting", "Shares waiting for their proof of work to be checked");
-        let seconds =
-            metrics.histogram("share_check_seconds", "Time to check a share's proof of work", SECONDS);
+        let shared = Shared {
+            programs: Arc::new(ProgramCache::new(PROGRAMS_KEPT)),
+            waiting: metrics.gauge("shares_waiting", "Shares waiting for their proof of work to be checked"),
+            programs_kept: metrics.gauge(
+                "hard_nonces_kept",
+                "Hard nonces whose programs are kept, about 40 KiB each, at most 1024",
+            ),
+            seconds: metrics.histogram(
+                "share_check_seconds",
+                "Time to check a share's proof of work, with those that are checked with it",
+                SECONDS,
+            ),
+        };
         for number in 0..config.checking_threads.max(1) {
-            let (queue, waiting, seconds) = (queue.clone(), waiting.clone(), seconds.clone());
-            let checker = ProofChecker::new(config.rules);
+            let (queue, shared, rules) = (queue.clone(), shared.clone(), config.rules);
             std::thread::Builder::new()
                 .name(format!("{}-check-{number}", config.name))
-                .spawn(move || run(&queue, checker, &waiting, &seconds))
+                .spawn(move || shared.run(&queue, rules))
                 .map_err(|error| CheckingFault { reason: error.to_string() })?;
         }
-        Ok(Self { jobs, waiting })
+        Ok(Self { jobs, waiting: shared.waiting })
     }
 
     /// Has a share checked.
@@ -76,14 +111,35 @@ impl CheckingThreads {
     }
 }
 
-fn run(queue: &Receiver<Job>, mut checker: ProofChecker, waiting: &Gauge, seconds: &Histogram) {
-    for job in queue {
-        waiting.dec();
+impl Shared {
+    /// Checks shares until the queue is closed and empty.
+    fn run(&self, queue: &Receiver<Job>, rules: Rules) {
+        let programs = Arc::clone(&self.programs);
+        let checker = Checker::with_programs(rules, Backend::chosen(), programs);
+        let mut checker = ProofChecker::of(checker);
+        while let Ok(job) = queue.recv() {
+            let mut jobs = vec![job];
+            jobs.extend(queue.try_iter().take(SHARES_AT_ONCE - 1));
+            self.waiting.dec_by(jobs.len() as i64);
+            self.check(jobs, &mut checker);
+            self.programs_kept.set(self.programs.figures().kept as i64);
+        }
+    }
+
+    fn check(&self, jobs: Vec<Job>, checker: &mut ProofChecker) {
         let started = Instant::now();
-        let parent = |height| job.parents.iter().find(|(known, _)| *known == height).map(|(_, hash)| *hash);
-        let verdict = job.share.check(&job.work.share_work(), &mut checker, parent);
-        seconds.observe(started.elapsed().as_secs_f64());
-        // Nobody waits any more where the handler has ended.
-        let _ = job.answer.send(verdict);
+        let parents: Vec<_> = jobs.iter().map(|job| |height| job.parent(height)).collect();
+        let claims: Vec<ShareClaim<'_>> = jobs
+            .iter()
+            .zip(&parents)
+            .map(|(job, parent)| job.share.claim(&job.work.share_work(), parent))
+            .collect();
+        let verdicts = checker.check_shares(&claims);
+        let seconds = started.elapsed().as_secs_f64();
+        for (job, verdict) in jobs.into_iter().zip(verdicts) {
+            self.seconds.observe(seconds);
+            // Nobody waits any more where the handler has ended.
+            let _ = job.answer.send(verdict.map_err(ShareFault::from));
+        }
     }
 }

@@ -77,6 +77,22 @@ async fn recorded_requests_get_the_documented_answers() {
 }
 
 #[tokio::test]
+async fn shares_that_wait_together_get_each_its_own_answer() {
+    let sandbox = Sandbox::start(Chain::of_submit_cases(), |_| {}).await;
+    let cases = submit_cases("submit.json");
+    let send = |name| sandbox.send(cases.iter().find(|case| case.name == name).unwrap().request());
+    // The one thread takes what has come meanwhile together.
+    let (bad, one, other) = tokio::join!(send("nonce_changed"), send("good"), send("again"));
+    refused_with(&bad, 400, "invalid_share");
+    // The same share twice: whichever comes first.
+    let (good, again) = if one.status == StatusCode::OK { (one, other) } else { (other, one) };
+    accepted(&good);
+    refused_with(&again, 400, "duplicate_share");
+    assert!(sandbox.metrics.text().contains("headframe_hard_nonces_kept{"));
+    assert_eq!(sandbox.share_events().await.len(), 1);
+}
+
+#[tokio::test]
 async fn r_k2_what_ends_or_hangs_the_reference_handler_is_refused_and_the_next_share_is_taken() {
     let sandbox = Sandbox::start(Chain::of_submit_cases(), |_| {}).await;
     for case in submit_cases("peer_crashes.json") {
