@@ -13,6 +13,7 @@ pub mod commitment;
 pub mod elements;
 pub mod header;
 pub mod mine;
+pub mod order;
 pub mod proof_tree;
 pub mod selection;
 pub mod share;

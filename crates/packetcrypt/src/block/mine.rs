@@ -7,6 +7,8 @@
 //!
 //! Rules: `docs/protocol/packetcrypt-blocks.md` 3.1, 4, 6.
 
+use std::sync::Arc;
+
 use crate::announcement::ANNOUNCEMENT_SIZE;
 use crate::backend::Backend;
 use crate::crypto_cycle::{BATCH_MAX, Batch};
@@ -17,7 +19,8 @@ use super::attempt::{Attempt, Outcome};
 use super::commitment::Commitment;
 use super::elements::{PROOF_ANNOUNCEMENTS, Proof};
 use super::header::Header;
-use super::proof_tree::{ProofTree, arrange, indexes_of};
+use super::order::arrange;
+use super::proof_tree::{ProofTree, indexes_of};
 
 /// Where an announcement lies in a store.
 pub type Slot = u32;
@@ -40,12 +43,12 @@ impl AnnouncementStore for Vec<[u8; ANNOUNCEMENT_SIZE]> {
     }
 }
 
-/// A set of announcements with its tree. Takes 68 bytes for each.
+/// A set of announcements with its tree. Takes 68 bytes for each; clones share them.
 #[derive(Debug, Clone)]
 pub struct MiningSet {
-    tree: ProofTree,
+    tree: Arc<ProofTree>,
     /// Slots in the order of the tree.
-    slots: Vec<Slot>,
+    slots: Arc<[Slot]>,
     least_work: CanonicalTarget,
 }
 
@@ -60,7 +63,14 @@ impl MiningSet {
         }
         let slots = entries.iter().map(|(_, slot)| *slot).collect();
         let hashes = entries.into_iter().map(|(hash, _)| hash).collect();
-        Some(Self { tree: ProofTree::build(hashes).ok()?, slots, least_work })
+        Some(Self { tree: Arc::new(ProofTree::build(hashes).ok()?), slots, least_work })
+    }
+
+    /// The same announcements where the worst of them is worth something else: in a block of another height. The tree
+    /// does not know of heights.
+    #[must_use]
+    pub fn with_least_work(&self, least_work: CanonicalTarget) -> Self {
+        Self { least_work, ..self.clone() }
     }
 
     /// What to put into the coinbase.
@@ -205,6 +215,15 @@ mod tests {
         let mut store = store(5);
         store.extend_from_within(..);
         assert_eq!(set(&store).unwrap().commitment().count.get(), 5);
+    }
+
+    #[test]
+    fn at_another_height_the_same_tree_commits_to_another_least_work() {
+        let set = set(&store(9)).unwrap();
+        let least_work = CompactTarget(0x2010_0000).try_into().unwrap();
+        let older = set.with_least_work(least_work);
+        assert_eq!(older.commitment(), Commitment { least_work, ..set.commitment() });
+        assert!(Arc::ptr_eq(&older.tree, &set.tree));
     }
 
     #[test]

@@ -204,7 +204,8 @@ fn join(left: Seen, right: Seen) -> Option<Entry> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::proof_tree::{ProofTree, arrange};
+    use super::super::order::arrange;
+    use super::super::proof_tree::ProofTree;
     use super::*;
     use crate::hash::blake2b_256;
     use proptest::prelude::*;
