@@ -8,6 +8,7 @@ use anyhow::Context;
 use ledger::RulesConfig;
 use miner::announcements::AnnouncementMinerConfig;
 use miner::blocks::BlockMinerConfig;
+use miner::mining_threads::Placement;
 use miner::pool_client::PoolUrl;
 use node::{Credentials, NodeAddress, PktdClient, PktdConfig, TlsTrust};
 use packetcrypt::check::Rules;
@@ -17,8 +18,8 @@ use pool::blk_handler::BlkHandlerConfig;
 use pool::listener::{BodyLimits, Limits};
 use pool::master::{MasterConfig, MasterSettings, ShareTarget};
 use pool::pay_maker::{PayMakerConfig, UpdateHook};
-use pool::sprayer::SprayerConfig;
 use pool::work_feed::FeedLimits;
+use sprayer::SprayerConfig;
 use wire::PktAddress;
 use wire::pkt_address::ChainAddress;
 use wire::signing_key::PrivateSeed;
@@ -253,17 +254,18 @@ pub fn miners(
             anyhow::bail!("`mine` needs addresses with a real node: announcement_address and block_address")
         }
     };
-    let at_least_one = |threads: usize| NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN);
+    let placement = |threads: usize| Placement {
+        nice: NICE,
+        ..Placement::of(NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN))
+    };
     let url: PoolUrl = pool_url.parse()?;
     let announcements = AnnouncementMinerConfig {
-        threads: at_least_one(mine.announcement_threads),
-        nice: NICE,
+        placement: placement(mine.announcement_threads),
         ..AnnouncementMinerConfig::new(url.clone(), pay_to(mine.announcement_address, "announcements")?)
     };
     let blocks = BlockMinerConfig {
-        threads: at_least_one(mine.block_threads),
+        placement: placement(mine.block_threads),
         memory: mine.memory_mebibytes << 20,
-        nice: NICE,
         ..BlockMinerConfig::new(url, pay_to(mine.block_address, "shares")?)
     };
     Ok((announcements, blocks))

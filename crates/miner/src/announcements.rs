@@ -23,7 +23,7 @@ pub use status::{AnnouncementStatus, PoolStatus};
 use crate::{
     http_client::HttpSetupFault,
     mining_threads::MiningThreads,
-    pool_client::{FollowOptions, PoolView, follow},
+    pool_client::{FollowOptions, PoolView, follow, notice_blocks},
     status_line::{Status, StatusOutput},
     trouble::Trouble,
     upload::{CountsAt, PoolUploads, UploadSettings},
@@ -85,14 +85,18 @@ impl AnnouncementMiner {
         followers: &CancellationToken,
     ) -> Result<Self, AnnouncementMinerError> {
         let pools = uploads(&config, followers)?;
+        // A new block is a new parent: every second on the old one makes announcements that are worth half as much.
+        if let Some(primary) = pools.first() {
+            notice_blocks(primary.pool().clone(), followers.clone())?;
+        }
         let counts = Arc::new(MiningCounts::default());
         let receivers = Arc::clone(&pools);
-        let threads = mining::start(config.threads, config.nice, Arc::clone(&counts), move |found| {
+        let threads = mining::start(config.placement, Arc::clone(&counts), move |found| {
             receivers.iter().for_each(|pool| pool.offer(&found));
         })?;
         info!(
             primary = %config.primary, other_pools = config.others.len(), pay_to = %config.pay_to,
-            threads = config.threads, "announcement miner started"
+            threads = config.placement.threads, "announcement miner started"
         );
         Ok(Self {
             job_trouble: Trouble::with(format!("pool {}", config.primary)),
@@ -110,6 +114,7 @@ impl AnnouncementMiner {
 
     async fn mine_until(&mut self, shutdown: &CancellationToken) {
         let Some(mut views) = self.pools.first().map(|primary| primary.pool().views()) else { return };
+        self.rate.look(std::time::Instant::now(), 0);
         let mut seconds = every(Duration::from_secs(1));
         let mut statuses = every(self.config.status_interval);
         loop {
@@ -121,7 +126,7 @@ impl AnnouncementMiner {
                         self.take(&view);
                     }
                 }
-                _ = seconds.tick() => self.rate.second_passed(self.counts.found.load(Relaxed)),
+                now = seconds.tick() => self.rate.look(now.into_std(), self.counts.found.load(Relaxed)),
                 _ = statuses.tick() => self.report(),
             }
         }
@@ -219,8 +224,9 @@ fn pool_status(pool: &PoolUploads, shown: &mut CountsAt) -> PoolStatus {
     let since_last = total.since(shown);
     shown.clone_from(&total);
     let uploading = pool.counts().uploading();
-    // Uploads that have been on their way for all the time since the last status do not work.
-    let works = pool.pool().is_reachable() && (uploading == 0 || since_last.settled() > 0);
+    // Uploads that have been on their way, or have waited, for all the time since the last status do not work.
+    let idle = uploading == 0 && pool.counts().waiting() == 0;
+    let works = pool.pool().is_reachable() && (idle || since_last.settled() > 0);
     PoolStatus {
         url: pool.pool().url().to_string(),
         reachable: pool.pool().is_reachable(),

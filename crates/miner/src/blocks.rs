@@ -1,19 +1,19 @@
 //! The block miner: collects everybody's announcements, and finds shares and blocks with them.
 //!
-//! Announcements come from [downloads](download) or a [subscription], are looked at and checked by sample
-//! ([`arrivals`]), and wait in the [`store`]. The [`planner`] chooses among them and builds the tree
-//! ([`preparation`]); threads try nonces ([`mining`]); what they find is [uploaded](share_upload).
+//! Announcements come from [downloads](download) or a [sprayer], are looked at and checked by sample
+//! ([`arrivals`]), and wait in the [`store`]. The [`planner`] decides among which of them to choose and to build a tree
+//! ([`preparation`], [`tree_builder`]); threads try nonces ([`mining`]); what they find is [uploaded](share_upload).
 
 mod arrivals;
 mod config;
 mod download;
 mod mining;
 mod planner;
-mod preparation;
+pub(crate) mod preparation;
 mod share_upload;
 mod status;
-mod store;
-mod subscription;
+pub(crate) mod store;
+mod tree_builder;
 
 use std::{
     sync::{
@@ -23,19 +23,19 @@ use std::{
     time::Instant,
 };
 
+use sprayer::{Arrival, Sprayer, SprayerError};
 use tokio::{
     sync::mpsc,
     task::JoinSet,
     time::{Duration, MissedTickBehavior, interval_at},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{error, info};
 
 pub use config::{
     AnnouncementSource, BlockMinerConfig, Fraction, HttpSource, NoFraction, SprayerSource, SprayerSourceFault,
 };
 pub use status::{ArrivalCounts, BlockStatus, ShareCounts};
-pub use subscription::SubscriptionFault;
 
 use crate::{
     http_client::{HttpClient, HttpSetupFault},
@@ -43,12 +43,11 @@ use crate::{
     pool_client::{FollowOptions, FollowedPool, follow, follow_work},
     status_line::{Status, StatusOutput},
 };
-use arrivals::{Arrival, ArrivalTotals, Intake};
+use arrivals::{ArrivalTotals, Intake};
 use mining::{BlockMiningJob, MiningShared};
 use planner::{CurrentJob, Planner};
 use share_upload::{ShareQueue, ShareUploader};
 use store::Store;
-use subscription::SprayerSubscription;
 
 /// Why the miner could not start.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +60,7 @@ pub enum BlockMinerError {
     Threads(#[from] std::io::Error),
     /// The address for announcements cannot be used.
     #[error(transparent)]
-    Subscription(#[from] SubscriptionFault),
+    Sprayer(#[from] SprayerError),
 }
 
 /// Mines until `shutdown`.
@@ -75,7 +74,7 @@ pub async fn run(
     // Ends everything also if the start fails half-way.
     let stop = shutdown.child_token();
     let _guard = stop.clone().drop_guard();
-    let miner = BlockMiner::start(&config, &stop)?;
+    let mut miner = BlockMiner::start(&config, &stop)?;
     miner.report_until(&config, &*output, &stop).await;
     miner.stop().await;
     Ok(())
@@ -85,6 +84,9 @@ struct BlockMiner {
     pool: FollowedPool,
     shared: Arc<MiningShared>,
     totals: Arc<ArrivalTotals>,
+    /// Of the sprayer, where announcements come from one.
+    feed: sprayer::Figures,
+    huge_pages: HugePages,
     threads: Arc<MiningThreads<BlockMiningJob>>,
     current: CurrentJob,
     tasks: JoinSet<()>,
@@ -103,13 +105,15 @@ impl BlockMiner {
             store: Arc::new(Mutex::new(store)),
             set_is_spoiled: AtomicBool::new(false),
         });
-        let threads = Arc::new(mining::start(config.threads, config.nice, Arc::clone(&shared))?);
+        let threads = Arc::new(mining::start(config.placement, Arc::clone(&shared))?);
         let planner = Planner::new(pool.clone(), Arc::clone(&shared), Arc::clone(&threads), most);
         let mut miner = Self {
             current: planner.current(),
             pool: pool.clone(),
             shared: Arc::clone(&shared),
             totals: Arc::default(),
+            feed: sprayer::Figures::default(),
+            huge_pages: HugePages::default(),
             threads,
             tasks: JoinSet::new(),
         };
@@ -124,7 +128,7 @@ impl BlockMiner {
         };
         miner.tasks.spawn(uploader.run(stop.clone()));
         miner.tasks.spawn(planner.run(work, stop.clone()));
-        info!(pool = %config.pool, pay_to = %config.pay_to, threads = config.threads, "block miner started");
+        info!(pool = %config.pool, pay_to = %config.pay_to, threads = config.placement.threads, "block miner started");
         Ok(miner)
     }
 
@@ -153,15 +157,20 @@ impl BlockMiner {
                 self.tasks.spawn(downloads.run(stop.clone()));
             }
             AnnouncementSource::Sprayers(source) => {
-                let subscription = SprayerSubscription::open(source)?;
-                self.tasks.spawn(subscription.run(arrivals, Arc::clone(&self.totals), stop.clone()));
+                info!(sprayers = ?source.subscribe(), bind = %source.bind, "subscribing to announcements");
+                let (_, task) = Sprayer::start(source.to_config(), self.feed.clone(), Some(arrivals), stop)?;
+                self.tasks.spawn(async move {
+                    if task.await.is_err() {
+                        error!("the sprayer ended because of a defect in this program");
+                    }
+                });
             }
         }
         Ok(())
     }
 
     async fn report_until(
-        &self,
+        &mut self,
         config: &BlockMinerConfig,
         output: &dyn StatusOutput,
         stop: &CancellationToken,
@@ -182,10 +191,10 @@ impl BlockMiner {
         }
     }
 
-    fn status(&self, hashes_per_second: u64) -> BlockStatus {
-        let (stored, capacity) = {
+    fn status(&mut self, hashes_per_second: u64) -> BlockStatus {
+        let (stored, capacity, pages) = {
             let store = self.shared.store.lock().unwrap_or_else(PoisonError::into_inner);
-            (store.len(), store.capacity())
+            (store.len(), store.capacity(), store.pages())
         };
         let mut status = BlockStatus {
             pool: self.pool.url().to_string(),
@@ -193,7 +202,14 @@ impl BlockMiner {
             hashes_per_second,
             announcements_stored: stored,
             announcements_capacity: capacity,
-            arrivals: self.totals.now(),
+            pages,
+            bytes_in_huge_pages: self.huge_pages.bytes(),
+            arrivals: ArrivalCounts {
+                lost_on_the_way: self.feed.lost.get() + self.feed.not_taken.get(),
+                ..self.totals.now()
+            },
+            subscribers: self.feed.subscribers.get().try_into().unwrap_or(0),
+            relayed: self.feed.sent.get(),
             shares: self.shared.shares.counts().now(),
             threads: self.threads.alive(),
             ..BlockStatus::default()
@@ -213,7 +229,26 @@ impl BlockMiner {
     }
 }
 
+/// How much memory is in huge pages. To find that out, the system goes through all of it, so it is asked rarely.
+#[derive(Debug, Default)]
+struct HugePages {
+    asked: Option<Instant>,
+    bytes: Option<u64>,
+}
+
+impl HugePages {
+    const EVERY: Duration = Duration::from_mins(1);
+
+    fn bytes(&mut self) -> Option<u64> {
+        if self.asked.is_none_or(|asked| asked.elapsed() >= Self::EVERY) {
+            self.asked = Some(Instant::now());
+            self.bytes = store::bytes_in_huge_pages();
+        }
+        self.bytes
+    }
+}
+
 #[cfg(test)]
-mod test_chain;
+pub(crate) mod test_chain;
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,8 @@
 //! [`announcements::run`] finds announcements and gives them to [`upload`]; [`blocks::run`] collects the announcements of
 //! everybody, and finds shares and blocks with them. What they achieve goes to a [`status_line::StatusOutput`].
 //!
+//! [`speed`] measures what this machine can do, without a pool.
+//!
 //! The contract is `docs/protocol/packetcrypt-pool.md` 7 and 8; rules R-N… and R-B… are ours.
 
 pub mod announcements;
@@ -14,6 +16,7 @@ mod fake_pool;
 pub mod http_client;
 pub mod mining_threads;
 pub mod pool_client;
+pub mod speed;
 pub mod status_line;
 mod trouble;
 pub mod upload;

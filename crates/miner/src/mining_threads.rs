@@ -3,8 +3,9 @@
 //! Mining would starve an async runtime, so it has threads of its own. A job replaces the one before; each thread
 //! looks between two small portions of work whether its job is still the newest.
 
+mod placement;
+
 use std::{
-    num::NonZeroUsize,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -12,12 +13,8 @@ use std::{
     thread::JoinHandle,
 };
 
-use tracing::{debug, error};
-
-/// As many threads as there are CPUs for this process.
-pub fn one_per_cpu() -> NonZeroUsize {
-    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
-}
+pub use placement::Placement;
+use tracing::error;
 
 /// The threads. Dropping it asks them to stop, [`stop`](Self::stop) also waits until they have.
 pub struct MiningThreads<J> {
@@ -105,19 +102,16 @@ impl<J> Jobs<J> {
 
 impl<J: Send + Sync + 'static> MiningThreads<J> {
     /// Starts threads that run `work` with their number from 0; it returns when [`Jobs::assignment`] says so.
-    ///
-    /// `nice` makes the threads give way to others, by the scheduler's scale of 0 to 19.
     pub fn start(
         name: &str,
-        threads: NonZeroUsize,
-        nice: u8,
+        placement: Placement,
         work: impl Fn(usize, &Jobs<J>) + Clone + Send + 'static,
     ) -> std::io::Result<Self> {
         let mut group = Self { jobs: Arc::new(Jobs::new()), threads: Vec::new() };
-        for number in 0..threads.get() {
+        for number in 0..placement.threads.get() {
             let (jobs, work) = (Arc::clone(&group.jobs), work.clone());
             let thread = std::thread::Builder::new().name(format!("{name}-{number}")).spawn(move || {
-                give_way(nice);
+                placement.take_place(number);
                 work(number, &jobs);
             })?;
             group.threads.push(thread);
@@ -158,33 +152,23 @@ impl<J> Drop for MiningThreads<J> {
     }
 }
 
-fn give_way(nice: u8) {
-    if nice == 0 {
-        return;
-    }
-    // On Linux this is for the calling thread alone.
-    if let Err(reason) = rustix::process::nice(i32::from(nice.min(19))) {
-        debug!("a mining thread keeps its priority: {reason}");
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
+    use std::{num::NonZeroUsize, sync::mpsc};
 
     use super::*;
 
     fn threads_that_report(count: usize) -> (MiningThreads<u32>, mpsc::Receiver<(usize, u32)>) {
         let (sender, receiver) = mpsc::channel();
-        let threads =
-            MiningThreads::start("test", NonZeroUsize::new(count).unwrap(), 0, move |number, jobs| {
-                while let Some(assignment) = jobs.assignment() {
-                    let _ = sender.send((number, *assignment.job));
-                    while !assignment.is_over() {
-                        std::thread::yield_now();
-                    }
+        let placement = Placement::of(NonZeroUsize::new(count).unwrap());
+        let threads = MiningThreads::start("test", placement, move |number, jobs| {
+            while let Some(assignment) = jobs.assignment() {
+                let _ = sender.send((number, *assignment.job));
+                while !assignment.is_over() {
+                    std::thread::yield_now();
                 }
-            });
+            }
+        });
         (threads.unwrap(), receiver)
     }
 

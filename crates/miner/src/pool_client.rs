@@ -23,7 +23,7 @@ use wire::{block_info::BlockInfo, pool_config::PoolConfig};
 pub use handler_list::{Handler, HandlerList};
 pub use known_chain::{ChainFault, KnownBlock, KnownChain, Missing};
 pub use pool_url::{PoolUrl, PoolUrlFault};
-pub use work_feed::{CurrentWork, follow_work};
+pub use work_feed::{CurrentWork, follow_work, notice_blocks};
 
 use crate::{
     http_client::{HttpClient, HttpFault, HttpSetupFault},
@@ -104,6 +104,11 @@ impl FollowedPool {
         *self.reachable.borrow()
     }
 
+    /// To wait until the pool can be reached, or no longer can.
+    pub fn reachability(&self) -> watch::Receiver<bool> {
+        self.reachable.clone()
+    }
+
     /// Reads the configuration now instead of at the next interval.
     pub fn read_now(&self) {
         self.sooner.notify_one();
@@ -164,7 +169,8 @@ impl Follower {
     async fn run(mut self, sooner: Arc<Notify>) {
         loop {
             let config = self.read_config().await;
-            self.reachable.send_replace(config.is_ok());
+            self.reachable
+                .send_if_modified(|reachable| std::mem::replace(reachable, config.is_ok()) != config.is_ok());
             match config {
                 Ok(config) => {
                     self.trouble.over();

@@ -3,7 +3,7 @@
 //!
 //! The way of a post: `routes` (headers, height, address, body within limits) → [`crate::intake`] (bounded queue) →
 //! `checking` on its own threads, several posts in a `round` (cheap checks in `post`, proof of work, `duplicates`) →
-//! [`crate::outbox`] (durable) → reply, `batches` and [`crate::sprayer`].
+//! [`crate::outbox`] (durable) → reply, `batches` and [`sprayer`].
 //!
 //! Invariants: an announcement is counted as accepted once, whatever bodies it comes in and however often the handler
 //! restarts (rules R-A1, R-A11); whoever was told "accepted" will be credited (R-A7); which heights are taken, and
@@ -21,6 +21,7 @@ mod post;
 mod round;
 mod routes;
 mod slots;
+mod sprayer_figures;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -38,6 +39,7 @@ use packetcrypt::{Announcement, Height};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
+use sprayer::{Sprayer, SprayerConfig, SprayerError};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -51,7 +53,6 @@ use crate::listener::{BodyLimits, Client};
 use crate::master_client::{MasterClient, MasterClientConfig};
 use crate::metrics::{Metrics, SECONDS};
 use crate::outbox::{self, Outbox, OutboxConfig, OutboxError, UploadConfig};
-use crate::sprayer::{Sprayer, SprayerConfig, SprayerError};
 use batches::Batches;
 use buffers::Buffers;
 use checking::Job;
@@ -60,6 +61,7 @@ use conduct::Conduct;
 use duplicates::DuplicateTable;
 use handler_lists::HandlerLists;
 use slots::{Slot, Slots, TRACKED, Tracker};
+use sprayer_figures::sprayer_figures;
 
 /// The part of the handler's health that its place in the pool is.
 const HEALTH_PART: &str = "pool configuration";
@@ -275,7 +277,7 @@ impl AnnHandler {
         let lists = HandlerLists::open(&config.dir, &config.public_url)?;
         let (sprayer, spraying) = match config.sprayer.clone() {
             Some(sprayer) => {
-                let (sprayer, task) = Sprayer::start(sprayer, &metrics, None, &shutdown).await?;
+                let (sprayer, task) = Sprayer::start(sprayer, sprayer_figures(&metrics), None, &shutdown)?;
                 (Some(sprayer), Some(task))
             }
             None => (None, None),

@@ -9,7 +9,6 @@
 //! * [`metrics`] and [`health`]: `/metrics` and `/healthz`;
 //! * [`outbox`]: events on disk before "accepted" is answered, on their way to the PayMaker;
 //! * [`work_feed`]: the long poll for the next work;
-//! * [`sprayer`]: announcements to block miners over UDP;
 //! * [`master_client`]: how handlers follow a Master, ours or another.
 
 pub mod ann_handler;
@@ -27,7 +26,6 @@ pub mod metrics;
 pub mod nimiq;
 pub mod outbox;
 pub mod pay_maker;
-pub mod sprayer;
 pub mod work_feed;
 
 pub use health::Health;

@@ -4,7 +4,10 @@ use std::{num::NonZeroUsize, time::Duration};
 
 use wire::PktAddress;
 
-use crate::pool_client::{FollowOptions, PoolUrl};
+use crate::{
+    mining_threads::Placement,
+    pool_client::{FollowOptions, PoolUrl},
+};
 
 /// How to mine announcements, and for whom. [`new`](Self::new) gives the reference's defaults
 /// (`docs/protocol/packetcrypt-pool.md` 7.1); every field may be changed.
@@ -16,8 +19,8 @@ pub struct AnnouncementMinerConfig {
     pub others: Vec<PoolUrl>,
     /// Whom the announcements are credited to.
     pub pay_to: PktAddress,
-    /// Threads that mine.
-    pub threads: NonZeroUsize,
+    /// How many threads mine, and where.
+    pub placement: Placement,
     /// Uploads at the same time, for each handler.
     pub uploaders: NonZeroUsize,
     /// Time for a whole upload.
@@ -32,8 +35,6 @@ pub struct AnnouncementMinerConfig {
     pub poll: Duration,
     /// Pause between two statuses.
     pub status_interval: Duration,
-    /// Added to the mining threads' nice value, 0 to 19, so that they give way to everything else.
-    pub nice: u8,
 }
 
 impl AnnouncementMinerConfig {
@@ -43,7 +44,7 @@ impl AnnouncementMinerConfig {
             primary,
             others: Vec::new(),
             pay_to,
-            threads: crate::mining_threads::one_per_cpu(),
+            placement: Placement::one_per_cpu(),
             uploaders: NonZeroUsize::MIN.saturating_add(9),
             upload_timeout: Duration::from_secs(30),
             mine_old: None,
@@ -51,7 +52,6 @@ impl AnnouncementMinerConfig {
             drain: Duration::from_secs(5),
             poll: FollowOptions::ANNOUNCEMENTS.poll,
             status_interval: Duration::from_secs(10),
-            nice: 0,
         }
     }
 }

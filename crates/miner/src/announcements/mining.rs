@@ -1,7 +1,6 @@
 //! The threads that find announcements: all on the same job, each on a hard nonce of its own.
 
 use std::{
-    num::NonZeroUsize,
     sync::{
         Arc,
         atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
@@ -13,7 +12,7 @@ use packetcrypt::mine::{End, Miner};
 use tracing::error;
 
 use super::{Found, Job};
-use crate::mining_threads::{Jobs, MiningThreads};
+use crate::mining_threads::{Jobs, MiningThreads, Placement};
 
 /// Pause of a thread whose job cannot be mined, before it looks for another one.
 const AFTER_UNUSABLE_JOB: Duration = Duration::from_secs(1);
@@ -46,13 +45,12 @@ pub struct MiningCounts {
 
 /// Starts the threads; they wait until there is a job. `found` is called in them.
 pub fn start(
-    threads: NonZeroUsize,
-    nice: u8,
+    placement: Placement,
     counts: Arc<MiningCounts>,
     found: impl Fn(Found) + Clone + Send + 'static,
 ) -> std::io::Result<MiningThreads<Job>> {
     let hard_nonces = Arc::new(HardNonces::new());
-    MiningThreads::start("mine-ann", threads, nice, move |_, jobs| mine(jobs, &hard_nonces, &counts, &found))
+    MiningThreads::start("mine-ann", placement, move |_, jobs| mine(jobs, &hard_nonces, &counts, &found))
 }
 
 fn mine(jobs: &Jobs<Job>, hard_nonces: &HardNonces, counts: &MiningCounts, found: &impl Fn(Found)) {
@@ -76,7 +74,7 @@ fn mine(jobs: &Jobs<Job>, hard_nonces: &HardNonces, counts: &MiningCounts, found
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::HashSet, sync::mpsc};
+    use std::{collections::HashSet, num::NonZeroUsize, sync::mpsc};
 
     use packetcrypt::{
         BlockHash, CompactTarget, Height,
@@ -96,7 +94,8 @@ mod tests {
     fn what_two_threads_find_is_valid_and_different() {
         let (sender, receiver) = mpsc::channel();
         let counts = Arc::new(MiningCounts::default());
-        let threads = start(NonZeroUsize::new(2).unwrap(), 0, Arc::clone(&counts), move |found| {
+        let placement = Placement::of(NonZeroUsize::new(2).unwrap());
+        let threads = start(placement, Arc::clone(&counts), move |found| {
             let _ = sender.send(found);
         })
         .unwrap();

@@ -1,6 +1,6 @@
 //! The announcement miner's figures, and the line in which the reference miner shows them.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Instant};
 
 use serde::Serialize;
 
@@ -74,31 +74,36 @@ impl AnnouncementStatus {
     }
 }
 
-/// Announcements found in each of the last seconds.
+/// Announcements found at each of the last seconds, and when that was looked at. A machine that is busy looks late, so
+/// what counts is the time that has really passed.
 #[derive(Debug, Default)]
 pub struct RateMeter {
-    seconds: VecDeque<u64>,
-    total_before: u64,
+    looks: VecDeque<(Instant, u64)>,
 }
 
 impl RateMeter {
-    /// To be called once a second with the total found so far.
-    pub fn second_passed(&mut self, total: u64) {
-        self.seconds.push_back(total.saturating_sub(self.total_before));
-        self.total_before = total;
-        if self.seconds.len() > RATE_SECONDS {
-            self.seconds.pop_front();
+    /// To be called about once a second with the total found so far.
+    pub fn look(&mut self, now: Instant, total: u64) {
+        self.looks.push_back((now, total));
+        if self.looks.len() > RATE_SECONDS + 1 {
+            self.looks.pop_front();
         }
     }
 
     /// Announcements per second, rounded down.
     pub fn per_second(&self) -> u64 {
-        self.seconds.iter().sum::<u64>().checked_div(self.seconds.len() as u64).unwrap_or(0)
+        let (Some((first, before)), Some((last, now))) = (self.looks.front(), self.looks.back()) else {
+            return 0;
+        };
+        let (found, time) = (now.saturating_sub(*before), last.saturating_duration_since(*first));
+        if time.is_zero() { 0 } else { (found as f64 / time.as_secs_f64()) as u64 }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn pool(accepted: u64, lost: u64, percent: u64) -> PoolStatus {
@@ -139,13 +144,24 @@ mod tests {
 
     #[test]
     fn the_rate_is_an_average_over_ten_seconds() {
-        let mut meter = RateMeter::default();
+        let (mut meter, start) = (RateMeter::default(), Instant::now());
+        let second = |number: u64| start + Duration::from_secs(number);
         assert_eq!(meter.per_second(), 0);
-        meter.second_passed(100);
+        meter.look(start, 0);
+        assert_eq!(meter.per_second(), 0);
+        meter.look(second(1), 100);
         assert_eq!(meter.per_second(), 100);
-        for _ in 0..RATE_SECONDS {
-            meter.second_passed(100);
+        for number in 2..=11 {
+            meter.look(second(number), 100);
         }
         assert_eq!(meter.per_second(), 0);
+    }
+
+    #[test]
+    fn a_second_that_takes_longer_makes_no_higher_rate() {
+        let (mut meter, start) = (RateMeter::default(), Instant::now());
+        meter.look(start, 0);
+        meter.look(start + Duration::from_millis(2500), 250);
+        assert_eq!(meter.per_second(), 100);
     }
 }

@@ -10,7 +10,8 @@ use wire::PktAddress;
 
 use super::*;
 use crate::{
-    fake_pool::{FakePool, PAY_TO, Seen},
+    fake_pool::{FakePool, PAY_TO, Reaction, Seen},
+    mining_threads::Placement,
     pool_client::{
         PoolUrl,
         known_chain::tests::{hash, info},
@@ -41,7 +42,7 @@ async fn fake(branch: u8, tip: u32) -> FakePool {
 fn config(primary: PoolUrl, others: Vec<PoolUrl>) -> AnnouncementMinerConfig {
     AnnouncementMinerConfig {
         others,
-        threads: NonZeroUsize::MIN,
+        placement: Placement::of(NonZeroUsize::MIN),
         batch_age: Duration::from_millis(20),
         poll: Duration::from_millis(20),
         status_interval: Duration::from_millis(50),
@@ -128,6 +129,42 @@ async fn r_n3_mining_moves_to_the_new_branch_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_configuration_that_calls_for_the_same_announcements_does_not_restart_mining() {
+    let pool = fake(1, 20).await;
+    let followers = CancellationToken::new();
+    let _guard = followers.clone().drop_guard();
+    let mut miner =
+        AnnouncementMiner::start(config(pool.url(), Vec::new()), Arc::new(()), &followers).unwrap();
+    let mut views = miner.pools[0].pool().views();
+    let known =
+        |view: &Option<Arc<PoolView>>| view.as_ref().is_some_and(|view| Job::choose(view, None).is_some());
+    let view = views.wait_for(known).await.unwrap().clone().unwrap();
+    miner.take(&view);
+    let job = miner.job.clone().unwrap();
+    // Another handler, and another share of the work: neither is in an announcement.
+    pool.serve_config(&pool.config(hash(1, 20), 20, &["a", "b", "c"]));
+    let other =
+        views.wait_for(|view| view.as_ref().is_some_and(|view| view.config.submit_ann_urls.len() == 3));
+    let other = other.await.unwrap().clone().unwrap();
+    miner.take(&other);
+    assert!(Arc::ptr_eq(&job, miner.job.as_ref().unwrap()), "the threads go on with their tables");
+    miner.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_block_is_noticed_without_waiting_for_the_next_reading() {
+    let pool = fake(1, 20).await;
+    let poll = Duration::from_hours(1);
+    let running = start(AnnouncementMinerConfig { poll, ..config(pool.url(), Vec::new()) });
+    running.until(|status| status.parent_height == Some(18)).await;
+    // Whoever waits for work 22 is told of block 21.
+    pool.serve_config(&pool.config(hash(1, 21), 21, &["a", "b"]));
+    pool.serve_bytes("/master/work_22.bin", crate::blocks::test_chain::work(1, 22).to_bytes());
+    running.until(|status| status.parent_height == Some(19)).await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn several_pools_get_the_same_announcements() {
     let (first, second) = (fake(1, 20).await, fake(1, 20).await);
     let running =
@@ -154,6 +191,24 @@ async fn several_pools_get_the_same_announcements() {
     let third = &last.pools[2];
     assert_eq!((third.total.lost, third.good_rate_percent, third.reachable), (last.found, 0, false));
     assert!(last.line().ends_with("0%]"), "{}", last.line());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pool_whose_handler_takes_nothing_is_not_100_percent_good() {
+    let pool = fake(1, 20).await;
+    pool.serve_config(&pool.config(hash(1, 20), 20, &["a"]));
+    for _ in 0..1000 {
+        pool.react("/ann/a/submit", Reaction::Answer(503, b"busy".to_vec()));
+    }
+    let running = start(config(pool.url(), Vec::new()));
+    pool.wait_for("/submit", 1).await;
+    let nothing_is_known_but_something_waits = |status: &AnnouncementStatus| {
+        let PoolStatus { reachable, uploading, since_last, good_rate_percent, .. } = &status.pools[0];
+        *reachable && *uploading == 0 && since_last.settled() == 0 && *good_rate_percent == 0
+    };
+    running.until(nothing_is_known_but_something_waits).await;
+    running.shutdown.cancel();
+    running.task.abort();
 }
 
 #[tokio::test]

@@ -13,12 +13,13 @@ use std::{
     },
 };
 
-use bytes::Bytes;
 use packetcrypt::{
-    Announcement, CanonicalTarget,
+    Announcement, AnnouncementHash, CanonicalTarget,
     check::{AnnouncementToCheck, Checker, ProofVersion, Rules},
+    hash::blake2b_256_many,
 };
 use rand::RngExt;
+use sprayer::Arrival;
 use tokio::sync::mpsc;
 use tracing::warn;
 
@@ -35,15 +36,6 @@ const DISTRUST: u32 = 100;
 /// Sources that are kept in mind; there are no more handlers and sprayers than this.
 const MOST_SOURCES: usize = 4096;
 
-/// Announcements that came together from one source.
-#[derive(Debug, Clone)]
-pub struct Arrival {
-    /// Who sent them, for trust and for logs.
-    pub source: Arc<str>,
-    /// Any number of whole announcements, one after the other; a rest is ignored.
-    pub bytes: Bytes,
-}
-
 /// What became of all announcements that arrived.
 #[derive(Debug, Default)]
 pub struct ArrivalTotals {
@@ -52,11 +44,10 @@ pub struct ArrivalTotals {
     invalid: AtomicU64,
     checked: AtomicU64,
     useless: AtomicU64,
-    lost_on_the_way: AtomicU64,
 }
 
 impl ArrivalTotals {
-    /// The totals now.
+    /// The totals now; what was lost on the way does not arrive here.
     pub fn now(&self) -> ArrivalCounts {
         ArrivalCounts {
             stored: self.stored.load(Relaxed),
@@ -64,14 +55,15 @@ impl ArrivalTotals {
             invalid: self.invalid.load(Relaxed),
             checked: self.checked.load(Relaxed),
             useless: self.useless.load(Relaxed),
-            lost_on_the_way: self.lost_on_the_way.load(Relaxed),
+            lost_on_the_way: 0,
         }
     }
+}
 
-    /// Announcements were sent that never got here.
-    pub fn lost(&self, announcements: u64) {
-        self.lost_on_the_way.fetch_add(announcements, Relaxed);
-    }
+/// An announcement and what it is known by.
+struct Named {
+    announcement: Announcement,
+    hash: AnnouncementHash,
 }
 
 /// Puts arrivals into the store.
@@ -111,22 +103,28 @@ impl Intake {
         let no_chain = KnownChain::default();
         let chain = view.as_ref().map_or(&no_chain, |view| &view.chain);
         let (announcements, _) = arrival.bytes.as_chunks();
-        let all = announcements.len() as u64;
-        let mut usable: Vec<Announcement> = announcements
+        let mut hashes = vec![[0; 32]; announcements.len()];
+        blake2b_256_many(announcements, &mut hashes);
+        let mut usable: Vec<Named> = announcements
             .iter()
-            .map(Announcement::from_bytes)
-            .filter(|announcement| could_be_used(announcement, chain))
+            .zip(hashes)
+            .map(|(bytes, hash)| Named {
+                announcement: Announcement::from_bytes(bytes),
+                hash: AnnouncementHash(hash),
+            })
+            .filter(|named| could_be_used(&named.announcement, chain))
             .collect();
-        self.totals.useless.fetch_add(all - usable.len() as u64, Relaxed);
+        self.totals.useless.fetch_add((announcements.len() - usable.len()) as u64, Relaxed);
         self.drop_invalid(&arrival.source, &mut usable, chain);
         self.store(&usable);
     }
 
-    fn drop_invalid(&mut self, source: &Arc<str>, announcements: &mut Vec<Announcement>, chain: &KnownChain) {
+    fn drop_invalid(&mut self, source: &Arc<str>, announcements: &mut Vec<Named>, chain: &KnownChain) {
         let distrusted = self.distrusted.get(source).is_some_and(|arrivals| *arrivals > 0);
         let before = announcements.len();
         if distrusted || !self.sample_is_valid(announcements, chain) {
-            announcements.retain(|announcement| self.is_valid(announcement, chain));
+            let mut verdicts = self.are_valid(announcements.iter(), chain).into_iter();
+            announcements.retain(|_| verdicts.next().unwrap_or(false));
         }
         let invalid = before - announcements.len();
         self.totals.invalid.fetch_add(invalid as u64, Relaxed);
@@ -148,34 +146,47 @@ impl Intake {
     }
 
     /// Checks at least one, and on average the part that the settings ask for.
-    fn sample_is_valid(&mut self, announcements: &[Announcement], chain: &KnownChain) -> bool {
+    fn sample_is_valid(&mut self, announcements: &[Named], chain: &KnownChain) -> bool {
         let Some(last) = announcements.len().checked_sub(1) else { return true };
         let surely = rand::rng().random_range(0..=last);
         let one_in = self.check_one_in.get();
-        announcements.iter().enumerate().all(|(number, announcement)| {
+        let sample = announcements.iter().enumerate().filter_map(|(number, named)| {
             let chosen = number == surely || rand::rng().random_range(0..one_in) == 0;
-            !chosen || self.is_valid(announcement, chain)
-        })
+            chosen.then_some(named)
+        });
+        let sample: Vec<&Named> = sample.collect();
+        self.are_valid(sample, chain).into_iter().all(|valid| valid)
     }
 
-    /// A check of one announcement. What has a parent that is not known cannot be checked yet; it is not mined with
-    /// before the parent is known, and shares are checked once more.
-    fn is_valid(&mut self, announcement: &Announcement, chain: &KnownChain) -> bool {
-        let Some(parent) = chain.at(announcement.parent_height()) else { return true };
-        self.totals.checked.fetch_add(1, Relaxed);
-        let to_check = AnnouncementToCheck { announcement, parent: &parent.hash };
-        self.checker.check(&[to_check], ProofVersion::CURRENT).iter().all(Result::is_ok)
+    /// Checks announcements completely, together. What has a parent that is not known cannot be checked yet; it is not
+    /// mined with before the parent is known, and shares are checked once more.
+    fn are_valid<'a>(
+        &mut self,
+        announcements: impl IntoIterator<Item = &'a Named>,
+        chain: &KnownChain,
+    ) -> Vec<bool> {
+        let mut valid = Vec::new();
+        let (mut places, mut to_check) = (Vec::new(), Vec::new());
+        for (place, Named { announcement, .. }) in announcements.into_iter().enumerate() {
+            valid.push(true);
+            if let Some(parent) = chain.at(announcement.parent_height()) {
+                places.push(place);
+                to_check.push(AnnouncementToCheck { announcement, parent: &parent.hash });
+            }
+        }
+        self.totals.checked.fetch_add(to_check.len() as u64, Relaxed);
+        let verdicts = self.checker.check(&to_check, ProofVersion::CURRENT);
+        for (place, verdict) in places.into_iter().zip(verdicts) {
+            valid[place] = verdict.is_ok();
+        }
+        valid
     }
 
-    fn store(&mut self, announcements: &[Announcement]) {
-        let hashed: Vec<_> = announcements
-            .iter()
-            .map(|announcement| (announcement, announcement.announcement_hash()))
-            .collect();
+    fn store(&mut self, announcements: &[Named]) {
         let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
-        for (announcement, hash) in hashed {
+        for Named { announcement, hash } in announcements {
             let key = ClassKey::new(announcement.parent_height(), announcement.work_bits());
-            let count = match store.insert(key, hash, announcement.as_bytes()) {
+            let count = match store.insert(key, *hash, announcement.as_bytes()) {
                 Insertion::Stored => &self.totals.stored,
                 Insertion::Duplicate => &self.totals.duplicate,
                 Insertion::Useless => &self.totals.useless,

@@ -6,9 +6,13 @@ use std::{
     time::Duration,
 };
 
-use wire::PktAddress;
+use sprayer::SprayerConfig;
+use wire::{PktAddress, sprayer::DEFAULT_MAX_SEGMENT_SIZE};
 
-use crate::pool_client::{FollowOptions, PoolUrl};
+use crate::{
+    mining_threads::Placement,
+    pool_client::{FollowOptions, PoolUrl},
+};
 
 /// How to mine blocks, and for whom. [`new`](Self::new) gives the reference's defaults
 /// (`docs/protocol/packetcrypt-pool.md` 8.1); every field may be changed.
@@ -18,8 +22,8 @@ pub struct BlockMinerConfig {
     pub pool: PoolUrl,
     /// Whom the shares are credited to.
     pub pay_to: PktAddress,
-    /// Threads that mine.
-    pub threads: NonZeroUsize,
+    /// How many threads mine, and where.
+    pub placement: Placement,
     /// Bytes for announcements. Trees come on top: about 140 bytes for each announcement mined with.
     pub memory: usize,
     /// Part of the memory that is not mined with, so that there is room for what arrives.
@@ -36,8 +40,6 @@ pub struct BlockMinerConfig {
     pub poll: Duration,
     /// Pause between two statuses.
     pub status_interval: Duration,
-    /// Added to the mining threads' nice value, 0 to 19, so that they give way to everything else.
-    pub nice: u8,
 }
 
 /// Where a block miner gets announcements from.
@@ -73,6 +75,9 @@ pub struct SprayerSource {
     pub multicast: Option<Ipv4Addr>,
     /// Tasks that receive.
     pub receivers: NonZeroUsize,
+    /// Bytes of the datagrams sent to those who subscribe to this miner, with the same password: it passes on what it
+    /// receives.
+    pub max_segment_size: usize,
 }
 
 /// Why a subscription cannot work.
@@ -119,7 +124,7 @@ impl BlockMinerConfig {
         Self {
             pool,
             pay_to,
-            threads: crate::mining_threads::one_per_cpu(),
+            placement: Placement::one_per_cpu(),
             memory: 4 << 30,
             min_free: Fraction(0.1),
             source: AnnouncementSource::Http(HttpSource::default()),
@@ -128,7 +133,6 @@ impl BlockMinerConfig {
             upload_timeout: Duration::from_secs(30),
             poll: FollowOptions::BLOCKS.poll,
             status_interval: Duration::from_secs(10),
-            nice: 0,
         }
     }
 }
@@ -163,15 +167,23 @@ impl SprayerSource {
             return Err(SprayerSourceFault::NotMulticast(group));
         }
         let receivers = NonZeroUsize::MIN.saturating_add(3);
-        Ok(Self { subscribe, bind, password, multicast, receivers })
+        let max_segment_size = DEFAULT_MAX_SEGMENT_SIZE;
+        Ok(Self { subscribe, bind, password, multicast, receivers, max_segment_size })
     }
 
     pub(crate) fn subscribe(&self) -> &[SocketAddr] {
         &self.subscribe
     }
 
-    pub(crate) fn password(&self) -> &str {
-        &self.password
+    /// For the sprayer that this miner is.
+    pub(crate) fn to_config(&self) -> SprayerConfig {
+        SprayerConfig {
+            subscribe_to: self.subscribe.clone(),
+            multicast: self.multicast,
+            receivers: self.receivers,
+            max_segment_size: self.max_segment_size,
+            ..SprayerConfig::new(self.bind, self.password.as_str())
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use std::{
 use bytes::Bytes;
 use packetcrypt::Height;
 use reqwest::StatusCode;
+use sprayer::Arrival;
 use tokio::{
     sync::mpsc,
     task::JoinSet,
@@ -20,7 +21,7 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 use wire::batch::{BatchIndex, BatchName, FOLDER_PATH, INDEX_LIMIT, INDEX_PATH};
 
-use super::{arrivals::Arrival, config::HttpSource};
+use super::config::HttpSource;
 use crate::{
     http_client::{Answer, HttpClient, HttpFault, HttpSetupFault},
     pool_client::FollowedPool,

@@ -1,7 +1,6 @@
 //! The threads that try low nonces, and what they do when a hash is low enough.
 
 use std::{
-    num::NonZeroUsize,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
@@ -28,7 +27,7 @@ use super::{
     store::{ClassKey, Store},
 };
 use crate::{
-    mining_threads::{Assignment, MiningThreads},
+    mining_threads::{Assignment, MiningThreads, Placement},
     pool_client::CurrentWork,
 };
 
@@ -43,7 +42,7 @@ pub struct BlockMiningJob {
     /// The pool's work.
     pub work: CurrentWork,
     /// The announcements.
-    pub prepared: Arc<Prepared>,
+    pub prepared: Prepared,
     /// The header that goes with them; its nonce is each thread's own.
     pub header: Header,
     /// What a hash must meet to be of use.
@@ -67,15 +66,14 @@ pub struct MiningShared {
 /// The high nonce of each thread is a random number of this process plus the thread's: so machines with the same set
 /// and work do not repeat each other's attempts, and each thread starts at a random low nonce (6.3.5).
 pub fn start(
-    threads: NonZeroUsize,
-    nice: u8,
+    placement: Placement,
     shared: Arc<MiningShared>,
 ) -> std::io::Result<MiningThreads<BlockMiningJob>> {
     let miner_id: u32 = rand::random();
-    MiningThreads::start("mine-blk", threads, nice, move |number, jobs| {
+    MiningThreads::start("mine-blk", placement, move |number, jobs| {
         let mut thread = MiningThread {
             first_nonce: miner_id.wrapping_add(number as u32),
-            threads: threads.get() as u32,
+            threads: placement.threads.get() as u32,
             shared: &shared,
             checker: ProofChecker::new(Rules::NEW_CHAIN),
         };
@@ -105,8 +103,8 @@ impl MiningThread<'_> {
     /// Tries all low nonces with one header.
     fn mine_header(&mut self, assignment: &Assignment<BlockMiningJob>, header: Header) {
         let job = &*assignment.job;
-        let prepared = &*job.prepared;
-        let mut attempts = BlockJob::new(&header, &prepared.set, &prepared.announcements, job.effective);
+        let prepared = &job.prepared;
+        let mut attempts = BlockJob::new(&header, &prepared.set, &*prepared.announcements, job.effective);
         let start: u32 = rand::random();
         let mut finds = Vec::new();
         for offset in (0..=u32::MAX).step_by(BATCH as usize) {

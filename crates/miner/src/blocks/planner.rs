@@ -1,24 +1,28 @@
-//! Decides what is mined: which announcements, when to build the next tree, and when it pays to change.
+//! Decides what the threads mine: with which announcements, when to build the next tree, and when it pays to change.
 //!
-//! While a block is mined, the tree for the next height is built beside it, so that it is ready when the work arrives.
-//! If so many announcements have come that the best choice would be a good deal better, mining changes to it without
-//! waiting for new work (rule R-B2).
+//! New work is mined at once with the best tree there is, if need be the one of the work before: a tree does not know of
+//! headers and heights. While a block is mined, the tree for the next height is built beside it, so that it is ready when
+//! the work arrives. If so many announcements have come that the best choice would be a good deal better, mining changes
+//! to it without waiting for new work (rule R-B2). Where memory is full, what is mined with cannot give way to what is
+//! better; so mining changes to a set with what is better in it, also if that alone would not pay.
 
 use std::{
     sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use packetcrypt::block::selection::Score;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info};
+use tracing::info;
+use wire::work::WorkId;
 
 use super::{
     mining::{BlockMiningJob, MiningShared},
-    preparation::{Prepared, potential, prepare},
+    preparation::{Prepared, potential},
     status::BlockStatus,
     store::Store,
+    tree_builder::TreeBuilder,
 };
 use crate::{
     mining_threads::MiningThreads,
@@ -32,8 +36,6 @@ const TICK: Duration = Duration::from_millis(250);
 const WORTH_CHANGING: u64 = 12;
 /// The tree for the next height is built again if the choice's score is more than this many tenths of the built one.
 const WORTH_PREPARING: u64 = 11;
-/// After a tree was built, this many times as long passes before another one is built for the same work.
-const REST: u32 = 10;
 
 /// What is mined now, as others may see it.
 pub type CurrentJob = Arc<Mutex<Option<Arc<BlockMiningJob>>>>;
@@ -46,8 +48,13 @@ pub struct Planner {
     threads: Arc<MiningThreads<BlockMiningJob>>,
     most: u64,
     current: CurrentJob,
+    builder: TreeBuilder,
+    /// What was built last and is not mined with yet.
     next: Option<Prepared>,
-    rest_until: Instant,
+    /// Whether the best set is to be mined with even if it is no better than the present one, so that others give way.
+    make_room: bool,
+    /// The work of the last step.
+    work: Option<WorkId>,
     trouble: Trouble,
 }
 
@@ -63,12 +70,14 @@ impl Planner {
             trouble: Trouble::with(format!("pool {}", pool.url())),
             pool,
             store: Arc::clone(&shared.store),
+            builder: TreeBuilder::new(Arc::clone(&shared.store), most),
             shared,
             threads,
             most,
             current: Arc::default(),
             next: None,
-            rest_until: Instant::now(),
+            make_room: false,
+            work: None,
         }
     }
 
@@ -79,9 +88,10 @@ impl Planner {
 
     /// Plans until `shutdown`.
     pub async fn run(mut self, mut works: watch::Receiver<Option<CurrentWork>>, shutdown: CancellationToken) {
+        let built = self.builder.finished();
         loop {
             let work = works.borrow_and_update().clone();
-            // Building a tree takes the time of a processor.
+            // Giving back the memory of what has expired takes some time of a processor.
             let step = tokio::task::spawn_blocking(move || {
                 self.step(work.as_ref());
                 self
@@ -91,49 +101,64 @@ impl Planner {
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 _ = works.changed() => {}
+                () = built.notified() => {}
                 () = tokio::time::sleep(TICK) => {}
             }
         }
     }
 
-    /// Looks at everything once, and changes what should be changed.
+    /// Looks at everything once, and changes what should be changed. Never waits for a tree.
     pub fn step(&mut self, work: Option<&CurrentWork>) {
         let Some(work) = work else { return };
         let view = self.pool.view();
         let no_chain = KnownChain::default();
         let chain = view.as_ref().map_or(&no_chain, |view| &view.chain);
-        self.lock_store().set_chain(work.height, chain);
-        self.next = self.next.take().filter(|next| next.is_on(chain));
+        {
+            let mut store = self.lock_store();
+            store.set_chain(work.height, chain);
+            let want_of_room = store.take_want_of_room();
+            drop(store);
+            self.make_room |= want_of_room;
+        }
+        if self.work.replace(work.id()) != Some(work.id()) {
+            self.builder.end_rest();
+        }
+        self.next = self.builder.take_finished().or(self.next.take()).filter(|next| next.is_on(chain));
 
-        let current = self.current_job();
-        let same_work = current.as_ref().filter(|job| job.work.id() == work.id());
-        match same_work {
-            None => self.mine_new_work(work),
-            Some(job) if self.must_change(job, chain) => self.mine_new_work(work),
-            Some(_) if Instant::now() < self.rest_until => {}
-            Some(job) if self.is_worth(WORTH_CHANGING, &job.prepared, job.work.height) => {
-                self.mine_new_work(work);
-            }
-            Some(job) => self.prepare_next(job),
+        let mut current = self.current_job();
+        if self.shared.set_is_spoiled.swap(false, Relaxed) {
+            // Whatever was built so far may contain the announcement that is not valid.
+            (current, self.next) = (None, None);
+        }
+        let current = current.filter(|job| job.prepared.is_on(chain));
+        match current {
+            Some(job) if job.work.id() == work.id() => self.change_if_better(work, &job),
+            before => self.mine_new_work(work, before.map(|job| job.prepared.clone())),
+        }
+        self.build_what_is_worth_it(work);
+    }
+
+    /// Mines work with the best there is: what was built for it, or what was mined with before.
+    fn mine_new_work(&mut self, work: &CurrentWork, before: Option<Prepared>) {
+        let before = before.and_then(|before| before.at(work.height));
+        let next = self.next.as_ref().and_then(|next| next.at(work.height));
+        let best = match (before, next) {
+            (Some(before), Some(next)) if next.score < before.score => Some(before),
+            (before, next) => next.or(before),
+        };
+        self.mine(work, best);
+    }
+
+    /// Changes to what was built meanwhile for this height, if that pays or makes room.
+    fn change_if_better(&mut self, work: &CurrentWork, job: &BlockMiningJob) {
+        let Some(next) = self.next.take_if(|next| next.height == work.height) else { return };
+        let makes_room = std::mem::take(&mut self.make_room) && next.score >= job.prepared.score;
+        if makes_room || is_worth(WORTH_CHANGING, next.score, &job.prepared) {
+            self.mine(work, Some(next));
         }
     }
 
-    /// Whether the announcements that are mined with turned out to be of no use.
-    fn must_change(&self, job: &BlockMiningJob, chain: &KnownChain) -> bool {
-        self.shared.set_is_spoiled.swap(false, Relaxed) || !job.prepared.is_on(chain)
-    }
-
-    fn is_worth(&self, tenths: u64, present: &Prepared, height: packetcrypt::Height) -> bool {
-        potential(&self.store, height, self.most) * Score::from(10) > present.score * Score::from(tenths)
-    }
-
-    /// Takes the prepared announcements if they are for this height and still the best, else makes a new choice.
-    fn mine_new_work(&mut self, work: &CurrentWork) {
-        let ready = self.next.take().filter(|next| next.height == work.height);
-        let prepared = match ready {
-            Some(ready) if !self.is_worth(WORTH_CHANGING, &ready, work.height) => Some(ready),
-            _ => self.prepare(work.height),
-        };
+    fn mine(&mut self, work: &CurrentWork, prepared: Option<Prepared>) {
         let job = prepared.and_then(|prepared| self.job(work, prepared));
         if let Some(job) = &job {
             let commitment = job.prepared.set.commitment();
@@ -152,7 +177,6 @@ impl Planner {
             Ok((_, header)) => {
                 self.trouble.over();
                 let effective = prepared.set.effective_target(work.share_target, work.header.bits);
-                let prepared = Arc::new(prepared);
                 Some(Arc::new(BlockMiningJob { work: Arc::clone(work), prepared, header, effective }))
             }
             Err(fault) => {
@@ -162,26 +186,30 @@ impl Planner {
         }
     }
 
-    fn prepare_next(&mut self, job: &BlockMiningJob) {
-        let Some(height) = job.work.height.checked_add(1) else { return };
-        let outdated = match &self.next {
-            Some(next) => next.height != height || self.is_worth(WORTH_PREPARING, next, height),
-            None => true,
+    /// Lets a tree be built for this work if a much better one is possible, else for the next height.
+    fn build_what_is_worth_it(&mut self, work: &CurrentWork) {
+        if !self.builder.is_free() {
+            return;
+        }
+        let now = potential(&self.store, work.height, self.most);
+        let Some(job) = self.current_job() else {
+            if now > Score::ZERO {
+                self.builder.start(work.height);
+            }
+            return;
         };
-        if outdated && potential(&self.store, height, self.most) > Score::ZERO {
-            self.next = self.prepare(height);
+        if !self.builder.has_rested() {
+            return;
         }
-    }
-
-    fn prepare(&mut self, height: packetcrypt::Height) -> Option<Prepared> {
-        let began = Instant::now();
-        let prepared = prepare(&self.store, height, self.most);
-        let took = began.elapsed();
-        self.rest_until = Instant::now() + took * REST;
-        if let Some(prepared) = &prepared {
-            debug!(%height, announcements = prepared.set.commitment().count.get(), ?took, "tree built");
+        if self.make_room || is_worth(WORTH_CHANGING, now, &job.prepared) {
+            self.builder.start(work.height);
+        } else if let Some(height) = work.height.checked_add(1) {
+            let next = self.next.as_ref().or(Some(&job.prepared)).and_then(|next| next.at(height));
+            let then = potential(&self.store, height, self.most);
+            if then > Score::ZERO && next.is_none_or(|next| is_worth(WORTH_PREPARING, then, &next)) {
+                self.builder.start(height);
+            }
         }
-        prepared
     }
 
     fn current_job(&self) -> Option<Arc<BlockMiningJob>> {
@@ -191,6 +219,11 @@ impl Planner {
     fn lock_store(&self) -> std::sync::MutexGuard<'_, Store> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a score is more than so many tenths of what there is.
+fn is_worth(tenths: u64, score: Score, present: &Prepared) -> bool {
+    score * Score::from(10) > present.score * Score::from(tenths)
 }
 
 /// Writes what is mined into a status.

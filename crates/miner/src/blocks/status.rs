@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::store::Pages;
 use crate::status_line::in_thousands;
 
 /// Figures of the block miner.
@@ -25,6 +26,14 @@ pub struct BlockStatus {
     pub announcements_stored: u64,
     /// Announcements that there is room for.
     pub announcements_capacity: u64,
+    /// What kind of memory they lie in, the least good one; `None` while there are none.
+    pub pages: Option<Pages>,
+    /// Memory of this process that is in huge pages, at most a minute ago; `None` where the system does not tell.
+    pub bytes_in_huge_pages: Option<u64>,
+    /// Other block miners that take announcements from this one.
+    pub subscribers: u64,
+    /// Announcements sent to them, each as often as it was sent.
+    pub relayed: u64,
     /// What became of the announcements that arrived, since the start.
     pub arrivals: ArrivalCounts,
     /// What became of the shares, since the start.

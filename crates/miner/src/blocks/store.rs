@@ -4,10 +4,11 @@
 //! them together. Memory is bounded; when it is full the class of least value gives way
 //! (`docs/protocol/packetcrypt-blocks.md` 6.3).
 
+mod pages;
 mod segment;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, btree_map::Entry},
     sync::Arc,
 };
 
@@ -17,11 +18,13 @@ use packetcrypt::{
     announcement::ANNOUNCEMENT_SIZE,
     block::{
         mine::{AnnouncementStore, Slot},
-        selection::{Class, Selection, aged_bits},
+        selection::{Class, aged_bits},
     },
 };
 
 use crate::pool_client::KnownChain;
+use pages::HUGE_PAGE;
+pub use pages::{Pages, bytes_in_huge_pages};
 pub use segment::Segment;
 use segment::SegmentCount;
 
@@ -30,6 +33,10 @@ const BYTES_PER_ANNOUNCEMENT: usize = ANNOUNCEMENT_SIZE + 32 + 16;
 /// Memory is divided into about so many segments.
 const SEGMENTS: usize = 512;
 const SLOTS_PER_SEGMENT: std::ops::RangeInclusive<usize> = 64..=8192;
+/// Segments that there must be room for before they are made as large as a huge page: each class has one that is not
+/// full.
+const SEGMENTS_OF_HUGE_PAGES: usize = 128;
+const SLOTS_PER_HUGE_PAGE: usize = HUGE_PAGE / ANNOUNCEMENT_SIZE;
 /// More classes than can be of use at once: about 20 heights by a few work bits.
 const MOST_CLASSES: usize = 1024;
 /// A class with more announcements than this that turned out to be invalid is not worth keeping.
@@ -132,6 +139,7 @@ pub struct Store {
     slots_per_segment: usize,
     height: Height,
     chain: KnownChain,
+    want_of_room: bool,
 }
 
 /// Announcements that were chosen: their bytes by slot, to be mined with.
@@ -143,6 +151,8 @@ pub struct Chosen {
     pub entries: Vec<(AnnouncementHash, Slot)>,
     /// The parent block at each height among them.
     pub parents: HashMap<Height, BlockHash>,
+    /// What they are worth, by class, with the number of each.
+    pub classes: Vec<Class>,
 }
 
 impl AnnouncementStore for Chosen {
@@ -156,9 +166,13 @@ impl Store {
     /// An empty store that uses at most about `memory` bytes, but always has room for a few announcements.
     pub fn new(memory: usize) -> Self {
         let announcements = memory / BYTES_PER_ANNOUNCEMENT;
-        let slots_per_segment = (announcements / SEGMENTS)
-            .next_power_of_two()
-            .clamp(*SLOTS_PER_SEGMENT.start(), *SLOTS_PER_SEGMENT.end());
+        let least = if announcements >= SEGMENTS_OF_HUGE_PAGES * SLOTS_PER_HUGE_PAGE {
+            SLOTS_PER_HUGE_PAGE
+        } else {
+            *SLOTS_PER_SEGMENT.start()
+        };
+        let slots_per_segment =
+            (announcements / SEGMENTS).next_power_of_two().clamp(least, *SLOTS_PER_SEGMENT.end());
         Self {
             classes: BTreeMap::new(),
             segments: Arc::default(),
@@ -166,7 +180,14 @@ impl Store {
             slots_per_segment,
             height: Height(0),
             chain: KnownChain::default(),
+            want_of_room: false,
         }
+    }
+
+    /// Whether, since this was asked the last time, announcements have been refused that are worth more than others
+    /// which could not give way because they are mined with.
+    pub fn take_want_of_room(&mut self) -> bool {
+        std::mem::take(&mut self.want_of_room)
     }
 
     /// Announcements that there is room for.
@@ -179,6 +200,16 @@ impl Store {
         self.classes.values().map(ClassContent::count).sum()
     }
 
+    /// The kind of pages that announcements lie in, the least good one if there are several; `None` while there are
+    /// none.
+    pub fn pages(&self) -> Option<Pages> {
+        let segments = self.classes.values().flat_map(|class| {
+            let full = class.full.iter().map(|segment| segment.pages());
+            full.chain(class.open.as_ref().map(Segment::pages))
+        });
+        segments.min()
+    }
+
     /// Adds an announcement with its hash and the class that its header says.
     pub fn insert(
         &mut self,
@@ -186,14 +217,18 @@ impl Store {
         hash: AnnouncementHash,
         announcement: &[u8; ANNOUNCEMENT_SIZE],
     ) -> Insertion {
-        let is_new_class = !self.classes.contains_key(&key);
-        if !key.is_of_use(self.height) || (is_new_class && self.classes.len() >= MOST_CLASSES) {
-            return Insertion::Useless;
-        }
-        let class = self.classes.entry(key).or_insert_with(|| ClassContent {
-            parent: self.chain.at(key.parent).map(|block| block.hash),
-            ..ClassContent::default()
-        });
+        let known = self.classes.len();
+        let class = match self.classes.entry(key) {
+            // A class that is no longer of use goes when that becomes known.
+            Entry::Occupied(class) => class.into_mut(),
+            Entry::Vacant(_) if known >= MOST_CLASSES || !key.is_of_use(self.height) => {
+                return Insertion::Useless;
+            }
+            Entry::Vacant(place) => place.insert(ClassContent {
+                parent: self.chain.at(key.parent).map(|block| block.hash),
+                ..ClassContent::default()
+            }),
+        };
         if !class.prefixes.insert(hash.prefix()) {
             return Insertion::Duplicate;
         }
@@ -232,6 +267,7 @@ impl Store {
             .filter(|other| other.worth(height).0 > key.worth(height).0)
             .collect();
         worse.sort_by_key(|other| std::cmp::Reverse((other.worth(height).0, other.parent)));
+        let any_worse = !worse.is_empty();
         for victim in worse {
             let Some(class) = self.classes.get_mut(&victim) else { continue };
             let freed = class.give_up_segment();
@@ -242,6 +278,7 @@ impl Store {
                 return true;
             }
         }
+        self.want_of_room |= any_worse;
         false
     }
 
@@ -267,22 +304,22 @@ impl Store {
             .collect()
     }
 
-    /// The announcements of a selection made among `classes`.
-    pub fn chosen(&self, classes: &[Class], selection: &Selection) -> std::io::Result<Chosen> {
+    /// Announcements to mine with: of each class as many as its count says.
+    pub fn chosen(&self, classes: Vec<Class>) -> std::io::Result<Chosen> {
         let mut chosen = Chosen {
             segments: Vec::new(),
             slot_bits: self.slots_per_segment.trailing_zeros(),
             entries: Vec::new(),
             parents: HashMap::new(),
+            classes: Vec::new(),
         };
-        for &(place, count) in &selection.taken {
-            let Some(class) = classes.get(place) else { continue };
+        for class in &classes {
             let Some(content) = self.classes.get(&ClassKey::new(class.parent, class.bits)) else { continue };
             let Some(parent) = content.parent else { continue };
             chosen.parents.insert(class.parent, parent);
-            chosen.add(content, usize::try_from(count).unwrap_or(usize::MAX))?;
+            chosen.add(content, usize::try_from(class.count).unwrap_or(usize::MAX))?;
         }
-        Ok(chosen)
+        Ok(Chosen { classes, ..chosen })
     }
 
     /// Never mines with this announcement again: it is not valid.

@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     fake_pool::{FakePool, PAY_TO, Seen},
+    mining_threads::Placement,
     pool_client::known_chain::tests::hash,
 };
 
@@ -50,7 +51,7 @@ async fn start(tip: u32) -> Running {
     serve_tip(&pool, 1, tip);
     let source = HttpSource { index_interval: Duration::from_millis(20), ..HttpSource::default() };
     let config = BlockMinerConfig {
-        threads: NonZeroUsize::MIN,
+        placement: Placement::of(NonZeroUsize::MIN),
         memory: 16 << 20,
         source: AnnouncementSource::Http(source),
         poll: Duration::from_millis(20),
@@ -205,7 +206,7 @@ async fn shares_are_made_of_valid_announcements_only() {
 async fn a_miner_without_a_reachable_pool_waits_and_stops_when_asked() {
     let pool = "http://127.0.0.1:9/master".parse().unwrap();
     let config = BlockMinerConfig {
-        threads: NonZeroUsize::MIN,
+        placement: Placement::of(NonZeroUsize::MIN),
         memory: 1 << 20,
         status_interval: Duration::from_millis(20),
         ..BlockMinerConfig::new(pool, PktAddress::parse(PAY_TO).unwrap())

@@ -69,6 +69,12 @@ pub struct KnownChain {
 }
 
 impl KnownChain {
+    /// A chain of which only the tip is known.
+    pub fn of_one_block(block: KnownBlock) -> Self {
+        let tip = Some((block.hash, block.height));
+        Self { blocks: HashMap::from([(block.hash, Arc::new(block))]), tip }
+    }
+
     /// The pool's newest block, whether or not its info is known yet.
     pub fn set_tip(&mut self, hash: BlockHash, height: Height) {
         self.tip = Some((hash, height));

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 use wire::work::{WorkFile, WorkId};
 
-use super::FollowedPool;
+use super::{FollowedPool, PoolUrl};
 use crate::{
     http_client::{HttpClient, HttpFault, HttpSetupFault},
     trouble::Trouble,
@@ -48,7 +48,7 @@ pub fn follow_work(
     let (sender, receiver) = watch::channel(None);
     let feed = WorkFeed {
         http: HttpClient::new(WORK_TIMEOUT)?,
-        long_poll: HttpClient::new(LONG_POLL_TIMEOUT)?,
+        long_poll: LongPoll::new(&pool)?,
         trouble: Trouble::with(format!("work of pool {}", pool.url())),
         pool,
         sender,
@@ -57,10 +57,38 @@ pub fn follow_work(
     Ok(receiver)
 }
 
+/// Reads the pool's configuration as soon as there is a new block, until `shutdown`, for those who need no work. Where a
+/// pool has no long poll, its blocks are noticed at the usual interval.
+pub fn notice_blocks(pool: FollowedPool, shutdown: CancellationToken) -> Result<(), HttpSetupFault> {
+    let long_poll = LongPoll::new(&pool)?;
+    let notice = async move {
+        let mut views = pool.views();
+        loop {
+            let current = views.borrow_and_update().as_ref().map(|view| view.config.current_height);
+            tokio::select! {
+                changed = views.changed() => if changed.is_err() { return },
+                _ = long_poll.wait_for(current.and_then(|height| height.checked_add(1))) => {
+                    pool.read_now();
+                    // The next block to wait for is known once the configuration knows this one.
+                    let newer = |height: Height| current.is_none_or(|current| height > current);
+                    let waited = views.wait_for(|view| {
+                        view.as_ref().is_some_and(|view| newer(view.config.current_height))
+                    });
+                    if tokio::time::timeout(AFTER_FAILURE, waited).await.is_ok_and(|view| view.is_err()) {
+                        return;
+                    }
+                }
+            }
+        }
+    };
+    tokio::spawn(shutdown.run_until_cancelled_owned(notice));
+    Ok(())
+}
+
 struct WorkFeed {
     pool: FollowedPool,
     http: HttpClient,
-    long_poll: HttpClient,
+    long_poll: LongPoll,
     trouble: Trouble,
     sender: watch::Sender<Option<CurrentWork>>,
 }
@@ -87,7 +115,7 @@ impl WorkFeed {
             tokio::select! {
                 changed = views.changed() => if changed.is_err() { return },
                 () = sleep_until(retry_at) => {}
-                work = self.wait_for(next) => self.publish(work),
+                work = self.long_poll.wait_for(next) => self.publish(work),
             }
         }
     }
@@ -124,13 +152,31 @@ impl WorkFeed {
         parse(height, &self.http.get_document(&url, &[], wire::work::LIMIT).await?)
     }
 
+    fn publish(&self, work: WorkFile) {
+        info!(height = %work.height, previous = %work.header.previous, "new work");
+        self.sender.send_replace(Some(Arc::new(work)));
+        self.pool.read_now();
+    }
+}
+
+/// Asks a pool for work that does not exist yet; it answers when it does.
+struct LongPoll {
+    http: HttpClient,
+    url: PoolUrl,
+}
+
+impl LongPoll {
+    fn new(pool: &FollowedPool) -> Result<Self, HttpSetupFault> {
+        Ok(Self { http: HttpClient::new(LONG_POLL_TIMEOUT)?, url: pool.url().clone() })
+    }
+
     /// Waits until the work of `height` exists. Never returns without it.
     async fn wait_for(&self, height: Option<Height>) -> WorkFile {
         let Some(height) = height else { return std::future::pending().await };
-        let url = self.pool.url().work(height);
+        let url = self.url.work(height);
         loop {
             let asked = Instant::now();
-            let pause = match self.long_poll.get(&url, &[], wire::work::LIMIT).await {
+            let pause = match self.http.get(&url, &[], wire::work::LIMIT).await {
                 Ok(answer) if answer.status == StatusCode::OK => match parse(height, &answer.body) {
                     Ok(work) => return work,
                     Err(_) => AFTER_FAILURE,
@@ -142,12 +188,6 @@ impl WorkFeed {
             };
             tokio::time::sleep(pause).await;
         }
-    }
-
-    fn publish(&self, work: WorkFile) {
-        info!(height = %work.height, previous = %work.header.previous, "new work");
-        self.sender.send_replace(Some(Arc::new(work)));
-        self.pool.read_now();
     }
 }
 

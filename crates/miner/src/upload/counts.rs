@@ -25,6 +25,7 @@ pub struct Counts {
     lost: AtomicU64,
     repeated: AtomicU64,
     uploading: AtomicU64,
+    waiting: AtomicU64,
     rejected: Mutex<BTreeMap<String, u64>>,
 }
 
@@ -100,6 +101,21 @@ impl Counts {
     /// They are no longer on their way.
     pub fn upload_ended(&self, announcements: u64) {
         self.uploading.fetch_sub(announcements, Relaxed);
+    }
+
+    /// They wait to be sent.
+    pub fn began_to_wait(&self, announcements: u64) {
+        self.waiting.fetch_add(announcements, Relaxed);
+    }
+
+    /// They wait no longer, whether they are sent or not.
+    pub fn stopped_waiting(&self, announcements: u64) {
+        self.waiting.fetch_sub(announcements, Relaxed);
+    }
+
+    /// Announcements in closed batches that wait to be sent now.
+    pub fn waiting(&self) -> u64 {
+        self.waiting.load(Relaxed)
     }
 
     /// Announcements on their way now.

@@ -32,6 +32,8 @@ use crate::{
 const MOST_WAITING: usize = 100;
 /// Pause after an answer that says `overloaded` (rule R-N2), in milliseconds.
 const OVERLOADED_PAUSE_MS: std::ops::Range<u64> = 1000..5000;
+/// Pause before a handler is tried whose pool can be reached again, in milliseconds.
+const AFTER_RETURN_MS: std::ops::Range<u64> = 500..2500;
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
 const REPLY_LIMIT: usize = 1 << 16;
@@ -115,9 +117,11 @@ impl HandlerUploads {
 
     /// Sends what comes in until the channel is closed, then what is left, as far as the time for that allows.
     pub async fn run(mut self, mut incoming: mpsc::Receiver<Found>) {
+        let mut reachable = self.pool.reachability();
         loop {
             self.start_uploads();
             tokio::select! {
+                Ok(()) = reachable.changed() => self.pool_is_reachable(*reachable.borrow_and_update()),
                 found = incoming.recv() => match found {
                     Some(found) => self.take(&found),
                     None => break,
@@ -151,7 +155,7 @@ impl HandlerUploads {
         self.in_flight.abort_all();
         self.counts.lost(self.sent_unanswered);
         self.counts.upload_ended(self.sent_unanswered);
-        while let Some(batch) = self.waiting.take_newest() {
+        while let Some(batch) = self.take_newest() {
             self.counts.lost(batch.announcements);
         }
     }
@@ -169,15 +173,23 @@ impl HandlerUploads {
     }
 
     fn wait(&mut self, batch: Batch) {
+        self.counts.began_to_wait(batch.announcements);
         if let Some(dropped) = self.waiting.add(batch) {
+            self.counts.stopped_waiting(dropped.announcements);
             self.counts.overflowed(dropped.announcements);
         }
+    }
+
+    fn take_newest(&mut self) -> Option<Batch> {
+        let newest = self.waiting.take_newest()?;
+        self.counts.stopped_waiting(newest.announcements);
+        Some(newest)
     }
 
     /// Sends waiting batches, newest first, while the handler takes them.
     fn start_uploads(&mut self) {
         while self.pause_until.is_none() && self.in_flight.len() < self.most_uploads {
-            let Some(batch) = self.waiting.take_newest() else { return };
+            let Some(batch) = self.take_newest() else { return };
             if !self.still_wanted(&batch) {
                 self.counts.lost(batch.announcements);
                 continue;
@@ -231,6 +243,15 @@ impl HandlerUploads {
     fn works(&mut self) {
         self.trouble.over();
         self.backoff.worked();
+    }
+
+    /// A pool that can be reached again has handlers that can be, perhaps: they are tried soon, not after a long pause.
+    fn pool_is_reachable(&mut self, reachable: bool) {
+        if reachable && let Some(until) = self.pause_until {
+            let soon = Duration::from_millis(rand::rng().random_range(AFTER_RETURN_MS));
+            self.pause_until = Some(until.min(Instant::now() + soon));
+            self.backoff.worked();
+        }
     }
 
     fn pause(&mut self, pause: Duration) {
@@ -305,6 +326,7 @@ async fn at(time: Option<Instant>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{blocks::test_chain::followed, fake_pool::PAY_TO};
 
     fn answer(status: u16, body: &str) -> Outcome {
         understand(&Answer { status: StatusCode::from_u16(status).unwrap(), body: body.to_owned().into() })
@@ -349,6 +371,28 @@ mod tests {
         ] {
             assert!(matches!(answer(status, body), Outcome::Failed { .. }), "{status} {body}");
         }
+    }
+
+    #[tokio::test]
+    async fn when_the_pool_can_be_reached_again_its_handlers_are_tried_soon() {
+        let (_fake, pool, _guard) = followed(2).await;
+        let settings = UploadSettings {
+            pay_to: PktAddress::parse(PAY_TO).unwrap(),
+            uploaders: std::num::NonZeroUsize::MIN,
+            timeout: Duration::from_secs(1),
+            batch_age: Duration::from_secs(1),
+            drain: Duration::ZERO,
+        };
+        let clients = UploadClients::new(settings.timeout).unwrap();
+        let mut uploads = HandlerUploads::new("http://a", &settings, clients, pool, Arc::default());
+        uploads.pool_is_reachable(true);
+        assert_eq!(uploads.pause_until, None);
+        uploads.pause(Duration::from_hours(1));
+        let long = uploads.pause_until;
+        uploads.pool_is_reachable(false);
+        assert_eq!(uploads.pause_until, long);
+        uploads.pool_is_reachable(true);
+        assert!(uploads.pause_until.unwrap() < Instant::now() + Duration::from_secs(3));
     }
 
     #[test]

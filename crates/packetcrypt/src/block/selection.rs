@@ -51,13 +51,20 @@ pub struct Selection {
 }
 
 impl Selection {
+    /// What is taken, each class with the count that is taken of it. `classes` are those that were chosen among.
+    pub fn classes(&self, classes: &[Class]) -> Vec<Class> {
+        let taken = |&(place, count): &(usize, u64)| Some(Class { count, ..*classes.get(place)? });
+        self.taken.iter().filter_map(taken).collect()
+    }
+
     /// `work · count²`, by which selections compare.
     pub fn score(&self) -> Score {
         score(self.least_work, self.count)
     }
 }
 
-fn score(least_work: CanonicalTarget, count: u64) -> Score {
+/// `work · count²` of so many announcements, of which the worst has this aged target.
+pub fn score(least_work: CanonicalTarget, count: u64) -> Score {
     least_work.work().to::<Score>() * Score::from(count) * Score::from(count)
 }
 
@@ -114,6 +121,7 @@ mod tests {
         let classes: Vec<_> = (80..100).map(|parent| class(parent, 1000)).collect();
         let selection = choose(&classes, Height(100), u64::MAX).unwrap();
         assert_eq!(selection.taken, [(17, 1000), (16, 1000), (15, 1000)]);
+        assert_eq!(selection.classes(&classes), [class(97, 1000), class(96, 1000), class(95, 1000)]);
     }
 
     #[test]

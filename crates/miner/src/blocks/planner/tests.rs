@@ -5,8 +5,9 @@ use std::{
     sync::atomic::{AtomicBool, AtomicU64},
 };
 
-use packetcrypt::{Announcement, Height};
+use packetcrypt::{Announcement, CompactTarget, Height};
 use tokio_util::sync::DropGuard;
+use wire::work::WorkFile;
 
 use super::*;
 use crate::{
@@ -17,6 +18,8 @@ use crate::{
         test_chain::{EASIEST, announcements, followed, work},
     },
     fake_pool::FakePool,
+    mining_threads::Placement,
+    pool_client::known_chain::tests::hash,
 };
 
 struct Setup {
@@ -30,10 +33,20 @@ struct Setup {
 
 /// A planner for a pool with its tip at height 20 and work of height 21.
 async fn setup(most: u64) -> Setup {
+    setup_in(Store::new(16 << 20), most).await
+}
+
+/// The same with little memory, of which a part can be mined with.
+async fn setup_with(memory: usize, part: f64) -> Setup {
+    let store = Store::new(memory);
+    let most = (store.capacity() as f64 * part) as u64;
+    setup_in(store, most).await
+}
+
+async fn setup_in(mut store: Store, most: u64) -> Setup {
     let (pool, followed, guard) = followed(20).await;
     let work = work(1, 21);
     let (works, receiver) = watch::channel(Some(Arc::clone(&work)));
-    let mut store = Store::new(16 << 20);
     store.set_chain(Height(21), &followed.view().unwrap().chain);
     let shared = Arc::new(MiningShared {
         attempts: AtomicU64::new(0),
@@ -41,7 +54,8 @@ async fn setup(most: u64) -> Setup {
         store: Arc::new(Mutex::new(store)),
         set_is_spoiled: AtomicBool::new(false),
     });
-    let threads = Arc::new(mining::start(NonZeroUsize::MIN, 0, Arc::clone(&shared)).unwrap());
+    let placement = Placement::of(NonZeroUsize::MIN);
+    let threads = Arc::new(mining::start(placement, Arc::clone(&shared)).unwrap());
     let planner = Planner::new(followed, Arc::clone(&shared), threads, most);
     Setup { planner, shared, work, _pool: pool, _works: works, _guard: guard }
 }
@@ -49,17 +63,49 @@ async fn setup(most: u64) -> Setup {
 impl Setup {
     /// Puts announcements into the store without any check.
     fn store(&self, announcements: &[Announcement]) {
+        self.store_as(EASIEST, announcements);
+    }
+
+    /// Puts announcements into the store as if they had these work bits.
+    fn store_as(&self, bits: CompactTarget, announcements: &[Announcement]) {
         let mut store = self.shared.store.lock().unwrap();
         for announcement in announcements {
-            let key = ClassKey::new(announcement.parent_height(), announcement.work_bits());
+            let key = ClassKey::new(announcement.parent_height(), bits);
             store.insert(key, announcement.announcement_hash(), announcement.as_bytes());
         }
     }
 
-    /// One step; the result is how many announcements are mined with.
-    fn step(&mut self) -> Option<u64> {
+    /// Announcements that no proof of work stands behind.
+    fn store_made_up(&self, parent: u32, bits: CompactTarget, numbers: std::ops::Range<u32>) {
+        let mut store = self.shared.store.lock().unwrap();
+        for number in numbers {
+            let mut bytes = [parent as u8; 1024];
+            bytes[..4].copy_from_slice(&number.to_le_bytes());
+            let hash = Announcement::from_bytes(&bytes).announcement_hash();
+            store.insert(ClassKey::new(Height(parent), bits), hash, &bytes);
+        }
+    }
+
+    /// One step, without waiting for anything; the result is how many announcements are mined with.
+    fn one_step(&mut self) -> Option<u64> {
         self.planner.step(Some(&self.work));
         self.planner.current_job().map(|job| job.prepared.set.commitment().count.get())
+    }
+
+    /// Steps until nothing is being built any more.
+    fn step(&mut self) -> Option<u64> {
+        let mut mined_with = self.one_step();
+        while !self.planner.builder.is_free() {
+            std::thread::sleep(Duration::from_millis(1));
+            mined_with = self.one_step();
+        }
+        mined_with
+    }
+
+    /// As [`Setup::step`], after the rest that the last tree is followed by.
+    fn step_after_rest(&mut self) -> Option<u64> {
+        self.planner.builder.end_rest();
+        self.step()
     }
 }
 
@@ -71,13 +117,11 @@ async fn mining_begins_with_the_first_announcements_and_changes_when_it_pays() {
     setup.store(&all[..101]);
     assert_eq!(setup.step(), Some(101));
     setup.store(&all[101..105]);
-    setup.planner.rest_until = Instant::now();
-    assert_eq!(setup.step(), Some(101), "8 % more is not worth a new tree");
+    assert_eq!(setup.step_after_rest(), Some(101), "8 % more is not worth a new tree");
     setup.store(&all[105..121]);
-    setup.planner.rest_until = Instant::now();
-    assert_eq!(setup.step(), Some(121));
+    assert_eq!(setup.step_after_rest(), Some(121));
     setup.store(&all[121..300]);
-    setup.planner.rest_until = Instant::now() + Duration::from_hours(1);
+    setup.planner.builder.rest_for(Duration::from_hours(1));
     assert_eq!(setup.step(), Some(121), "after a tree was built there is a rest");
 }
 
@@ -94,18 +138,75 @@ async fn the_tree_for_the_next_block_is_ready_when_its_work_arrives() {
     setup.store(&announcements(18, 1)[..51]);
     setup.store(&announcements(19, 1)[..77]);
     assert_eq!(setup.step(), Some(51));
-    setup.planner.rest_until = Instant::now();
-    assert_eq!(setup.step(), Some(51));
+    assert_eq!(setup.step_after_rest(), Some(51));
     let next = setup.planner.next.as_ref().map(|next| (next.height, next.set.commitment()));
     let (height, commitment) = next.expect("a prepared tree");
     assert_eq!((height, commitment.count.get()), (Height(22), 77));
     setup.work = work(1, 22);
-    assert_eq!(setup.step(), Some(77));
+    assert_eq!(setup.one_step(), Some(77), "at once");
     let job = setup.planner.current_job().unwrap();
     assert_eq!(
         (job.prepared.set.commitment(), job.header.previous),
         (commitment, setup.work.header.previous)
     );
+}
+
+#[tokio::test]
+async fn new_work_on_the_same_parents_is_mined_at_once_with_the_tree_there_is() {
+    let mut setup = setup(1000).await;
+    setup.store(&announcements(18, 1)[..51]);
+    assert_eq!(setup.step(), Some(51));
+    let before = setup.planner.current_job().unwrap();
+    // Another block at the tip: only the header is another one.
+    let mut other: WorkFile = (*setup.work).clone();
+    other.header.previous = hash(2, 20);
+    setup.work = Arc::new(other);
+    assert_eq!(setup.one_step(), Some(51));
+    let job = setup.planner.current_job().unwrap();
+    assert_eq!(job.header.previous, hash(2, 20));
+    assert!(Arc::ptr_eq(&job.prepared.announcements, &before.prepared.announcements));
+}
+
+#[tokio::test]
+async fn work_of_another_height_is_mined_at_once_with_the_tree_there_is() {
+    let mut setup = setup(1000).await;
+    // Harder than the easiest, so that they are of use for more than one block.
+    setup.store_as(CompactTarget(0x1f00_ffff), &announcements(18, 1)[..51]);
+    assert_eq!(setup.step(), Some(51));
+    let before = setup.planner.current_job().unwrap();
+    setup.work = work(1, 22);
+    assert_eq!(setup.one_step(), Some(51));
+    let job = setup.planner.current_job().unwrap();
+    assert!(Arc::ptr_eq(&job.prepared.announcements, &before.prepared.announcements));
+    let least_work = |job: &BlockMiningJob| job.prepared.set.commitment().least_work;
+    assert!(least_work(&job) > least_work(&before), "they are worth less in a later block");
+}
+
+#[tokio::test]
+async fn what_is_mined_with_gives_way_to_what_is_better_where_memory_is_full() {
+    let mut setup = setup_with(1 << 20, 0.9).await;
+    let bits = CompactTarget(0x1f00_ffff);
+    setup.store_made_up(17, bits, 0..2000);
+    let capacity = setup.shared.store.lock().unwrap().capacity();
+    let most = capacity * 9 / 10;
+    assert!(setup.step().is_some_and(|count| count > most - 3));
+    for _ in 0..30 {
+        setup.store_made_up(18, bits, 0..2000);
+        setup.step_after_rest();
+    }
+    let job = setup.planner.current_job().unwrap();
+    let parents: Vec<u32> = job.prepared.parents().keys().map(|parent| parent.0).collect();
+    assert_eq!(parents, [18], "only the better half of what came");
+    assert!(job.prepared.set.commitment().count.get() > most - 3);
+}
+
+#[tokio::test]
+async fn old_work_is_not_mined_while_there_is_nothing_for_the_new_one() {
+    let mut setup = setup(1000).await;
+    setup.store(&announcements(18, 1)[..51]);
+    assert_eq!(setup.step(), Some(51));
+    setup.work = work(1, 22);
+    assert_eq!(setup.step(), None, "at the easiest target announcements are of use in one block only");
 }
 
 #[tokio::test]

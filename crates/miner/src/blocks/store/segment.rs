@@ -9,11 +9,9 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
-use memmap2::{MmapMut, MmapOptions};
 use packetcrypt::{AnnouncementHash, announcement::ANNOUNCEMENT_SIZE};
 
-/// Mappings of at least this size ask for huge pages: random reads then need fewer page table entries.
-const HUGE_PAGE: usize = 2 << 20;
+use super::pages::{AnnouncementMemory, Pages};
 
 /// How many segments exist, whoever holds them.
 #[derive(Debug, Default)]
@@ -29,7 +27,7 @@ impl SegmentCount {
 /// Announcements of one class, with their hashes.
 #[derive(Debug)]
 pub struct Segment {
-    memory: MmapMut,
+    memory: AnnouncementMemory,
     hashes: Vec<AnnouncementHash>,
     slots: usize,
     /// Copies for a mining set are short-lived and not counted.
@@ -39,16 +37,17 @@ pub struct Segment {
 impl Segment {
     /// An empty one with room for `slots` announcements. Untouched memory costs nothing.
     pub fn new(slots: usize, count: &Arc<SegmentCount>) -> std::io::Result<Self> {
-        let memory = map(slots)?;
+        let memory = AnnouncementMemory::new(slots * ANNOUNCEMENT_SIZE)?;
         count.0.fetch_add(1, Relaxed);
         Ok(Self { memory, hashes: Vec::new(), slots, counted_in: Some(Arc::clone(count)) })
     }
 
     /// A copy of what is in it now, to be mined with while this one is filled further (rule R-B3).
     pub fn copied(&self) -> std::io::Result<Self> {
-        let mut memory = map(self.hashes.len())?;
-        let length = memory.len();
-        memory.copy_from_slice(self.memory.get(..length).unwrap_or_default());
+        let length = self.hashes.len() * ANNOUNCEMENT_SIZE;
+        let mut memory = AnnouncementMemory::new(length)?;
+        let filled = self.memory.bytes().get(..length).unwrap_or_default();
+        memory.bytes_mut().copy_from_slice(filled);
         Ok(Self { memory, hashes: self.hashes.clone(), slots: self.hashes.len(), counted_in: None })
     }
 
@@ -60,7 +59,9 @@ impl Segment {
     /// Adds an announcement; `false` if there is no room.
     pub fn push(&mut self, hash: AnnouncementHash, announcement: &[u8; ANNOUNCEMENT_SIZE]) -> bool {
         let start = self.hashes.len() * ANNOUNCEMENT_SIZE;
-        let Some(slot) = self.memory.get_mut(start..start + ANNOUNCEMENT_SIZE) else { return false };
+        let Some(slot) = self.memory.bytes_mut().get_mut(start..start + ANNOUNCEMENT_SIZE) else {
+            return false;
+        };
         slot.copy_from_slice(announcement);
         self.hashes.push(hash);
         true
@@ -68,7 +69,12 @@ impl Segment {
 
     /// The announcement at a place from 0.
     pub fn announcement(&self, place: usize) -> Option<&[u8; ANNOUNCEMENT_SIZE]> {
-        self.memory.get(place * ANNOUNCEMENT_SIZE..)?.first_chunk()
+        self.memory.bytes().get(place * ANNOUNCEMENT_SIZE..)?.first_chunk()
+    }
+
+    /// What kind of pages it lies in.
+    pub fn pages(&self) -> Pages {
+        self.memory.pages()
     }
 
     /// The hashes of all announcements, by place.
@@ -83,17 +89,6 @@ impl Drop for Segment {
             count.0.fetch_sub(1, Relaxed);
         }
     }
-}
-
-fn map(slots: usize) -> std::io::Result<MmapMut> {
-    // A mapping cannot be empty.
-    let memory = MmapOptions::new().len((slots * ANNOUNCEMENT_SIZE).max(1)).map_anon()?;
-    #[cfg(target_os = "linux")]
-    if memory.len() >= HUGE_PAGE {
-        // Only advice: without huge pages mining is slower, not wrong.
-        let _ = memory.advise(memmap2::Advice::HugePage);
-    }
-    Ok(memory)
 }
 
 #[cfg(test)]

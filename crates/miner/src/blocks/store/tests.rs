@@ -51,7 +51,7 @@ fn insert(
 fn chosen_at(store: &Store, height: u32) -> Option<Chosen> {
     let classes = store.classes();
     let selection = choose(&classes, Height(height), u64::MAX)?;
-    Some(store.chosen(&classes, &selection).unwrap())
+    Some(store.chosen(selection.classes(&classes)).unwrap())
 }
 
 #[test]
@@ -256,12 +256,7 @@ proptest! {
             prop_assert!(store.segments.get() <= store.most_segments);
             prop_assert!(store.len() <= store.capacity());
             for class in store.classes() {
-                let selection = Selection {
-                    taken: vec![(0, class.count)],
-                    count: class.count,
-                    least_work: packetcrypt::CanonicalTarget::EASIEST,
-                };
-                let chosen = store.chosen(&[class], &selection).unwrap();
+                let chosen = store.chosen(vec![class]).unwrap();
                 prop_assert_eq!(chosen.entries.len() as u64, class.count);
             }
             if let Some(chosen) = &held {

@@ -11,7 +11,7 @@ const GENERATION_MAX: usize = 16 << 20;
 
 /// A set of 64-bit announcement prefixes in two generations, bounded in time and size.
 #[derive(Debug, Default)]
-pub(super) struct Recent {
+pub(crate) struct Recent {
     young: HashSet<u64>,
     old: HashSet<u64>,
     begun: Option<Instant>,
@@ -19,7 +19,7 @@ pub(super) struct Recent {
 
 impl Recent {
     /// Remembers a prefix; false if it was seen lately.
-    pub(super) fn insert(&mut self, prefix: u64, now: Instant) -> bool {
+    pub(crate) fn insert(&mut self, prefix: u64, now: Instant) -> bool {
         let begun = *self.begun.get_or_insert(now);
         if now.saturating_duration_since(begun) >= GENERATION || self.young.len() >= GENERATION_MAX {
             self.old = std::mem::take(&mut self.young);

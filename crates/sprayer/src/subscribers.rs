@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use packetcrypt::Announcement;
 
-use super::SprayerConfig;
+use crate::SprayerConfig;
 
 /// Announcements in a chunk, at most.
 const CHUNK: usize = 1024;
@@ -15,7 +15,7 @@ const CHUNK: usize = 1024;
 const CHUNKS_MAX: usize = 128;
 
 /// All subscribers of a sprayer, by address.
-pub(super) struct Subscribers {
+pub(crate) struct Subscribers {
     by_address: BTreeMap<SocketAddr, Subscriber>,
     /// Subscribers at once, beside the fixed ones.
     most: usize,
@@ -41,7 +41,7 @@ struct Chunk {
 }
 
 impl Subscribers {
-    pub(super) fn new(config: &SprayerConfig) -> Self {
+    pub(crate) fn new(config: &SprayerConfig) -> Self {
         let fixed = config.spray_at.iter().map(|&address| (address, Subscriber::until(None)));
         Self {
             by_address: fixed.collect(),
@@ -53,7 +53,7 @@ impl Subscribers {
     }
 
     /// Takes or renews a subscription, or says why not.
-    pub(super) fn subscribe(&mut self, from: SocketAddr, now: Instant) -> Result<(), &'static str> {
+    pub(crate) fn subscribe(&mut self, from: SocketAddr, now: Instant) -> Result<(), &'static str> {
         self.expire(now);
         let expires = now + self.subscription_time;
         if let Some(subscriber) = self.by_address.get_mut(&from) {
@@ -87,13 +87,13 @@ impl Subscribers {
     }
 
     /// The subscribers of now.
-    pub(super) fn addresses(&mut self, now: Instant) -> Vec<SocketAddr> {
+    pub(crate) fn addresses(&mut self, now: Instant) -> Vec<SocketAddr> {
         self.expire(now);
         self.by_address.keys().copied().collect()
     }
 
     /// Queues announcements for everybody; gives the number of those that were dropped for it.
-    pub(super) fn queue(&mut self, announcements: Vec<Announcement>, now: Instant) -> u64 {
+    pub(crate) fn queue(&mut self, announcements: Vec<Announcement>, now: Instant) -> u64 {
         self.expire(now);
         if self.by_address.is_empty() {
             return 0;
@@ -109,7 +109,7 @@ impl Subscribers {
     }
 
     /// Writes the next records for a subscriber to a datagram; gives their number.
-    pub(super) fn next_records(
+    pub(crate) fn next_records(
         &mut self,
         to: SocketAddr,
         records_max: usize,
