@@ -56,6 +56,9 @@ pub enum Command {
     /// Mines
     #[command(subcommand)]
     Mine(Mine),
+    /// Measures what this machine can do, without a pool
+    #[command(subcommand)]
+    Bench(Bench),
     /// Runs the embedded chain alone: it answers pktd's JSON-RPC
     DevChain(DevChain),
     /// Checks bytes offline: valid, or exactly why not
@@ -137,8 +140,11 @@ pub struct MineAnnouncements {
     /// Mining threads [default: one per processor]
     #[arg(short, long)]
     pub threads: Option<usize>,
+    /// Keeps each mining thread on one processor of its own
+    #[arg(long)]
+    pub pin: bool,
     /// Parallel uploads to each handler [default: 10]
-    #[arg(short = 'U', long)]
+    #[arg(short = 'U', long, visible_short_alias = 'u', visible_alias = "uploads")]
     pub uploaders: Option<usize>,
     /// Seconds until an upload counts as lost [default: 30]
     #[arg(short = 'T', long = "upload-timeout", visible_alias = "uploadtimeout", value_name = "SECONDS")]
@@ -170,6 +176,9 @@ pub struct MineBlocks {
     /// Mining threads [default: one per processor]
     #[arg(short, long)]
     pub threads: Option<usize>,
+    /// Keeps each mining thread on one processor of its own
+    #[arg(long)]
+    pub pin: bool,
     /// Memory for announcements, in MiB
     #[arg(
         short,
@@ -203,8 +212,13 @@ pub struct MineBlocks {
     /// Threads that receive from sprayers
     #[arg(short = 'S', long = "sprayer-threads", visible_alias = "sprayerthreads", default_value_t = 4)]
     pub sprayer_threads: usize,
-    /// The largest datagram of the sprayers; datagrams of any size are received
-    #[arg(short = 'M', long = "max-segment-size", visible_alias = "maxsegmentsize", default_value_t = 1472)]
+    /// The largest datagram to those who subscribe to this miner; datagrams of any size are received
+    #[arg(
+        short = 'M',
+        long = "max-segment-size",
+        visible_aliases = ["maxsegmentsize", "mss"],
+        default_value_t = 1472
+    )]
     pub max_segment_size: usize,
     /// A multicast group to join
     #[arg(long, value_name = "ADDRESS")]
@@ -221,6 +235,56 @@ pub struct MineBlocks {
         default_value_t = 30
     )]
     pub upload_timeout: u64,
+}
+
+/// `bench`
+#[derive(Debug, Subcommand)]
+pub enum Bench {
+    /// Mining of announcements
+    #[command(visible_alias = "ann")]
+    Announcements(BenchAnnouncements),
+    /// Mining of shares and blocks
+    #[command(visible_alias = "blk")]
+    Blocks(BenchBlocks),
+    /// Checking of announcements, as a handler does it
+    Check(BenchSettings),
+}
+
+/// What all measurements have in common.
+#[derive(Debug, Args)]
+pub struct BenchSettings {
+    /// Threads [default: one per processor]
+    #[arg(short, long)]
+    pub threads: Option<usize>,
+    /// Keeps each thread on one processor of its own
+    #[arg(long)]
+    pub pin: bool,
+    /// The implementation of the proof of work, such as plain or avx512 [default: the fastest that runs here]
+    #[arg(long)]
+    pub backend: Option<packetcrypt::backend::Backend>,
+    /// How long is measured
+    #[arg(long, default_value_t = 4)]
+    pub seconds: u64,
+}
+
+/// `bench announcements`
+#[derive(Debug, Args)]
+pub struct BenchAnnouncements {
+    #[command(flatten)]
+    pub settings: BenchSettings,
+    /// Attempts that an announcement takes on average
+    #[arg(short, long, default_value_t = 128)]
+    pub difficulty: u64,
+}
+
+/// `bench blocks`
+#[derive(Debug, Args)]
+pub struct BenchBlocks {
+    #[command(flatten)]
+    pub settings: BenchSettings,
+    /// Memory for announcements, in MiB
+    #[arg(short, long, value_name = "MIB", default_value_t = 1024)]
+    pub memory: usize,
 }
 
 /// `dev-chain`
@@ -393,13 +457,29 @@ mod tests {
         );
         let Command::Mine(Mine::Announcements(ann)) = parse(&line).unwrap().command else { panic!("{line}") };
         assert_eq!((ann.threads, ann.uploaders, ann.upload_timeout), (Some(2), Some(3), Some(9)));
-        assert_eq!((ann.mine_old, ann.pools.len()), (Some(-1), 2));
+        assert_eq!((ann.mine_old, ann.pools.len(), ann.pin), (Some(-1), 2, false));
+        // The published 0.3.1 has another letter and name for the uploads.
+        for uploads in ["-u 5", "--uploads 5", "--uploaders 5"] {
+            let line = format!("headframe mine ann --pin -p {address} {uploads} http://a/master");
+            let Command::Mine(Mine::Announcements(ann)) = parse(&line).unwrap().command else {
+                panic!("{line}")
+            };
+            assert_eq!((ann.uploaders, ann.pin), (Some(5), true));
+        }
 
         let line = format!(
             "headframe mine blk -p {address} -m 512 -f 0.2 -P word -b 127.0.0.1:1 -M 8972 http://a/master -s 127.0.0.1:2 127.0.0.1:3"
         );
         let Command::Mine(Mine::Blocks(blk)) = parse(&line).unwrap().command else { panic!("{line}") };
         assert_eq!((blk.memory, blk.subscribe.len(), blk.max_segment_size), (512, 2, 8972));
+        let line = format!(
+            "headframe mine blk --paymentaddr {address} --memorysizemb 9 --minfree 0 --handlerpass w --bind 127.0.0.1:1 \
+             --mss 8972 --sprayerthreads 2 --downloaders 3 --uploaders 5 --uploadtimeout 6 --mcast 239.0.0.1 --pin \
+             http://a/master --subscribe 127.0.0.1:2"
+        );
+        let Command::Mine(Mine::Blocks(blk)) = parse(&line).unwrap().command else { panic!("{line}") };
+        assert_eq!((blk.memory, blk.max_segment_size, blk.sprayer_threads, blk.pin), (9, 8972, 2, true));
+        assert_eq!((blk.downloaders, blk.uploaders, blk.upload_timeout), (3, 5, 6));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The commands that are no role of a running pool.
 
+pub mod bench;
 pub mod config;
 pub mod dev_chain;
 pub mod mine;

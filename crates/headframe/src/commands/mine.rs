@@ -9,6 +9,7 @@ use anyhow::Context;
 use miner::announcements::config_file::ConfigFile;
 use miner::announcements::{self, AnnouncementMinerConfig};
 use miner::blocks::{self, AnnouncementSource, BlockMinerConfig, HttpSource, SprayerSource};
+use miner::mining_threads::Placement;
 use miner::pool_client::PoolUrl;
 use miner::status_line::{Status, StatusLine, StatusOutput, Style};
 
@@ -39,7 +40,7 @@ async fn announcement_config(arguments: MineAnnouncements) -> anyhow::Result<Ann
     let defaults = AnnouncementMinerConfig::new(primary, pay_to);
     Ok(AnnouncementMinerConfig {
         others: pools.collect(),
-        threads: at_least_one("--threads", arguments.threads)?.or(file.threads).unwrap_or(defaults.threads),
+        placement: placement(at_least_one("--threads", arguments.threads)?.or(file.threads), arguments.pin),
         uploaders: at_least_one("--uploaders", arguments.uploaders)?
             .or(file.uploaders)
             .unwrap_or(defaults.uploaders),
@@ -67,6 +68,12 @@ fn at_least_one(flag: &str, number: Option<usize>) -> anyhow::Result<Option<NonZ
     number.map(|number| NonZeroUsize::new(number).with_context(|| format!("{flag}: at least 1"))).transpose()
 }
 
+/// Where mining threads run; as many as there are processors, unless the user says otherwise.
+fn placement(threads: Option<NonZeroUsize>, pinned: bool) -> Placement {
+    let usual = threads.map_or_else(Placement::one_per_cpu, Placement::of);
+    Placement { pinned, ..usual }
+}
+
 /// Mines shares and blocks until ^C.
 pub async fn blocks(arguments: MineBlocks, format: LogFormat) -> anyhow::Result<()> {
     let config = block_config(arguments)?;
@@ -75,7 +82,7 @@ pub async fn blocks(arguments: MineBlocks, format: LogFormat) -> anyhow::Result<
         "Configuration\n  pool: {}\n  payment address: {}\n  threads: {}\n  memory: {} MiB",
         config.pool,
         config.pay_to,
-        config.threads,
+        config.placement.threads,
         config.memory >> 20
     );
     Ok(blocks::run(config, status_output(format), shutdown).await?)
@@ -89,6 +96,7 @@ fn block_config(arguments: MineBlocks) -> anyhow::Result<BlockMinerConfig> {
             let password = arguments.handler_password.unwrap_or_default();
             let mut sprayers = SprayerSource::new(arguments.subscribe, bind, password, arguments.mcast)?;
             sprayers.receivers = at_least_one("--sprayer-threads", arguments.sprayer_threads)?;
+            sprayers.max_segment_size = arguments.max_segment_size;
             AnnouncementSource::Sprayers(sprayers)
         }
         None => AnnouncementSource::Http(HttpSource {
@@ -100,7 +108,7 @@ fn block_config(arguments: MineBlocks) -> anyhow::Result<BlockMinerConfig> {
     let defaults = BlockMinerConfig::new(arguments.pool.parse::<PoolUrl>()?, arguments.pay_to);
     let memory = arguments.memory.checked_mul(1 << 20).and_then(|bytes| usize::try_from(bytes).ok());
     Ok(BlockMinerConfig {
-        threads: self::at_least_one("--threads", arguments.threads)?.unwrap_or(defaults.threads),
+        placement: placement(self::at_least_one("--threads", arguments.threads)?, arguments.pin),
         memory: memory.context("--memory: more than this machine can address")?,
         min_free: arguments.min_free.try_into().context("--min-free")?,
         source,
@@ -119,7 +127,7 @@ fn configuration_block(config: &AnnouncementMinerConfig) -> String {
         "Configuration\n  pools: {}\n  payment address: {}\n  threads: {}\n  uploaders: {}\n  upload timeout: {} s\n  mine old: {}",
         pools.join(", "),
         config.pay_to,
-        config.threads,
+        config.placement.threads,
         config.uploaders,
         config.upload_timeout.as_secs(),
         mine_old
@@ -177,7 +185,7 @@ mod tests {
         std::fs::write(&file, json).unwrap();
         let line = format!("headframe mine ann -c {} -U 10 -m -1", file.display());
         let config = config(&line).await.unwrap();
-        assert_eq!((config.others.len(), config.threads.get(), config.uploaders.get()), (1, 3, 10));
+        assert_eq!((config.others.len(), config.placement.threads.get(), config.uploaders.get()), (1, 3, 10));
         assert_eq!(config.mine_old, None);
     }
 

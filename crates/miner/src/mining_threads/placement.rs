@@ -62,8 +62,8 @@ fn pin(number: usize) {
     tracing::warn!("mining thread {number} cannot be kept on one CPU: this system has no way to do so");
 }
 
-#[cfg(test)]
 #[cfg(target_os = "linux")]
+#[cfg(test)]
 mod tests {
     use rustix::thread::{CpuSet, sched_getaffinity};
 

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use anyhow::Context;
 use packetcrypt::AnnouncementHash;
-use packetcrypt::block::proof_tree::{ProofTree, arrange, indexes_of};
+use packetcrypt::block::order::arrange;
+use packetcrypt::block::proof_tree::{ProofTree, indexes_of};
 use packetcrypt::block::tree_proof::{TreeProofFault, verify};
 use packetcrypt::block::{AnnouncementCount, TreeRoot};
 use packetcrypt::hash::blake2b_256;
