@@ -4,17 +4,21 @@
 //! - [`failover`]: several nodes as one, with a watch on each node's tip;
 //! - [`pktd`]: what a PacketCrypt pool asks of pktd, in our types ([`PktdClient`]);
 //! - [`merkle`]: the tree over a block's transactions;
-//! - [`dev_chain`]: a chain of our own that behaves as pktd towards a pool.
+//! - [`dev_chain`]: a chain of our own that behaves as pktd towards a pool;
+//! - [`nimiq_dev_chain`]: one that behaves as a Nimiq node.
 
 pub mod dev_chain;
 pub mod failover;
 pub mod json_rpc;
 pub mod merkle;
+pub mod nimiq_dev_chain;
 pub mod pktd;
+mod rpc_server;
 mod tls;
 
 pub use dev_chain::{DevChain, DevChainOptions};
 pub use failover::Tip;
 pub use json_rpc::{Credentials, NodeAddress, NodeError};
+pub use nimiq_dev_chain::NimiqDevChain;
 pub use pktd::{PktdClient, PktdConfig};
 pub use tls::TlsTrust;

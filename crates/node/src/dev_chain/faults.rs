@@ -1,7 +1,7 @@
 //! Misbehaviour on command, so that a pool can be tested against a node that fails.
 //!
 //! A stalled node takes calls and answers none of them until it wakes; a slow one answers each late; a refusing
-//! one says that it has too many clients. All end by themselves or are ended; commands to the dev chain itself
+//! one says that it has too many clients; one that loses answers does what is asked and hangs up. All end by themselves or are ended; commands to the dev chain itself
 //! are always answered. (A node whose *tip* stands still is one that gets no blocks: run two.)
 
 use std::{
@@ -21,6 +21,8 @@ pub enum Conduct {
     Wait(Duration),
     /// Says that it is too busy.
     Refuse,
+    /// Does what is asked, and hangs up without an answer: who asks again has it done twice.
+    Lose,
 }
 
 #[derive(Debug, Default)]
@@ -28,6 +30,7 @@ struct Ordered {
     stalled_until: Option<Instant>,
     refusing_until: Option<Instant>,
     delay: Duration,
+    answers_to_lose: u32,
 }
 
 /// The faults that were ordered.
@@ -50,6 +53,11 @@ impl Faults {
         self.lock().delay = delay.min(LONGEST);
     }
 
+    /// Does what the next so many calls ask, but answers none of them.
+    pub fn lose(&self, calls: u32) {
+        self.lock().answers_to_lose = calls;
+    }
+
     /// Ends all faults.
     pub fn end(&self) {
         *self.lock() = Ordered::default();
@@ -58,12 +66,16 @@ impl Faults {
     /// What to do with a call now.
     pub fn conduct(&self) -> Conduct {
         let now = Instant::now();
-        let ordered = self.lock();
+        let mut ordered = self.lock();
         let left = |until: Option<Instant>| until.and_then(|until| until.checked_duration_since(now));
         if left(ordered.refusing_until).is_some() {
             return Conduct::Refuse;
         }
         match left(ordered.stalled_until).unwrap_or_default() + ordered.delay {
+            Duration::ZERO if ordered.answers_to_lose > 0 => {
+                ordered.answers_to_lose -= 1;
+                Conduct::Lose
+            }
             Duration::ZERO => Conduct::Answer,
             wait => Conduct::Wait(wait),
         }
@@ -89,6 +101,8 @@ mod tests {
         faults.refuse(Duration::from_mins(1));
         assert_eq!(faults.conduct(), Conduct::Refuse);
         faults.end();
+        faults.lose(1);
+        assert_eq!(faults.conduct(), Conduct::Lose);
         assert_eq!(faults.conduct(), Conduct::Answer);
     }
 

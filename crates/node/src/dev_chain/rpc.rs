@@ -5,7 +5,7 @@
 //! broken body, `getblockchaininfo` on the genesis block) closes the connection, as pktd does.
 //!
 //! Commands of the dev chain's own, for tests: `devchain_extend [count]`, `devchain_reorganise [depth]`,
-//! `devchain_stall [ms]`, `devchain_slow [ms]`, `devchain_refuse [ms]`, `devchain_behave []`. They are answered
+//! `devchain_stall [ms]`, `devchain_slow [ms]`, `devchain_refuse [ms]`, `devchain_lose [calls]`, `devchain_behave []`. They are answered
 //! whatever fault is in force. The first two return `{"disconnected": [hash], "connected": [hash]}`.
 //!
 //! Invariant: any bytes get an answer or a closed connection, never a panic, and cost no more than their length.
@@ -21,12 +21,10 @@ mod websocket;
 
 use serde_json::{Value, json};
 
-pub use self::{
-    access::{Access, RpcUsers},
-    server::ServeLimits,
-};
+pub use self::access::{Access, RpcUsers};
 use self::{params::Params, refusal::Refusal};
 use super::DevChain;
+pub use crate::rpc_server::ServeLimits;
 
 /// The version that stands in front of texts.
 pub const VERSION: &str = "0.0.0-headframe";

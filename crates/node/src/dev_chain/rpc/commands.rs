@@ -28,6 +28,11 @@ impl DevChain {
             "devchain_stall" => ordered(params, |time| self.faults().stall(time)),
             "devchain_slow" => ordered(params, |time| self.faults().slow(time)),
             "devchain_refuse" => ordered(params, |time| self.faults().refuse(time)),
+            "devchain_lose" => {
+                params.count(1, 1)?;
+                self.faults().lose(params.u32(0, "calls")?);
+                Ok(Value::Null)
+            }
             "devchain_behave" => {
                 params.none()?;
                 self.faults().end();
