@@ -20,6 +20,7 @@ mod distribution;
 mod document;
 mod durable;
 pub mod event_intake;
+pub mod nimiq;
 mod posts;
 mod rates;
 mod replay;

@@ -1,0 +1,170 @@
+//! What miners, the website and figures want to know. Nothing here changes anything.
+
+use std::collections::BTreeMap;
+
+use nimiq::{Address, BlockHash, Height, Luna};
+
+use super::CHAIN;
+use super::connection::{Accounts, AccountsError, failed};
+use super::rows::Fields;
+use crate::UnixMillis;
+use crate::nimiq::found_block::FoundState;
+use crate::nimiq::journal::Account;
+
+/// What a miner has, as a `balance` message says it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct BalanceView {
+    /// All credits of blocks on the main chain less all payouts; negative if more was paid than stayed.
+    pub balance: i64,
+    /// The part that can be paid.
+    pub confirmed: i64,
+    /// Whether a request is waiting.
+    pub payout_request_active: bool,
+}
+
+/// A block of the pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FoundRow {
+    /// The block.
+    pub hash: BlockHash,
+    /// Its height.
+    pub height: Height,
+    /// When the service saw it.
+    pub seen_at: UnixMillis,
+    /// Reward and fees.
+    pub total: Luna,
+    /// Where it stands.
+    pub state: FoundState,
+}
+
+/// Payouts by state, for figures.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PayoutFigures {
+    /// How many of each state, and the values together.
+    pub by_state: BTreeMap<String, (u64, Luna)>,
+    /// When the oldest one that is neither confirmed nor expired was prepared.
+    pub oldest_under_way: Option<UnixMillis>,
+}
+
+impl Accounts {
+    /// What a miner has; nothing for an address that nobody ever worked for.
+    pub async fn balance(&self, address: Address) -> Result<BalanceView, AccountsError> {
+        let doing = "reading a miner's balance";
+        let rows = sqlx::query(
+            "SELECT balances.account, balances.amount FROM balances JOIN users ON users.id = balances.user_id \
+             WHERE users.chain = $1 AND users.address = $2 AND balances.chain = $1",
+        )
+        .bind(CHAIN)
+        .bind(address.to_string())
+        .fetch_all(&self.reader)
+        .await
+        .map_err(failed(doing))?;
+        let mut view = BalanceView::default();
+        for row in &rows {
+            let fields = Fields { row, doing };
+            let amount = fields.signed(1)?;
+            view.balance += amount;
+            if fields.text(0)? == "mature" {
+                view.confirmed += amount;
+            }
+        }
+        let request = sqlx::query(
+            "SELECT payout_requests.user_id FROM payout_requests JOIN users ON users.id = payout_requests.user_id \
+             WHERE users.chain = $1 AND users.address = $2",
+        )
+        .bind(CHAIN)
+        .bind(address.to_string())
+        .fetch_optional(&self.reader)
+        .await
+        .map_err(failed(doing))?;
+        view.payout_request_active = request.is_some();
+        Ok(view)
+    }
+
+    /// The balance of an account.
+    pub async fn balance_of(&self, account: Account) -> Result<i64, AccountsError> {
+        let doing = "reading a balance";
+        let (name, user) = account.key();
+        let row = sqlx::query("SELECT amount FROM balances WHERE chain = $1 AND account = $2 AND user_id = $3")
+            .bind(CHAIN)
+            .bind(name)
+            .bind(user as i64)
+            .fetch_optional(&self.reader)
+            .await
+            .map_err(failed(doing))?;
+        row.map_or(Ok(0), |row| Fields { row: &row, doing }.signed(0))
+    }
+
+    /// The sums of all accounts of each name, as they stand in the book: `reward`, `immature`, `mature`, `fee`,
+    /// `outgoing`, `paid` and so on. They sum to zero.
+    pub async fn totals(&self) -> Result<BTreeMap<String, i64>, AccountsError> {
+        let doing = "adding up the book";
+        let rows = sqlx::query(
+            "SELECT account, CAST(SUM(amount) AS BIGINT) FROM balances WHERE chain = $1 GROUP BY account",
+        )
+        .bind(CHAIN)
+        .fetch_all(&self.reader)
+        .await
+        .map_err(failed(doing))?;
+        rows.iter()
+            .map(|row| {
+                let fields = Fields { row, doing };
+                Ok((fields.text(0)?, fields.signed(1)?))
+            })
+            .collect()
+    }
+
+    /// The newest blocks of the pool, newest first.
+    pub async fn found_blocks(&self, limit: u32) -> Result<Vec<FoundRow>, AccountsError> {
+        let doing = "reading the pool's blocks";
+        let rows = sqlx::query(
+            "SELECT blocks.hash, blocks.height, blocks.seen_at_ms, found_blocks.reward, found_blocks.fees, \
+             found_blocks.state FROM found_blocks JOIN blocks ON blocks.id = found_blocks.block \
+             WHERE blocks.chain = $1 ORDER BY blocks.height DESC, blocks.id DESC LIMIT $2",
+        )
+        .bind(CHAIN)
+        .bind(i64::from(limit))
+        .fetch_all(&self.reader)
+        .await
+        .map_err(failed(doing))?;
+        rows.iter()
+            .map(|row| {
+                let fields = Fields { row, doing };
+                let state = fields.text(5)?;
+                Ok(FoundRow {
+                    hash: BlockHash(fields.hash(0)?),
+                    height: fields.height(1)?,
+                    seen_at: UnixMillis(fields.number(2)?),
+                    total: Luna(fields.number(3)? + fields.number(4)?),
+                    state: FoundState::from_name(&state)
+                        .ok_or_else(|| AccountsError::Foreign(format!("the state {state:?} of a block")))?,
+                })
+            })
+            .collect()
+    }
+
+    /// Payouts by state.
+    pub async fn payout_figures(&self) -> Result<PayoutFigures, AccountsError> {
+        let doing = "adding up payouts";
+        let rows = sqlx::query(
+            "SELECT state, COUNT(*), CAST(SUM(value) AS BIGINT), MIN(prepared_at_ms) FROM payouts \
+             WHERE chain = $1 GROUP BY state",
+        )
+        .bind(CHAIN)
+        .fetch_all(&self.reader)
+        .await
+        .map_err(failed(doing))?;
+        let mut figures = PayoutFigures::default();
+        for row in &rows {
+            let fields = Fields { row, doing };
+            let state = fields.text(0)?;
+            let oldest = UnixMillis(fields.number(3)?);
+            if ["prepared", "broadcast", "mined"].contains(&state.as_str()) {
+                let earlier = figures.oldest_under_way.map_or(oldest, |other| other.min(oldest));
+                figures.oldest_under_way = Some(earlier);
+            }
+            figures.by_state.insert(state, (fields.number(1)?, Luna(fields.number(2)?)));
+        }
+        Ok(figures)
+    }
+}
