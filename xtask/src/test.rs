@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::Context;
+use ledger::local_postgres::LocalPostgres;
 
 use crate::{reference, tidy, vectors};
 
@@ -16,7 +17,11 @@ struct Step {
 }
 
 const STEPS: &[Step] = &[
-    Step { name: "tools", about: "what the checks need: rustfmt, clippy, a C compiler", run: tools },
+    Step {
+        name: "tools",
+        about: "what the checks need: rustfmt, clippy, a C compiler, PostgreSQL",
+        run: tools,
+    },
     Step { name: "tidy", about: "the house rules", run: tidy::run },
     Step { name: "format", about: "cargo fmt --check", run: || cargo(&["fmt", "--all", "--check"]) },
     Step {
@@ -125,13 +130,21 @@ fn tools() -> anyhow::Result<()> {
             );
         }
     }
-    if answers("cc", &["--version"]) {
-        return Ok(());
+    if !answers("cc", &["--version"]) {
+        install_package("a C compiler", "build-essential")?;
     }
-    let by_hand = "install it with: apt-get install build-essential";
-    anyhow::ensure!(rustix::process::geteuid().is_root(), "a C compiler is missing; {by_hand}");
-    println!("installing a C compiler with apt-get");
-    let status = Command::new("apt-get").args(["install", "--yes", "build-essential"]).status();
+    if LocalPostgres::programs().is_none() {
+        install_package("PostgreSQL", "postgresql")?;
+    }
+    Ok(())
+}
+
+/// Installs a Debian package, if that is allowed; else says how.
+fn install_package(what: &str, package: &str) -> anyhow::Result<()> {
+    let by_hand = format!("install it with: apt-get install {package}");
+    anyhow::ensure!(rustix::process::geteuid().is_root(), "{what} is missing; {by_hand}");
+    println!("installing {what} with apt-get");
+    let status = Command::new("apt-get").args(["install", "--yes", package]).status();
     anyhow::ensure!(status.is_ok_and(|status| status.success()), "apt-get failed; {by_hand}");
     Ok(())
 }

@@ -66,6 +66,9 @@ pub enum Command {
     Verify(Verify),
     /// Computes from event logs who is to be paid, as the PayMaker does
     WhoToPay(WhoToPay),
+    /// Checks or prepares the accounts of a pool that pays its miners itself
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
     /// Prints or checks a configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -420,6 +423,24 @@ pub struct WhoToPay {
     pub at: Option<String>,
     #[command(flatten)]
     pub configuration: Configuration,
+}
+
+/// `ledger`
+#[derive(Debug, Subcommand)]
+pub enum LedgerCommand {
+    /// Works out every credit, balance and payout again and reports each difference; exit code 1 if there is one
+    Verify {
+        /// Where the accounts are
+        #[arg(long, env = "HEADFRAME_STORE", value_name = "sqlite://FILE|postgres://USER@HOST/DATABASE")]
+        store: String,
+    },
+    /// Makes the PostgreSQL roles headframe_server, headframe_service, headframe_payout and headframe_site and grants
+    /// each what its duty needs; without a store, prints the statements
+    GrantRoles {
+        /// Where the accounts are, opened as the owner of the tables
+        #[arg(long, value_name = "postgres://USER@HOST/DATABASE")]
+        store: Option<String>,
+    },
 }
 
 /// `config`

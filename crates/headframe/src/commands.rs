@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod config;
 pub mod dev_chain;
+pub mod ledger;
 pub mod mine;
 pub mod verify;
 pub mod who_to_pay;

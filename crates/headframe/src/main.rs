@@ -44,6 +44,7 @@ async fn run(command_line: CommandLine) -> anyhow::Result<ExitCode> {
         Command::Bench(bench) => commands::bench::run(&bench)?,
         Command::DevChain(arguments) => commands::dev_chain::run(&arguments).await?,
         Command::Verify(verify) => return commands::verify::run(&verify),
+        Command::Ledger(command) => return commands::ledger::run(&command).await,
         Command::WhoToPay(arguments) => commands::who_to_pay::run(&arguments)?,
         Command::Config(ConfigCommand::Example) => commands::config::example()?,
         Command::Config(ConfigCommand::Check { file }) => commands::config::check(&file)?,

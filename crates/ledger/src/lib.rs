@@ -9,6 +9,8 @@
 //! * [`DurableLedger`] keeps every accepted upload on disk, and a compact copy of the events for a fast start;
 //! * [`book`] is what can be queried later: uploads, blocks, payout tables and what the node made of them;
 //! * [`audit`] computes the same money a second time, slowly and from the text of the rules;
+//! * [`nimiq`] is the other kind of pool, which collects the rewards and pays the miners itself;
+//! * [`local_postgres`] runs a database server for tests and benches;
 //! * [`replay()`] computes a distribution from event logs, bit for bit that of a running PayMaker.
 
 mod addresses;
@@ -20,6 +22,7 @@ mod distribution;
 mod document;
 mod durable;
 pub mod event_intake;
+pub mod local_postgres;
 pub mod nimiq;
 mod posts;
 mod rates;

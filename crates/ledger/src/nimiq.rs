@@ -38,6 +38,6 @@ pub mod window;
 pub use ids::{PayoutId, Sequence, ServerId, UserId};
 pub use rules::CreditRules;
 pub use store::{
-    Accounts, AccountsError, BalanceView, ChainBlock, ChainUpdate, Followed, FoundReward, IntakeReport, NewShare,
-    PayoutLease, PayoutRow, RequestOutcome, RetentionRule, ServiceLease, Settled, SignedPayment,
+    Accounts, AccountsError, BalanceView, ChainBlock, ChainUpdate, Followed, FoundReward, IntakeReport,
+    NewShare, PayoutLease, PayoutRow, RequestOutcome, RetentionRule, ServiceLease, Settled, SignedPayment,
 };

@@ -93,7 +93,9 @@ impl FoundState {
             (Self::Found, FoundTurn::Leave) => Ok((Self::Orphaned, Booking::None)),
             (Self::Immature, FoundTurn::Leave) => Ok((Self::Orphaned, Booking::ReverseReward)),
             (Self::Mature, FoundTurn::Leave) => Ok((Self::Orphaned, Booking::ReverseMaturityAndReward)),
-            (Self::Orphaned, FoundTurn::Return { settled: true }) => Ok((Self::Immature, Booking::RewardAgain)),
+            (Self::Orphaned, FoundTurn::Return { settled: true }) => {
+                Ok((Self::Immature, Booking::RewardAgain))
+            }
             (Self::Orphaned, FoundTurn::Return { settled: false }) => Ok((Self::Found, Booking::None)),
             (state, turn) => Err(ImpossibleTurn { state, turn }),
         }

@@ -16,8 +16,8 @@ use std::collections::BTreeMap;
 
 use nimiq::Luna;
 
-use super::payout_plan::{FeePayer, Payment};
 use super::UserId;
+use super::payout_plan::{FeePayer, PlannedPayment};
 use super::split::{FeePpm, Split};
 use super::window::{Span, WindowRule};
 
@@ -186,7 +186,7 @@ pub fn maturity(reward: &Lines) -> Result<Lines, LinesFault> {
 }
 
 /// A payout is prepared.
-pub fn payout(payment: &Payment) -> Result<Lines, LinesFault> {
+pub fn payout(payment: &PlannedPayment) -> Result<Lines, LinesFault> {
     let from = payment.user.map_or(Holder::Fee, Holder::User);
     let borne_by_pool = match payment.fee_payer {
         FeePayer::Pool => payment.network_fee,
@@ -209,11 +209,7 @@ pub fn confirmation(value: Luna, network_fee: Luna) -> Result<Lines, LinesFault>
 }
 
 /// What an entry of a reward says about where its credits come from.
-pub fn reward_rule(
-    rule: WindowRule,
-    fee: FeePpm,
-    span: Option<Span>,
-) -> String {
+pub fn reward_rule(rule: WindowRule, fee: FeePpm, span: Option<Span>) -> String {
     let span = span.map_or("no shares".into(), |span| format!("shares {} to {}", span.first.0, span.last.0));
     format!("{rule}, fee {} ppm, {span}", fee.millionths())
 }
@@ -267,7 +263,7 @@ mod tests {
 
     #[test]
     fn a_payout_leaves_the_balance_when_it_is_prepared_and_returns_whole() {
-        let payment = |fee_payer| Payment {
+        let payment = |fee_payer| PlannedPayment {
             user: Some(UserId(7)),
             recipient: Address([1; 20]),
             kind: PayoutKind::Automatic,
@@ -292,7 +288,8 @@ mod tests {
     #[test]
     fn accounts_are_known_by_their_keys() {
         let holders = [USER, Holder::Fee, Holder::Undistributed];
-        let of_holders = holders.into_iter().flat_map(|holder| [Account::Immature(holder), Account::Mature(holder)]);
+        let of_holders =
+            holders.into_iter().flat_map(|holder| [Account::Immature(holder), Account::Mature(holder)]);
         let others = [Account::Reward, Account::Outgoing, Account::Paid, Account::NetworkFees];
         for account in of_holders.chain(others) {
             let (name, user) = account.key();

@@ -4,12 +4,11 @@
 
 use std::collections::BTreeSet;
 
+use nimiq::transaction::BasicTransaction;
 use nimiq::{Address, Height, Luna};
 
 use super::UserId;
 
-/// Bytes of a basic transaction.
-pub const BASIC_TRANSACTION_BYTES: u64 = 138;
 /// The most unconfirmed payouts; a node refuses more than 500 pending transactions of one sender.
 pub const MOST_PENDING: usize = 450;
 
@@ -92,7 +91,7 @@ pub struct Surroundings {
 
 /// A payment to be signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Payment {
+pub struct PlannedPayment {
     /// Whose balance; `None`: the pool's fee account.
     pub user: Option<UserId>,
     /// Where to.
@@ -109,7 +108,7 @@ pub struct Payment {
     pub validity_start: Height,
 }
 
-impl Payment {
+impl PlannedPayment {
     /// What is taken from the balance.
     pub fn debit(&self) -> Luna {
         match self.fee_payer {
@@ -146,7 +145,9 @@ impl Decline {
 
 /// Why nothing at all is paid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the pool's address holds {on_chain}, but unconfirmed and planned payouts need {needed}: nothing is paid")]
+#[error(
+    "the pool's address holds {on_chain}, but unconfirmed and planned payouts need {needed}: nothing is paid"
+)]
 pub struct ReserveTooSmall {
     /// What the address holds.
     pub on_chain: Luna,
@@ -158,7 +159,7 @@ pub struct ReserveTooSmall {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PayoutPlan {
     /// In the order in which to sign them: requests first.
-    pub payments: Vec<Payment>,
+    pub payments: Vec<PlannedPayment>,
     /// Who is due and not paid, and why.
     pub declined: Vec<(UserId, Decline)>,
 }
@@ -194,9 +195,9 @@ pub fn plan_owner(
     value: Luna,
     fee_balance: i64,
     surroundings: &Surroundings,
-) -> Result<Result<Payment, Decline>, ReserveTooSmall> {
+) -> Result<Result<PlannedPayment, Decline>, ReserveTooSmall> {
     let network_fee = network_fee(rules);
-    let payment = Payment {
+    let payment = PlannedPayment {
         user: None,
         recipient,
         kind: PayoutKind::Owner,
@@ -219,15 +220,11 @@ pub fn plan_owner(
 /// Above the limit a payout is automatic even if it was asked for, so that the better terms hold.
 fn kind_due(rules: &PayoutRules, candidate: &Candidate) -> Option<PayoutKind> {
     let above = u64::try_from(candidate.confirmed).is_ok_and(|balance| balance > rules.automatic_above.0);
-    if above {
-        Some(PayoutKind::Automatic)
-    } else {
-        candidate.requested.then_some(PayoutKind::Requested)
-    }
+    if above { Some(PayoutKind::Automatic) } else { candidate.requested.then_some(PayoutKind::Requested) }
 }
 
 fn network_fee(rules: &PayoutRules) -> Luna {
-    Luna(rules.fee_per_byte.0.saturating_mul(BASIC_TRANSACTION_BYTES))
+    Luna(rules.fee_per_byte.0.saturating_mul(BasicTransaction::SIZE as u64))
 }
 
 fn payment(
@@ -237,7 +234,7 @@ fn payment(
     candidate: &Candidate,
     surroundings: &Surroundings,
     planned: usize,
-) -> Result<Payment, Decline> {
+) -> Result<PlannedPayment, Decline> {
     let network_fee = network_fee(rules);
     let fee_payer = match kind {
         PayoutKind::Requested => rules.requested_fee_payer,
@@ -249,7 +246,7 @@ fn payment(
         FeePayer::User => balance.checked_sub(network_fee),
     };
     let value = value.filter(|value| *value > Luna::ZERO).ok_or(Decline::NothingToPay)?;
-    let payment = Payment {
+    let payment = PlannedPayment {
         user: Some(candidate.user),
         recipient: candidate.address,
         kind,
@@ -264,7 +261,7 @@ fn payment(
 
 fn stays_clear(
     rules: &PayoutRules,
-    payment: &Payment,
+    payment: &PlannedPayment,
     surroundings: &Surroundings,
     planned: usize,
 ) -> Result<(), Decline> {
@@ -280,7 +277,7 @@ fn stays_clear(
     }
 }
 
-fn check_reserve(payments: &[Payment], surroundings: &Surroundings) -> Result<(), ReserveTooSmall> {
+fn check_reserve(payments: &[PlannedPayment], surroundings: &Surroundings) -> Result<(), ReserveTooSmall> {
     let planned: u128 = payments.iter().map(|payment| u128::from(payment.outlay().0)).sum();
     let needed = planned + u128::from(surroundings.outstanding.0);
     if payments.is_empty() || needed <= u128::from(surroundings.on_chain.0) {
@@ -318,7 +315,7 @@ mod tests {
 
     fn values(candidates: &[Candidate], surroundings: &Surroundings) -> Vec<(u64, u64, u64)> {
         let plan = plan(&rules(), Height(100), candidates, surroundings).unwrap();
-        let row = |payment: &Payment| (payment.user.unwrap().0, payment.value.0, payment.debit().0);
+        let row = |payment: &PlannedPayment| (payment.user.unwrap().0, payment.value.0, payment.debit().0);
         plan.payments.iter().map(row).collect()
     }
 

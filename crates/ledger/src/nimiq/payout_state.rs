@@ -10,9 +10,7 @@
 //! ```
 
 use nimiq::Height;
-
-/// A transaction is valid in this many blocks, from its validity start height on (2.8).
-pub const VALIDITY_BLOCKS: u32 = 120;
+use nimiq::transaction::VALIDITY_BLOCKS;
 
 /// Where a payout stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -105,7 +103,8 @@ impl PayoutTerms {
     }
 
     fn is_expired(self, head: Height) -> bool {
-        let end = u64::from(self.validity_start.0) + u64::from(VALIDITY_BLOCKS) + u64::from(self.confirmations);
+        let end =
+            u64::from(self.validity_start.0) + u64::from(VALIDITY_BLOCKS) + u64::from(self.confirmations);
         u64::from(head.0) >= end
     }
 }
@@ -154,7 +153,8 @@ impl PayoutState {
         terms: PayoutTerms,
     ) -> Result<(Self, PayoutBooking), ImpossiblePayoutTurn> {
         match (self, turn) {
-            (Self::Prepared | Self::Broadcast, PayoutTurn::Send) => Ok((Self::Broadcast, PayoutBooking::None)),
+            (Self::Prepared | Self::Broadcast, PayoutTurn::Send)
+            | (Self::Mined { .. }, PayoutTurn::Remove) => Ok((Self::Broadcast, PayoutBooking::None)),
             (Self::Prepared | Self::Broadcast | Self::Mined { .. }, PayoutTurn::Mine { height }) => {
                 Ok((Self::Mined { height }, PayoutBooking::None))
             }
@@ -164,7 +164,6 @@ impl PayoutState {
             {
                 Ok((Self::Confirmed { height }, PayoutBooking::Confirmation))
             }
-            (Self::Mined { .. }, PayoutTurn::Remove) => Ok((Self::Broadcast, PayoutBooking::None)),
             (Self::Confirmed { .. }, PayoutTurn::Remove) => {
                 Ok((Self::Broadcast, PayoutBooking::ReverseConfirmation))
             }

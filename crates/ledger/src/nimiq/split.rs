@@ -82,7 +82,8 @@ pub fn split(total: Luna, fee: FeePpm, weights: &BTreeMap<UserId, u128>) -> Spli
         *part += 1;
     }
     parts.sort_by_key(|(user, ..)| *user);
-    let credits = parts.into_iter().filter(|(_, part, _)| *part > 0).map(|(user, part, _)| (user, Luna(part)));
+    let credits =
+        parts.into_iter().filter(|(_, part, _)| *part > 0).map(|(user, part, _)| (user, Luna(part)));
     Split { fee, credits: credits.collect(), undistributed: Luna::ZERO }
 }
 
@@ -102,11 +103,16 @@ mod tests {
 
     #[test]
     fn the_last_luna_go_to_the_largest_remainders_and_then_to_the_lower_user() {
-        let split_of =
-            |total, parts: &[u128]| split(Luna(total), ppm(0), &weights(parts)).credits;
-        assert_eq!(split_of(10, &[1, 1, 1]), [(UserId(1), Luna(4)), (UserId(2), Luna(3)), (UserId(3), Luna(3))]);
+        let split_of = |total, parts: &[u128]| split(Luna(total), ppm(0), &weights(parts)).credits;
+        assert_eq!(
+            split_of(10, &[1, 1, 1]),
+            [(UserId(1), Luna(4)), (UserId(2), Luna(3)), (UserId(3), Luna(3))]
+        );
         // 10 · 1/6 = 1 rest 4, 10 · 2/6 = 3 rest 2, 10 · 3/6 = 5 rest 0.
-        assert_eq!(split_of(10, &[1, 2, 3]), [(UserId(1), Luna(2)), (UserId(2), Luna(3)), (UserId(3), Luna(5))]);
+        assert_eq!(
+            split_of(10, &[1, 2, 3]),
+            [(UserId(1), Luna(2)), (UserId(2), Luna(3)), (UserId(3), Luna(5))]
+        );
         assert_eq!(split_of(1, &[1, 1]), [(UserId(1), Luna(1))]);
     }
 

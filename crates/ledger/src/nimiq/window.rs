@@ -42,7 +42,8 @@ impl std::str::FromStr for WindowRule {
 
     /// Reads what `Display` writes.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let number = |text: &str| text.parse::<NonZeroU64>().map_err(|_| format!("{text:?} is no number above 0"));
+        let number =
+            |text: &str| text.parse::<NonZeroU64>().map_err(|_| format!("{text:?} is no number above 0"));
         let words = text.strip_prefix("last ").unwrap_or_default();
         if let Some(count) = words.strip_suffix(" shares") {
             number(count).map(Self::Shares)
@@ -158,15 +159,20 @@ impl WindowWalk {
         };
         if measure <= self.missing {
             self.missing -= measure;
-            sums.iter().for_each(|sum| self.take(sum, sum.weight));
+            for sum in sums {
+                self.take(sum, sum.weight);
+            }
             self.next = Sequence(span.first.0.saturating_sub(1));
-            self.length = if self.closing_in { self.length.div_ceil(2) } else { (self.length * 4).min(LONGEST_SPAN) };
+            self.length =
+                if self.closing_in { self.length.div_ceil(2) } else { (self.length * 4).min(LONGEST_SPAN) };
         } else if span.first < span.last {
             self.closing_in = true;
-            self.length = (span.last.0 - span.first.0 + 1) / 2;
+            self.length = (span.last.0 - span.first.0).div_ceil(2);
         } else {
             // One share that weighs more than is missing.
-            sums.iter().for_each(|sum| self.take(sum, self.missing));
+            for sum in sums {
+                self.take(sum, self.missing);
+            }
             self.missing = 0;
         }
     }
@@ -200,7 +206,8 @@ mod tests {
             let sequence = Sequence(*sequence);
             if (span.first..=span.last).contains(&sequence) {
                 let user = UserId(*user);
-                let sum = sums.entry(user).or_insert(SpanSum { user, shares: 0, weight: 0, oldest: sequence });
+                let sum =
+                    sums.entry(user).or_insert(SpanSum { user, shares: 0, weight: 0, oldest: sequence });
                 sum.shares += 1;
                 sum.weight += u128::from(*weight);
                 sum.oldest = sum.oldest.min(sequence);

@@ -16,7 +16,8 @@ pub(super) fn check(rows: &Rows, findings: &mut Vec<String>) {
 
 fn check_state(payout: &Payout, rows: &Rows, findings: &mut Vec<String>) {
     let about = |kind: &str| -> Vec<&Entry> {
-        let standing = rows.entries.values().filter(|entry| entry.payout == Some(payout.number) && !entry.reversed);
+        let standing =
+            rows.entries.values().filter(|entry| entry.payout == Some(payout.number) && !entry.reversed);
         standing.filter(|entry| entry.kind == kind).collect()
     };
     let (debits, confirmations) = (about("payout"), about("confirmation"));
@@ -43,7 +44,8 @@ fn check_state(payout: &Payout, rows: &Rows, findings: &mut Vec<String>) {
     let mut lines = BTreeMap::from([(account, -debit), (("outgoing".to_owned(), 0), value + fee)]);
     *lines.entry(("fee".to_owned(), 0)).or_default() -= value + fee - debit;
     let paid = [(("outgoing", 0), -(value + fee)), (("paid", 0), value), (("network_fees", 0), fee)];
-    let paid = paid.into_iter().map(|((account, user), amount)| ((account.to_owned(), user), amount)).collect();
+    let paid =
+        paid.into_iter().map(|((account, user), amount)| ((account.to_owned(), user), amount)).collect();
     for (entries, mut lines) in [(debits, lines), (confirmations, paid)] {
         lines.retain(|_, amount| *amount != 0);
         if entries.iter().any(|entry| entry.lines != lines) {
@@ -56,10 +58,15 @@ fn check_state(payout: &Payout, rows: &Rows, findings: &mut Vec<String>) {
 fn check_bytes(payout: &Payout, findings: &mut Vec<String>) {
     let bytes = &payout.signed;
     if bytes.len() != 138 || bytes[0] != 0 {
-        findings.push(format!("payout {} holds {} bytes that are no basic transaction", payout.number, bytes.len()));
+        findings.push(format!(
+            "payout {} holds {} bytes that are no basic transaction",
+            payout.number,
+            bytes.len()
+        ));
         return;
     }
-    let number = |from: usize, to: usize| bytes[from..to].iter().fold(0i128, |sum, byte| sum << 8 | i128::from(*byte));
+    let number =
+        |from: usize, to: usize| bytes[from..to].iter().fold(0i128, |sum, byte| sum << 8 | i128::from(*byte));
     let mut recipient = [0; 20];
     recipient.copy_from_slice(&bytes[33..53]);
     let says = (Address(recipient).to_string(), number(53, 61), number(61, 69), number(69, 73));

@@ -40,7 +40,8 @@ pub(super) async fn check(
 
 fn check_state(block: &Found, rows: &Rows, findings: &mut Vec<String>) {
     let about = |kind: &str| -> Vec<&Entry> {
-        let standing = rows.entries.values().filter(|entry| entry.block == Some(block.number) && !entry.reversed);
+        let standing =
+            rows.entries.values().filter(|entry| entry.block == Some(block.number) && !entry.reversed);
         standing.filter(|entry| entry.kind == kind).collect()
     };
     let (rewards, maturities) = (about("reward"), about("maturity"));
@@ -94,8 +95,9 @@ fn reward_lines(block: &Found) -> BTreeMap<(String, i64), i128> {
         while !left.is_zero() {
             // The lower user of equal remainders: later ones must be larger to take its place.
             let first = remainders.iter().next().map(|(user, rest)| (*user, *rest)).unwrap_or_default();
-            let (user, _) =
-                remainders.iter().fold(first, |best, (user, rest)| if *rest > best.1 { (*user, *rest) } else { best });
+            let (user, _) = remainders
+                .iter()
+                .fold(first, |best, (user, rest)| if *rest > best.1 { (*user, *rest) } else { best });
             remainders.remove(&user);
             *lines.entry(("immature".to_owned(), user)).or_default() += 1;
             left -= Wide::from(1);

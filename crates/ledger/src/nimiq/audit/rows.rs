@@ -74,16 +74,16 @@ pub(super) async fn read(accounts: &Accounts) -> Result<Rows, AccountsError> {
             entry.reversed = true;
         }
     }
-    let balances = select(accounts, "SELECT account, user_id, amount FROM balances WHERE chain = 'nimiq'").await?;
+    let balances =
+        select(accounts, "SELECT account, user_id, amount FROM balances WHERE chain = 'nimiq'").await?;
     let balances = balances
         .iter()
         .map(|row| Ok(((get(row, 0)?, get(row, 1)?), i128::from(get::<i64>(row, 2)?))))
         .collect::<Result<_, AccountsError>>()?;
-    let blocks = select(accounts, "SELECT id, height FROM blocks WHERE chain = 'nimiq' AND main_chain = 1").await?;
-    let heights = blocks
-        .iter()
-        .map(|row| Ok((get(row, 0)?, get(row, 1)?)))
-        .collect::<Result<_, AccountsError>>()?;
+    let blocks =
+        select(accounts, "SELECT id, height FROM blocks WHERE chain = 'nimiq' AND main_chain = 1").await?;
+    let heights =
+        blocks.iter().map(|row| Ok((get(row, 0)?, get(row, 1)?))).collect::<Result<_, AccountsError>>()?;
     let (found, payouts) = (found(accounts).await?, payouts(accounts).await?);
     Ok(Rows { entries, balances, found, payouts, heights })
 }
@@ -136,8 +136,7 @@ async fn found(accounts: &Accounts) -> Result<Vec<Found>, AccountsError> {
     for row in &select(accounts, "SELECT block, user_id, weight FROM window_parts").await? {
         let block: i64 = get(row, 0)?;
         let weight: String = get(row, 2)?;
-        let number =
-            weight.parse().map_err(|_| AccountsError::Foreign(format!("the weight {weight:?}")))?;
+        let number = weight.parse().map_err(|_| AccountsError::Foreign(format!("the weight {weight:?}")))?;
         if let Some(found) = found.iter_mut().find(|found| found.number == block) {
             found.parts.insert(get(row, 1)?, number);
         }

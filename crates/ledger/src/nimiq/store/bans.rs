@@ -89,8 +89,7 @@ impl Accounts {
     {
         let doing = "removing bans";
         let mut transaction = self.begin().await?;
-        let done =
-            sqlx::query(sql).bind(value).execute(&mut *transaction).await.map_err(failed(doing))?;
+        let done = sqlx::query(sql).bind(value).execute(&mut *transaction).await.map_err(failed(doing))?;
         transaction.commit().await.map_err(failed(doing))?;
         Ok(done.rows_affected())
     }

@@ -137,11 +137,18 @@ async fn write(
     })
     .await?;
     let head = "INSERT INTO balances (chain, account, user_id, amount)";
-    let tail = "ON CONFLICT (chain, account, user_id) DO UPDATE SET amount = balances.amount + excluded.amount";
-    add_rows(transaction, "bringing balances up to date", (head, 4, tail), &rows, |query, (account, amount)| {
-        let (name, user) = account.key();
-        query.bind(CHAIN).bind(name).bind(user as i64).bind(*amount)
-    })
+    let tail =
+        "ON CONFLICT (chain, account, user_id) DO UPDATE SET amount = balances.amount + excluded.amount";
+    add_rows(
+        transaction,
+        "bringing balances up to date",
+        (head, 4, tail),
+        &rows,
+        |query, (account, amount)| {
+            let (name, user) = account.key();
+            query.bind(CHAIN).bind(name).bind(user as i64).bind(*amount)
+        },
+    )
     .await?;
     Ok(())
 }

@@ -231,9 +231,9 @@ impl Accounts {
                 part.len() + 1,
                 list(part.len())
             );
-            let query = part.iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, address| {
-                query.bind(address.to_string())
-            });
+            let query = part
+                .iter()
+                .fold(sqlx::query(AssertSqlSafe(sql)), |query, address| query.bind(address.to_string()));
             let rows = query.bind(CHAIN).fetch_all(&mut **transaction).await.map_err(failed(doing))?;
             for row in &rows {
                 let fields = Fields { row, doing };

@@ -138,12 +138,13 @@ async fn hold<L: Lease>(
     lease: &L,
     until: Option<UnixMillis>,
 ) -> Result<(), AccountsError> {
-    let done = sqlx::query("UPDATE leases SET until_ms = COALESCE($1, until_ms) WHERE duty = $2 AND token = $3")
-        .bind(until.map(millis))
-        .bind(L::DUTY.name())
-        .bind(lease.token())
-        .execute(&mut **transaction)
-        .await
-        .map_err(failed("showing a lease"))?;
+    let done =
+        sqlx::query("UPDATE leases SET until_ms = COALESCE($1, until_ms) WHERE duty = $2 AND token = $3")
+            .bind(until.map(millis))
+            .bind(L::DUTY.name())
+            .bind(lease.token())
+            .execute(&mut **transaction)
+            .await
+            .map_err(failed("showing a lease"))?;
     if done.rows_affected() == 1 { Ok(()) } else { Err(AccountsError::LeaseLost(L::DUTY)) }
 }

@@ -13,7 +13,7 @@ use super::leases::PayoutLease;
 use super::rows::{Fields, NumberTable, column, height, millis, take_numbers};
 use crate::UnixMillis;
 use crate::nimiq::journal::{self, Account, EntryKind, Holder};
-use crate::nimiq::payout_plan::{Candidate, MOST_PENDING, Payment, PayoutKind, Surroundings};
+use crate::nimiq::payout_plan::{Candidate, MOST_PENDING, PayoutKind, PlannedPayment, Surroundings};
 use crate::nimiq::payout_state::{PayoutBooking, PayoutState, PayoutTerms, PayoutTurn};
 use crate::nimiq::{PayoutId, UserId};
 
@@ -21,7 +21,7 @@ use crate::nimiq::{PayoutId, UserId};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignedPayment {
     /// What was planned.
-    pub payment: Payment,
+    pub payment: PlannedPayment,
     /// The hash of its transaction, by which it is found on the chain.
     pub hash: TransactionHash,
     /// All bytes of the transaction: these are sent, and never others.
@@ -228,10 +228,7 @@ impl Accounts {
         self.balance_of(Account::Mature(Holder::Fee)).await
     }
 
-    async fn payouts(
-        &self,
-        query: super::rows::Statement<'_>,
-    ) -> Result<Vec<PayoutRow>, AccountsError> {
+    async fn payouts(&self, query: super::rows::Statement<'_>) -> Result<Vec<PayoutRow>, AccountsError> {
         let rows = query.fetch_all(&self.reader).await.map_err(failed("reading payouts"))?;
         rows.iter().map(payout).collect()
     }

@@ -88,7 +88,8 @@ async fn removable(
     rule: RetentionRule,
     now: UnixMillis,
 ) -> Result<Option<(Sequence, Sequence)>, AccountsError> {
-    let ends = "SELECT CAST(COALESCE(MIN(id), 0) AS BIGINT), CAST(COALESCE(MAX(id), 0) AS BIGINT) FROM shares";
+    let ends =
+        "SELECT CAST(COALESCE(MIN(id), 0) AS BIGINT), CAST(COALESCE(MAX(id), 0) AS BIGINT) FROM shares";
     let (oldest, newest) = pair(transaction, sqlx::query(ends)).await?;
     if newest == 0 {
         return Ok(None);

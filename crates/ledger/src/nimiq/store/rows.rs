@@ -31,7 +31,7 @@ pub(super) async fn add_rows<T: Sync>(
         rest = later;
         let sql = format!("{head} VALUES {} {tail}", places(columns, count));
         let statement = sqlx::query(AssertSqlSafe(sql));
-        let statement = now.iter().fold(statement, |statement, row| bind(statement, row));
+        let statement = now.iter().fold(statement, &bind);
         affected += statement.execute(&mut **transaction).await.map_err(failed(doing))?.rows_affected();
     }
     Ok(affected)
@@ -117,10 +117,6 @@ impl Fields<'_> {
     }
 
     pub(super) fn text(&self, index: usize) -> Result<String, AccountsError> {
-        self.row.try_get(index).map_err(failed(self.doing))
-    }
-
-    pub(super) fn optional_text(&self, index: usize) -> Result<Option<String>, AccountsError> {
         self.row.try_get(index).map_err(failed(self.doing))
     }
 

@@ -239,7 +239,9 @@ pub(super) async fn book_stored_window(
     let fee = u32::try_from(fields.signed(3)?).ok().and_then(FeePpm::new);
     let fee = fee.ok_or_else(|| AccountsError::Foreign("a fee that is none".into()))?;
     let span = match (fields.optional(4)?, fields.optional(5)?) {
-        (Some(first), Some(last)) => Some(Span { first: Sequence(first as u64), last: Sequence(last as u64) }),
+        (Some(first), Some(last)) => {
+            Some(Span { first: Sequence(first as u64), last: Sequence(last as u64) })
+        }
         _ => None,
     };
     let rows = sqlx::query("SELECT user_id, weight FROM window_parts WHERE block = $1")

@@ -85,13 +85,14 @@ impl Accounts {
     pub async fn balance_of(&self, account: Account) -> Result<i64, AccountsError> {
         let doing = "reading a balance";
         let (name, user) = account.key();
-        let row = sqlx::query("SELECT amount FROM balances WHERE chain = $1 AND account = $2 AND user_id = $3")
-            .bind(CHAIN)
-            .bind(name)
-            .bind(user as i64)
-            .fetch_optional(&self.reader)
-            .await
-            .map_err(failed(doing))?;
+        let row =
+            sqlx::query("SELECT amount FROM balances WHERE chain = $1 AND account = $2 AND user_id = $3")
+                .bind(CHAIN)
+                .bind(name)
+                .bind(user as i64)
+                .fetch_optional(&self.reader)
+                .await
+                .map_err(failed(doing))?;
         row.map_or(Ok(0), |row| Fields { row: &row, doing }.signed(0))
     }
 

@@ -1,0 +1,54 @@
+//! `headframe ledger`: the accounts of a pool that pays its miners itself, seen from outside.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use ledger::nimiq::Accounts;
+use ledger::nimiq::audit::audit;
+
+use crate::cli::LedgerCommand;
+
+/// Runs one of the commands.
+pub async fn run(command: &LedgerCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        LedgerCommand::Verify { store } => verify(store).await,
+        LedgerCommand::GrantRoles { store: Some(store) } => grant_roles(store).await,
+        LedgerCommand::GrantRoles { store: None } => {
+            write!(std::io::stdout(), "{}", Accounts::ROLES)?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// Works everything out again; one line for each finding, and exit code 1 if there is one.
+async fn verify(store: &str) -> anyhow::Result<ExitCode> {
+    let accounts = Accounts::open(store).await.context("cannot open the accounts")?;
+    let report = audit(&accounts).await?;
+    accounts.close().await;
+    let mut output = std::io::stdout();
+    for finding in &report.findings {
+        writeln!(output, "WRONG: {finding}")?;
+    }
+    writeln!(
+        output,
+        "{} entries, {} blocks ({} windows cut again from their shares), {} payouts: {} findings",
+        report.entries,
+        report.blocks,
+        report.windows_cut_again,
+        report.payouts,
+        report.findings.len()
+    )?;
+    Ok(if report.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn grant_roles(store: &str) -> anyhow::Result<ExitCode> {
+    let accounts = Accounts::open(store).await.context("cannot open the accounts")?;
+    let granted = accounts.grant_roles().await?;
+    anyhow::ensure!(granted, "SQLite has no users: what can read the file can do everything with it");
+    writeln!(
+        std::io::stdout(),
+        "granted: headframe_server, headframe_service, headframe_payout, headframe_site"
+    )?;
+    Ok(ExitCode::SUCCESS)
+}
