@@ -1,5 +1,6 @@
 //! `cargo xtask bench AREA`: measures, and prints a table with the goals and the reference's figures beside ours.
 
+mod accounts;
 mod ann_handler;
 mod at_rest;
 mod blk_handler;
@@ -83,7 +84,7 @@ const POOL: &[Measurement] = &[
 ];
 
 /// What `cargo xtask bench nimiq` measures, in this order.
-const NIMIQ: &[Measurement] = &[("argon2d", nimiq::measure)];
+const NIMIQ: &[Measurement] = &[("argon2d", nimiq::measure), ("accounts", accounts::measure)];
 
 /// Builds with optimisation, then measures in that build.
 pub fn run(area: &str, only: Option<&str>) -> anyhow::Result<()> {

@@ -17,7 +17,8 @@ const GUARD: &str = r#"
     -c fsync="$4" -c max_connections=300 -c shared_buffers=128MB -c log_min_messages=fatal >>"$2/log" 2>&1 &
 echo $! >"$2/pid"
 read answer
-kill -INT $! 2>/dev/null
+# TERM ends a server that is only starting, INT one whose clients stay.
+kill -TERM $! && kill -INT $!
 wait
 [ "$answer" = keep ] || rm -rf "$2"
 "#;
@@ -51,11 +52,10 @@ impl LocalPostgres {
         let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
         let mut folders: Vec<PathBuf> = versions.map(|version| version.path().join("bin")).collect();
         folders.sort();
+        folders.reverse();
         folders.extend(std::env::var_os("PATH").iter().flat_map(std::env::split_paths));
-        folders
-            .into_iter()
-            .rev()
-            .find(|folder| folder.join("initdb").is_file() && folder.join("postgres").is_file())
+        let needed = ["initdb", "postgres", "psql", "createdb"];
+        folders.into_iter().find(|folder| needed.iter().all(|program| folder.join(program).is_file()))
     }
 
     /// Makes a cluster and starts its server.

@@ -256,17 +256,17 @@ impl Accounts {
         Ok(numbers)
     }
 
-    /// The remembered numbers of keys, and the keys without one, each once.
+    /// The remembered numbers of keys, and the keys without one, each once and in their order.
     fn look_up<K: std::hash::Hash + Eq + Copy>(
         &self,
         keys: impl Iterator<Item = K>,
         map: impl Fn(&Known) -> &HashMap<K, i64>,
     ) -> (HashMap<K, i64>, Vec<K>) {
-        let keys: HashSet<K> = keys.collect();
         let known = self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let known = map(&known);
         let (mut numbers, mut strangers) = (HashMap::new(), Vec::new());
-        for key in keys {
+        let mut seen = HashSet::new();
+        for key in keys.filter(|key| seen.insert(*key)) {
             match known.get(&key) {
                 Some(number) => drop(numbers.insert(key, *number)),
                 None => strangers.push(key),

@@ -110,7 +110,8 @@ async fn removable(
         end = end.min(young - 1);
     }
     if last > 0 {
-        end = end.min(first.saturating_sub(last - first + 1));
+        let length = last - first + 1;
+        end = end.min((first - 1).saturating_sub(length));
     }
     let some = end >= oldest && unsettled == 0;
     Ok(some.then_some((Sequence(oldest), Sequence(end))))
