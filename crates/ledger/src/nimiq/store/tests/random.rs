@@ -188,16 +188,17 @@ impl Model {
                 (PayoutState::Prepared | PayoutState::Broadcast, None) => {
                     turns.push(PayoutTurn::Expire { head });
                 }
-                (PayoutState::Mined { .. }, None) => turns.push(PayoutTurn::Remove),
-                (PayoutState::Confirmed { .. }, None) => turns.push(PayoutTurn::Remove),
+                (PayoutState::Mined { .. } | PayoutState::Confirmed { .. }, None) => {
+                    turns.push(PayoutTurn::Remove);
+                }
                 (PayoutState::Confirmed { height }, Some(now)) if height != now => {
                     turns.extend([PayoutTurn::Remove, PayoutTurn::Mine { height: now }]);
                 }
-                (PayoutState::Confirmed { .. }, _) => {}
+                (PayoutState::Confirmed { .. }, Some(_))
+                | (PayoutState::Expired | PayoutState::Review, None) => {}
                 (_, Some(height)) => {
                     turns.extend([PayoutTurn::Mine { height }, PayoutTurn::Confirm { head }]);
                 }
-                (PayoutState::Expired | PayoutState::Review, None) => {}
             }
             for turn in turns {
                 let stand = &self.stand;
