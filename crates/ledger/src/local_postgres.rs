@@ -161,7 +161,7 @@ fn guard(programs: &Path, folder: &Path, port: u16, durability: Durability) -> i
 /// A folder that the unprivileged user owns.
 fn own_folder() -> io::Result<PathBuf> {
     let mut command = unprivileged(Path::new("mktemp"));
-    let output = command.args(["-d", "-p"]).arg(std::env::temp_dir()).arg("postgres.XXXXXXXX").output()?;
+    let output = command.args(["-d", "-p"]).arg(std::env::temp_dir()).output()?;
     let path = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     if path.is_empty() {
         return Err(io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned()));
