@@ -347,13 +347,16 @@ impl DevChain {
         };
         let left = change.disconnected.iter().map(|block| event(false, block));
         let joined = change.connected.iter().map(|block| event(true, block));
+        // Before the events: who hears of a block and asks at once must find it.
+        if let Some(tip) = change.connected.last() {
+            self.shared.tip.send_replace(*tip);
+        }
         for event in left.chain(joined) {
             // Nobody may be listening.
             let _ = self.shared.events.send(event);
         }
         if let Some(tip) = change.connected.last() {
             info!(%tip, left = change.disconnected.len(), "new tip of the dev chain");
-            self.shared.tip.send_replace(*tip);
         }
     }
 

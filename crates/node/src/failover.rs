@@ -38,6 +38,9 @@ const METHOD_NOT_FOUND: i64 = -32601;
 /// The longest pause between two looks at a node that does not answer.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 
+/// When a node is looked at again that had spoken of a new block and then did not have one.
+const SECOND_LOOK: Duration = Duration::from_millis(20);
+
 /// The newest block of a node's best chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Tip {
@@ -345,19 +348,23 @@ impl Nodes {
 
     async fn watch_tip(&self, index: usize) {
         let Some(node) = self.all.get(index) else { return };
-        let mut failures = 0;
+        let (mut failures, mut called, mut seen) = (0, false, None);
         loop {
             let looked = look_at(&node.look_rpc, self.settings.poll_timeout).await;
             failures = if looked.is_ok() { 0 } else { failures + 1 };
+            let tip = looked.as_ref().ok().copied();
+            // A node may speak of a block a moment before it answers with it.
+            let too_early = called && tip.is_some() && tip == seen;
+            seen = tip;
             self.note(index, looked);
             let pause = match failures {
                 0 => {
                     self.bring_order_into_force(index).await;
-                    self.poll_interval(node)
+                    if too_early { SECOND_LOOK } else { self.poll_interval(node) }
                 }
                 _ => backoff(failures),
             };
-            let _ = tokio::time::timeout(pause, node.look.notified()).await;
+            called = tokio::time::timeout(pause, node.look.notified()).await.is_ok();
         }
     }
 

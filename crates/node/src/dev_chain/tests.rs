@@ -11,6 +11,7 @@ use packetcrypt::{BlockHash, Height};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::sync::broadcast::error::TryRecvError;
 
 use self::miner::Miner;
 use super::rpc::{Access, Answer};
@@ -86,6 +87,32 @@ fn w7_everybody_who_listens_hears_of_a_block_at_once() {
     let event = events.try_recv().unwrap();
     assert_eq!((event.connected, event.block), (true, chain.chain.tip()));
     assert!(tip.has_changed().unwrap());
+}
+
+#[test]
+fn w7_whoever_hears_of_a_block_finds_it_when_he_asks() {
+    let chain = TestChain::new(ChainRules::instant());
+    let (mut events, listening) = (chain.chain.events(), chain.chain.clone());
+    let blocks = 300;
+    let listener = std::thread::spawn(move || {
+        for _ in 0..blocks {
+            let event = loop {
+                match events.try_recv() {
+                    Ok(event) => break event,
+                    Err(TryRecvError::Empty) => std::hint::spin_loop(),
+                    // Too slow for some: the next one will do.
+                    Err(TryRecvError::Lagged(_)) => {}
+                    Err(TryRecvError::Closed) => return,
+                }
+            };
+            assert!(listening.tip().height >= event.block.height, "{event:?}");
+            if event.block.height.0 == blocks {
+                return;
+            }
+        }
+    });
+    (0..blocks).for_each(|_| drop(chain.chain.extend(1).unwrap()));
+    listener.join().unwrap();
 }
 
 #[test]
