@@ -3,6 +3,7 @@
 //! Rules: `docs/protocol/packetcrypt-pool.md` 9.2.11 and R-K6. A submission runs on its own: neither a client that goes
 //! away nor a full disk stops it.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +38,18 @@ pub(super) enum Submitted {
     Pending,
     /// Not handed over: this handler already made a block of this work.
     NotNeeded,
+}
+
+impl fmt::Display for Submitted {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Accepted(_) => formatter.write_str("the node accepted it"),
+            Self::AlreadyKnown => formatter.write_str("the node had it already"),
+            Self::Refused(reason) => write!(formatter, "refused: {reason}"),
+            Self::Pending => formatter.write_str("no answer yet"),
+            Self::NotNeeded => formatter.write_str("not handed over: there is a block of this work"),
+        }
+    }
 }
 
 /// Why there is no block to hand over.
@@ -102,7 +115,7 @@ impl<Node: BlockNode> Shared<Node> {
             }
         };
         let submitted = self.hand_over(hash, &block).await;
-        tracing::info!(%hash, height = %work.file.height, ?submitted, "block submitted");
+        tracing::info!(%hash, height = %work.file.height, outcome = %submitted, "block submitted");
         match &submitted {
             Submitted::Accepted(_) => {
                 work.block_accepted.send_replace(true);

@@ -22,7 +22,13 @@ pub(super) fn difference(template: &BlockTemplate, sent: &[(PktAddress, u64)]) -
         sent.iter().map(|(address, units)| (address.script(), *units)).collect();
     let outputs: Vec<(&[u8], i128)> =
         coinbase.outputs.iter().map(|output| (output.script, i128::from(output.value))).collect();
-    others_are_paid(&outputs, &units_of).or_else(|| parts_differ(&outputs, sent, &units_of))
+    if let Some(difference) = others_are_paid(&outputs, &units_of) {
+        return Some(difference);
+    }
+    let difference = parts_differ(&outputs, sent, &units_of)?;
+    let steward_is_a_payee =
+        without_a_steward(&outputs).any(|others| parts_differ(&others, sent, &units_of).is_none());
+    (!steward_is_a_payee).then_some(difference)
 }
 
 /// Who is paid without having been sent: only one steward may be.
@@ -35,12 +41,34 @@ fn others_are_paid(outputs: &[(&[u8], i128)], units_of: &HashMap<Vec<u8>, u64>) 
         .collect();
     match others.as_slice() {
         [] => None,
-        [steward] if steward * PARTS <= total * STEWARD_PARTS => None,
+        [steward] if may_be_a_stewards(*steward, total) => None,
         [_] => {
             Some("the template pays an address that was not in the table more than a steward's share".into())
         }
         _ => Some(format!("the template pays {} addresses that were not in the table", others.len())),
     }
+}
+
+fn may_be_a_stewards(value: i128, total: i128) -> bool {
+    value * PARTS <= total * STEWARD_PARTS
+}
+
+/// The outputs without one that may be the steward's: he may be among the payees, and then he has two.
+fn without_a_steward<'a>(
+    outputs: &'a [(&'a [u8], i128)],
+) -> impl Iterator<Item = Vec<(&'a [u8], i128)>> + 'a {
+    let total: i128 = outputs.iter().map(|(_, value)| value).sum();
+    let mut last_of: HashMap<&[u8], usize> = HashMap::new();
+    let twice = outputs.iter().enumerate().find_map(|(second, (script, value))| {
+        (*value > 0).then(|| last_of.insert(script, second)).flatten().map(|first| [first, second])
+    });
+    twice.into_iter().flatten().filter(move |place| may_be_a_stewards(outputs[*place].1, total)).map(
+        |place| {
+            let mut others = outputs.to_vec();
+            others.remove(place);
+            others
+        },
+    )
 }
 
 /// Whether the payees' outputs have the proportions that were sent. The first output is left out of the measure,
@@ -134,6 +162,23 @@ mod tests {
         );
         let single = template(&[(address(0).script(), 5)]);
         assert_eq!(difference(&single, &[(address(0), 1_000_000_000_000)]), None);
+    }
+
+    #[test]
+    fn a13_a_steward_who_is_a_payee_too_has_two_outputs() {
+        let two = |own: i64, as_steward: i64| {
+            template(&[
+                (address(2).script(), 100_000),
+                (address(0).script(), as_steward),
+                (address(1).script(), 300_000),
+                (address(0).script(), own),
+                (vec![0x6a], 0),
+            ])
+        };
+        assert_eq!(difference(&two(600_000, 240_000), &sent()), None);
+        assert_eq!(difference(&two(240_000, 600_000), &sent()), None, "in any order");
+        assert!(difference(&two(600_000, 900_000), &sent()).is_some(), "more than a steward's share");
+        assert!(difference(&two(500_000, 240_000), &sent()).is_some(), "too little for the payee");
     }
 
     #[test]

@@ -311,6 +311,35 @@ async fn r_p2_bad_lines_are_warnings_with_their_numbers() {
 }
 
 #[tokio::test]
+async fn each_bad_event_is_named_with_what_was_expected_and_credits_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::start(config(dir.path()), FakeNode::default()).await;
+    running.upload(some_work()).await;
+    let before = running.document().await.units;
+    let time = 1_600_000_003_000;
+    for (line, code, words) in [
+        (block(time).replace("block", "blok"), "bad_event", "`type`"),
+        (anns(9, MINER, time).replace("payTo", "payTwo"), "bad_event", "`payTo`"),
+        (anns(9, "pkt1sj0s7u", time), "bad_event", "`payTo`"),
+        (anns(9, MINER, time).replace(":1000,", ":-1,"), "bad_event", "`accepted`"),
+        (anns(9, MINER, time).replace('{', "{{"), "bad_event", "JSON"),
+        (anns(9, MINER, NOW.0 + 301_000), "event_from_the_future", "five minutes"),
+        (anns(9, MINER, NOW.0 - 172_900_000), "event_too_old", "older"),
+        (anns(1, OTHER, 1_600_000_001_000), "event_id_reused", "`eventId`"),
+    ] {
+        let (_, reply) = running.upload(line.clone()).await;
+        let warning = reply["warn"][0].as_str().unwrap_or_default();
+        assert!(
+            warning.starts_with(&format!("{code}: line 1: ")) && warning.contains(words),
+            "{line}\n{reply}"
+        );
+        assert!(running.metrics.text().contains(&format!("reason=\"{code}\"")), "{code}");
+    }
+    assert_eq!(running.document().await.units, before);
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn r_p3_uploads_are_bounded_and_one_that_is_given_up_stops_no_other() {
     let dir = tempfile::tempdir().unwrap();
     let running = Running::start(config(dir.path()), FakeNode::default()).await;
