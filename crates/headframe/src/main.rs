@@ -5,6 +5,7 @@ mod commands;
 mod config;
 mod data_folder;
 mod logging;
+mod open_files;
 mod roles;
 mod serve;
 mod signals;

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::commands::{dev_chain, mine};
 use crate::config::Config;
 use crate::data_folder::DataFolder;
+use crate::open_files;
 use crate::roles::{self, Urls};
 use crate::signals;
 use crate::supervision::{Stage, Supervisor};
@@ -53,7 +54,8 @@ pub async fn run(process: Process, load: LoadConfig) -> anyhow::Result<()> {
     let config = load()?;
     let listen = process.listen(&config)?;
     let shutdown = signals::shutdown("open requests and unfinished events")?;
-    let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    open_files::make_room_for(config.http.connections);
+    let listener = listener::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
     let mut pool = Pool::new(process, config, listener.local_addr()?);
     pool.start().await?;
     pool.serve(listener);

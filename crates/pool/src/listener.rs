@@ -11,6 +11,7 @@ mod connections;
 mod stall;
 
 use std::convert::Infallible;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus_client::metrics::counter::Counter;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
@@ -38,6 +39,8 @@ use stall::StallGuard;
 const READ_BUFFER_BYTES: usize = 8 * 1024;
 /// Read buffer of listeners that receive large posts. Also the longest header they take, so not larger than needed.
 const LARGE_READ_BUFFER_BYTES: usize = 64 * 1024;
+/// Connections waiting to be accepted; systems cut this to their own limit, 4096 on Linux.
+const BACKLOG: u32 = 4096;
 /// Pause after a failed accept (usually: no file descriptors left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -72,6 +75,16 @@ impl Default for Limits {
             large_bodies: false,
         }
     }
+}
+
+/// Begins to listen. A crowd that connects at once, as after a restart, waits in the system's queue: one that does
+/// not fit there would try again only after a second.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // So that a restart need not wait until connections of the last run are forgotten.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Serves `router` on `listener` until `shutdown`, then lets open requests finish.

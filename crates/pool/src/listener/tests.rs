@@ -160,3 +160,14 @@ async fn a_request_that_does_not_finish_is_cut_after_the_drain_time() {
     served.task.await.unwrap();
     assert_eq!(client.await.unwrap(), "");
 }
+
+#[tokio::test]
+async fn a_crowd_may_connect_before_anybody_is_accepted() {
+    let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut crowd = Vec::new();
+    for number in 0..400 {
+        let connecting = tokio::time::timeout(Duration::from_secs(60), TcpStream::connect(address)).await;
+        crowd.push(connecting.unwrap_or_else(|_| panic!("client {number} does not get in")).unwrap());
+    }
+}
