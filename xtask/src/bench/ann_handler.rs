@@ -296,7 +296,7 @@ pub fn serve_unchecked(handler: UncheckedHandler) -> anyhow::Result<()> {
         let (metrics, stop) = (Metrics::new(), CancellationToken::new());
         let http = pool::http_client::client()?;
         let running = AnnHandler::start(config, http, &metrics, stop.clone()).await?;
-        let listener = tokio::net::TcpListener::bind(handler.listen).await?;
+        let listener = listener::bind(handler.listen)?;
         let limits = Limits { large_bodies: true, ..Limits::default() };
         listener::serve(listener, running.routes(), limits, &metrics, stop).await;
         running.stopped().await;

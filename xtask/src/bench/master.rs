@@ -1,6 +1,7 @@
 //! The Master: how fast a new block reaches everybody who waits for it, and what waiting costs.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -8,6 +9,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
 
 use super::dev_node::DevNode;
 use super::load::{self, PATIENCE, Shape};
@@ -20,8 +22,8 @@ const CLIENTS: usize = 10_000;
 const FEWER_CLIENTS: usize = 1000;
 /// New blocks, each of which answers all clients; the first also has the clients connect.
 const ROUNDS: usize = 5;
-/// Time for all clients to begin to wait; after 30 s the first ones are told to ask again.
-const WAITING: Duration = Duration::from_secs(25);
+/// Time for all clients to begin to wait. Those whom the Master sends away meanwhile ask again, as real clients do.
+const WAITING: Duration = PATIENCE;
 /// Files that a process must be able to open, besides a connection for each client.
 const OTHER_FILES: u64 = 500;
 
@@ -132,7 +134,7 @@ impl Measured {
                 whole = master.usage()?.seconds - before.seconds;
             }
         }
-        let count = clients.streams.len() as f64;
+        let count = clients.count() as f64;
         Ok(Self {
             first_answer: median(first),
             last_answer: median(last),
@@ -153,39 +155,46 @@ fn median(mut figures: Vec<f64>) -> f64 {
 struct Clients {
     server: SocketAddr,
     runtime: Runtime,
-    streams: Vec<TcpStream>,
+    /// Connections of clients that do nothing.
+    idle: Vec<TcpStream>,
+    /// Clients that have asked, and give their connection back with the time of their answer.
+    asking: Vec<JoinHandle<anyhow::Result<(TcpStream, Instant)>>>,
 }
 
 impl Clients {
     fn connect(server: SocketAddr, count: usize) -> anyhow::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        let streams = runtime.block_on(async {
+        let idle = runtime.block_on(async {
             let mut streams = Vec::with_capacity(count);
             for _ in 0..count {
                 streams.push(TcpStream::connect(server).await?);
             }
             anyhow::Ok(streams)
         })?;
-        Ok(Self { server, runtime, streams })
+        Ok(Self { server, runtime, idle, asking: Vec::new() })
     }
 
-    /// Asks for the work of a height that is not there yet; returns when all are known to wait.
+    fn count(&self) -> usize {
+        self.idle.len() + self.asking.len()
+    }
+
+    /// Has all ask for the work of a height that is not there yet; returns when all are known to wait.
     fn wait(&mut self, height: u32) -> anyhow::Result<()> {
-        let request = load::request("GET", &format!("/master/work_{height}.bin"), &[], 0);
-        self.runtime.block_on(async {
-            for stream in &mut self.streams {
-                stream.write_all(&request).await?;
-            }
-            anyhow::Ok(())
-        })?;
+        let request: Arc<[u8]> = load::request("GET", &format!("/master/work_{height}.bin"), &[], 0).into();
+        let ask = |stream| self.runtime.spawn(poll(stream, Arc::clone(&request)));
+        self.asking = self.idle.drain(..).map(ask).collect();
         let started = Instant::now();
         loop {
+            self.runtime.block_on(async { tokio::time::sleep(Duration::from_millis(20)).await });
             let waiting = metric(self.server, "headframe_long_poll_waiting")?;
-            if waiting >= self.streams.len() as f64 {
+            if waiting >= self.asking.len() as f64 {
                 return Ok(());
             }
+            if let Some(ended) = self.asking.iter().position(JoinHandle::is_finished) {
+                self.runtime.block_on(self.asking.swap_remove(ended))??;
+                anyhow::bail!("work {height} came before all clients waited for it");
+            }
             anyhow::ensure!(started.elapsed() < WAITING, "only {waiting} clients wait for work {height}");
-            std::thread::sleep(Duration::from_millis(20));
         }
     }
 
@@ -194,17 +203,14 @@ impl Clients {
         &mut self,
         new_block: impl FnOnce() -> anyhow::Result<()>,
     ) -> anyhow::Result<(Instant, Vec<Instant>)> {
-        let streams = std::mem::take(&mut self.streams);
+        let asking = std::mem::take(&mut self.asking);
+        let block = Instant::now();
+        new_block()?;
         self.runtime.block_on(async {
-            let reading: Vec<_> = streams.into_iter().map(|stream| tokio::spawn(answer(stream))).collect();
-            // Now all of them read.
-            tokio::time::sleep(Duration::from_millis(200)).await;
-            let block = Instant::now();
-            new_block()?;
-            let mut answers = Vec::with_capacity(reading.len());
-            for one in reading {
+            let mut answers = Vec::with_capacity(asking.len());
+            for one in asking {
                 let (stream, when) = tokio::time::timeout(PATIENCE, one).await???;
-                self.streams.push(stream);
+                self.idle.push(stream);
                 answers.push(when);
             }
             Ok((block, answers))
@@ -212,14 +218,23 @@ impl Clients {
     }
 }
 
-async fn answer(mut stream: TcpStream) -> anyhow::Result<(TcpStream, Instant)> {
+/// Asks until there is work, and says when it was there.
+async fn poll(mut stream: TcpStream, request: Arc<[u8]>) -> anyhow::Result<(TcpStream, Instant)> {
     let mut received = Vec::with_capacity(2048);
     loop {
-        anyhow::ensure!(stream.read_buf(&mut received).await? > 0, "the Master closed the connection");
-        let Some(shape) = Shape::read(&received)? else { continue };
-        anyhow::ensure!(shape.status == 200, "a long poll was answered with status {}", shape.status);
-        if received.len() >= shape.end {
-            return Ok((stream, Instant::now()));
+        received.clear();
+        stream.write_all(&request).await?;
+        let status = loop {
+            anyhow::ensure!(stream.read_buf(&mut received).await? > 0, "the Master closed the connection");
+            match Shape::read(&received)? {
+                Some(shape) if received.len() >= shape.end => break shape.status,
+                _ => {}
+            }
+        };
+        match status {
+            200 => return Ok((stream, Instant::now())),
+            300 => {}
+            status => anyhow::bail!("a long poll was answered with status {status}"),
         }
     }
 }

@@ -224,7 +224,8 @@ impl Source {
     fn blocks(&self) -> String {
         let block = |number: u64| {
             let mut hash = [0; 32];
-            hash[..8].copy_from_slice(&(number + 1).to_le_bytes());
+            // At the end, with which the hash as people write it begins, and so the event's id.
+            hash[24..].copy_from_slice(&(number + 1).to_le_bytes());
             let hash = BlockHash::from_internal(hash);
             let event = BlockEvent {
                 hash: Some(hash),

@@ -5,7 +5,6 @@ use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -21,18 +20,11 @@ pub const PASSWORD: &str = "a password between roles";
 /// An address that a pool can pay.
 pub const ADDRESS: &str = "pkt1q6hqsqhqdgqfd8t3xwgceulu7k9d9w5t2amath0qxyfjlvl3s3u4sjza2g2";
 
-/// Builds headframe with optimisation, once, and gives its path.
+/// The program under measurement, which was built with this one and lies beside it.
 fn headframe() -> anyhow::Result<PathBuf> {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    if let Some(program) = BUILT.get() {
-        return Ok(program.clone());
-    }
-    let built = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--release", "--package", "headframe"])
-        .status()
-        .context("cannot start cargo")?;
-    anyhow::ensure!(built.success(), "headframe cannot be built");
-    Ok(BUILT.get_or_init(|| target_folder().join("release").join("headframe")).clone())
+    let program = std::env::current_exe()?.with_file_name("headframe");
+    anyhow::ensure!(program.exists(), "{} is not there; `cargo xtask bench` builds it", program.display());
+    Ok(program)
 }
 
 /// A folder for what measurements leave for the next time.
