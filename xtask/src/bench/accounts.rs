@@ -40,7 +40,7 @@ pub fn measure() -> anyhow::Result<Vec<Row>> {
 async fn measure_store(name: &str, url: &str) -> anyhow::Result<Vec<Row>> {
     let accounts = Accounts::open(url).await?;
     let server = accounts.server("bench").await?;
-    let mut batches = (0..SHARES / BATCH + 1).map(batch);
+    let mut batches = (0..=SHARES / BATCH).map(batch);
     // The first batch also stores the users.
     for batch in batches.by_ref().take(3) {
         accounts.accept_shares(server, &batch).await?;

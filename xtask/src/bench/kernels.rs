@@ -99,9 +99,8 @@ impl Measure {
         match (backend, self) {
             (Backend::Plain, Self::Attempts) => goal(1.0),
             (Backend::Plain, Self::HardNonce) => goal(3.0),
-            (Backend::Plain, Self::BlockHashes) => goal(4.0),
+            (Backend::Plain, Self::BlockHashes) | (Backend::Avx2, Self::Announcements) => goal(4.0),
             (Backend::Avx2, Self::Attempts) => goal(2.7),
-            (Backend::Avx2, Self::Announcements) => goal(4.0),
             (Backend::Avx2, Self::CheckGrouped) => goal(5.0),
             (Backend::Avx2, Self::BlockHashes) => goal(8.0),
             (Backend::Plain | Backend::Avx2, _) => [None, None],
