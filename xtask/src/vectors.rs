@@ -3,6 +3,7 @@
 mod announcements;
 mod blocks;
 mod blocks_real;
+mod nimiq;
 mod paymaker;
 mod pktd_rpc;
 mod pool;
@@ -44,6 +45,7 @@ const FAMILIES: &[Family] = &[
     announcements::check,
     blocks::check,
     blocks_real::check,
+    nimiq::check,
     paymaker::check,
     pktd_rpc::check,
     pool::check,

@@ -61,6 +61,11 @@ impl Target {
     /// The easiest target that a block may have: 2^240, difficulty 1.
     pub const EASIEST: Self = Self(Number::from_limbs([0, 0, 0, 1 << 48, 0, 0, 0, 0]));
 
+    /// From a number.
+    pub const fn new(number: Number) -> Self {
+        Self(number)
+    }
+
     /// The number.
     pub fn number(&self) -> Number {
         self.0

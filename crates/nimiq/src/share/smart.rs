@@ -79,6 +79,15 @@ impl SmartShare {
         now: Timestamp,
     ) -> Result<&'a Announced, Refusal> {
         next.check(&self.header, now)?;
+        self.check_proofs(pool, announced)
+    }
+
+    /// Checks that the block pays the pool and carries one of the extra data (step 5).
+    pub fn check_proofs<'a>(
+        &self,
+        pool: &PoolLeaf,
+        announced: impl IntoIterator<Item = &'a Announced, IntoIter: Clone>,
+    ) -> Result<&'a Announced, Refusal> {
         let announced = announced.into_iter();
         let proved = announced.clone().find(|announced| self.proves(pool, announced));
         proved.ok_or_else(|| self.why_not(pool, announced))
