@@ -198,9 +198,20 @@ impl Default for CallLimits {
     }
 }
 
+/// How a node speaks JSON-RPC.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dialect {
+    /// As Bitcoin's descendants do: version 1.0, a result or an error in every reply.
+    #[default]
+    Bitcoin,
+    /// As Nimiq's node does: version 2.0, and neither of them where a call returns nothing.
+    Nimiq,
+}
+
 /// The calls to one node.
 #[derive(Debug)]
 pub struct JsonRpc {
+    dialect: Dialect,
     http: reqwest::Client,
     address: NodeAddress,
     slots: Semaphore,
@@ -219,7 +230,13 @@ impl JsonRpc {
         }
         let http = http.build().map_err(|error| ConfigFault::Http(with_causes(&error)))?;
         let slots = Semaphore::new(limits.connections.get());
-        Ok(Self { http, address, slots, largest_reply: limits.largest_reply })
+        Ok(Self { dialect: Dialect::default(), http, address, slots, largest_reply: limits.largest_reply })
+    }
+
+    /// The same node, spoken to in another way.
+    #[must_use]
+    pub fn in_dialect(self, dialect: Dialect) -> Self {
+        Self { dialect, ..self }
     }
 
     /// Where the node is.
@@ -238,8 +255,12 @@ impl JsonRpc {
     async fn call_unbounded(&self, method: &str, params: Value) -> Result<Value, NodeError> {
         // The semaphore is never closed, so the error cannot come.
         let _slot = self.slots.acquire().await.map_err(|_| NodeError::TooBusy)?;
+        let version = match self.dialect {
+            Dialect::Bitcoin => "1.0",
+            Dialect::Nimiq => "2.0",
+        };
         let body =
-            json!({"jsonrpc": "1.0", "id": "headframe", "method": method, "params": params}).to_string();
+            json!({"jsonrpc": version, "id": "headframe", "method": method, "params": params}).to_string();
         let request =
             self.http.post(&self.address.url).header(http::header::CONTENT_TYPE, "application/json");
         let request = match self.address.credentials.basic().await? {
@@ -249,7 +270,10 @@ impl JsonRpc {
         let response = request.body(body).send().await.map_err(|error| unreachable_because(&error))?;
         let status = response.status();
         let body = self.read_body(response).await?;
-        parse_reply(status, &body)
+        match self.dialect {
+            Dialect::Bitcoin => parse_reply(status, &body),
+            Dialect::Nimiq => Ok(result_in(status, &body)?.unwrap_or_default()),
+        }
     }
 
     async fn read_body(&self, mut response: reqwest::Response) -> Result<Vec<u8>, NodeError> {
@@ -268,6 +292,12 @@ impl JsonRpc {
 /// Reads a reply of the node as `docs/protocol/packetcrypt-blocks.md` 7.1 describes it: its `result`, or the
 /// fault it stands for.
 pub fn parse_reply(status: StatusCode, body: &[u8]) -> Result<Value, NodeError> {
+    let result = result_in(status, body)?;
+    result.ok_or_else(|| NodeError::bad_reply("neither \"result\" nor \"error\" in it"))
+}
+
+/// The `result` of a reply, if it has one, unless it stands for a fault.
+fn result_in(status: StatusCode, body: &[u8]) -> Result<Option<Value>, NodeError> {
     match status {
         StatusCode::UNAUTHORIZED => {
             return Err(NodeError::Unauthorized { what: "status 401".to_owned() });
@@ -286,7 +316,7 @@ pub fn parse_reply(status: StatusCode, body: &[u8]) -> Result<Value, NodeError> 
         None | Some(Value::Null) => {}
         Some(error) => return Err(parse_error(&error)),
     }
-    reply.remove("result").ok_or_else(|| NodeError::bad_reply("neither \"result\" nor \"error\" in it"))
+    Ok(reply.remove("result"))
 }
 
 fn parse_error(error: &Value) -> NodeError {

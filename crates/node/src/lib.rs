@@ -3,6 +3,7 @@
 //! - [`json_rpc`]: one node's calls, with their limits and the kinds of fault;
 //! - [`failover`]: several nodes as one, with a watch on each node's tip;
 //! - [`pktd`]: what a PacketCrypt pool asks of pktd, in our types ([`PktdClient`]);
+//! - [`nimiq`](crate::nimiq): what a Nimiq pool asks of its node, in our types ([`NimiqClient`]);
 //! - [`merkle`]: the tree over a block's transactions;
 //! - [`dev_chain`]: a chain of our own that behaves as pktd towards a pool;
 //! - [`nimiq_dev_chain`]: one that behaves as a Nimiq node.
@@ -11,11 +12,13 @@ pub mod dev_chain;
 pub mod failover;
 pub mod json_rpc;
 pub mod merkle;
+pub mod nimiq;
 pub mod nimiq_dev_chain;
 pub mod pktd;
 mod rpc_server;
 mod tls;
 
+pub use crate::nimiq::NimiqClient;
 pub use dev_chain::{DevChain, DevChainOptions};
 pub use failover::Tip;
 pub use json_rpc::{Credentials, NodeAddress, NodeError};
