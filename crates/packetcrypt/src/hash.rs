@@ -57,7 +57,10 @@ fn many<const LENGTH: usize, const DIGEST: usize>(
     }
 }
 
-/// Makes the digests of as many messages as fill whole groups of lanes, and says how many that are.
+/// A group of lanes costs as much as about so many digests one by one.
+const LANES_PAY_FROM: usize = 4;
+
+/// Makes the digests of as many messages as fill groups of lanes well, and says how many that are.
 fn in_lanes<const LENGTH: usize, const DIGEST: usize>(
     kernels: Option<impl Kernels>,
     messages: &[[u8; LENGTH]],
@@ -68,7 +71,16 @@ fn in_lanes<const LENGTH: usize, const DIGEST: usize>(
     for (group, places) in groups.iter().zip(digests.as_chunks_mut().0) {
         kernels.digests(group.each_ref().map(|message| &message[..]), places);
     }
-    messages.len() - rest.len()
+    let done = messages.len() - rest.len();
+    if rest.len() < LANES_PAY_FROM {
+        return done;
+    }
+    // Lanes without a message repeat the last one.
+    let group = std::array::from_fn(|lane| &rest[lane.min(rest.len() - 1)][..]);
+    let mut places = [[0; DIGEST]; DIGEST_LANES];
+    kernels.digests(group, &mut places);
+    digests[done..].copy_from_slice(&places[..rest.len()]);
+    messages.len()
 }
 
 /// The nonce of `EXPAND`, but for the number in its first four bytes.
@@ -210,6 +222,19 @@ mod tests {
         let long = blake2b_512(&[b"ab", b"c"]);
         assert_eq!(hex::encode(&long[..8]), "ba80a53f981c4d0d");
         assert_eq!(hex::encode(&blake2b_256(b"abc")[..8]), "bddd813c63423972");
+    }
+
+    #[test]
+    fn many_digests_are_those_made_one_by_one() {
+        let messages: Vec<[u8; 200]> = (0..40).map(|number| [number; 200]).collect();
+        for count in 0..=messages.len() {
+            let (mut long, mut short) = (vec![[0; 64]; count], vec![[0; 32]; count]);
+            blake2b_512_many(&messages[..count], &mut long);
+            blake2b_256_many(&messages[..count], &mut short);
+            for ((message, long), short) in messages.iter().zip(long).zip(short) {
+                assert_eq!((blake2b_512(&[message]), blake2b_256(message)), (long, short));
+            }
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Rules: `docs/protocol/packetcrypt-announcements.md` 3.1, 3.2 and 6.6. An announcement of version 1 and more has two
 //! tables; each is made by a program of its own, from a seed of 64 bytes.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::backend::Backend;
@@ -19,8 +20,8 @@ use crate::rand_hash::{
 /// Bytes of an item.
 pub const ITEM_SIZE: usize = crypto_cycle::ITEM_SIZE;
 
-/// A run of lanes costs as much as about four items one by one.
-const LANES_PAY_FROM: usize = 4;
+/// A run of lanes costs as much as about eight items one by one.
+const LANES_PAY_FROM: usize = 8;
 
 /// Items of a table; a power of two.
 pub const TABLE_ITEMS: usize = 8192;
@@ -113,8 +114,8 @@ pub struct Recipe {
     /// The program image (3.2): 2048 expanded words, the first of them overwritten by the code.
     image: Box<[u32; PROGRAM_LENGTH_MAX]>,
     states: Template,
-    /// The program laid out for lanes, and whether lanes can run it.
-    wide: (WideProgram, bool),
+    /// The program laid out for lanes when they first need it, and whether they can run it.
+    wide: OnceLock<(WideProgram, bool)>,
 }
 
 impl Default for Recipe {
@@ -123,7 +124,7 @@ impl Default for Recipe {
             program: Program::default(),
             image: Box::new([0; PROGRAM_LENGTH_MAX]),
             states: Template::default(),
-            wide: <(WideProgram, bool)>::default(),
+            wide: OnceLock::new(),
         }
     }
 }
@@ -148,9 +149,7 @@ impl Recipe {
         }
         self.image[..code.len()].copy_from_slice(code);
         self.states.reseed(state_seed);
-        if workshop.lanes.is_some() {
-            self.wide.1 = self.wide.0.replace(&self.program);
-        }
+        self.wide = OnceLock::new();
         Ok(())
     }
 
@@ -163,7 +162,11 @@ impl Recipe {
 
     /// What lanes make items from; `None` if they cannot run the program.
     fn for_lanes(&self) -> Option<ItemSource<'_>> {
-        let (program, usable) = &self.wide;
+        let (program, usable) = self.wide.get_or_init(|| {
+            let mut wide = WideProgram::default();
+            let usable = wide.replace(&self.program);
+            (wide, usable)
+        });
         usable.then_some(ItemSource { program, image: &self.image, states: &self.states })
     }
 

@@ -12,18 +12,24 @@ use crossbeam_channel::{Receiver, Sender, TrySendError};
 /// The bytes that all posts together may hold.
 #[derive(Debug, Clone)]
 pub struct ByteBudget {
+    total: usize,
     left: Arc<AtomicUsize>,
 }
 
 impl ByteBudget {
     /// A budget of `bytes`.
     pub fn new(bytes: usize) -> Self {
-        Self { left: Arc::new(AtomicUsize::new(bytes)) }
+        Self { total: bytes, left: Arc::new(AtomicUsize::new(bytes)) }
     }
 
     /// A reservation that holds nothing yet.
     pub fn reservation(&self) -> Reservation {
         Reservation { left: Arc::clone(&self.left), held: 0 }
+    }
+
+    /// Bytes that are reserved now.
+    pub fn held(&self) -> usize {
+        self.total.saturating_sub(self.left())
     }
 
     /// Bytes that can still be reserved.

@@ -110,10 +110,37 @@ fn commitment(digits: &str) -> Result<Commitment, Refusal> {
     Commitment::from_bytes(&bytes).map_err(|fault| Refusal::InvalidCommitment { reason: fault.to_string() })
 }
 
+/// The value of each character that is a hexadecimal digit; of all others 255.
+const DIGITS: [u8; 256] = {
+    let mut values = [u8::MAX; 256];
+    let mut value = 0;
+    while value < 16 {
+        let character = b"0123456789abcdef"[value];
+        values[character as usize] = value as u8;
+        values[character.to_ascii_uppercase() as usize] = value as u8;
+        value += 1;
+    }
+    values
+};
+
+/// As [`hex::decode`], which asks of each digit whether it is a letter: on random digits a processor guesses wrong every
+/// other time, and a share has twelve thousand.
+fn decode_digits(digits: &str) -> Result<Vec<u8>, hex::FromHexError> {
+    let (pairs, rest) = digits.as_bytes().as_chunks();
+    let mut seen = 0;
+    let byte = |[high, low]: &[u8; 2]| {
+        let [high, low] = [high, low].map(|digit| DIGITS[usize::from(*digit)]);
+        seen |= high | low;
+        high << 4 | low & 15
+    };
+    let bytes = pairs.iter().map(byte).collect();
+    if rest.is_empty() && seen < 16 { Ok(bytes) } else { hex::decode(digits) }
+}
+
 fn header_and_proof(digits: &str) -> Result<(Header, Proof), Refusal> {
     let malformed =
         |reason: String| Refusal::MalformedShare { reason: format!("`header_and_proof`: {reason}") };
-    let bytes = hex::decode(digits).map_err(|fault| malformed(fault.to_string()))?;
+    let bytes = decode_digits(digits).map_err(|fault| malformed(fault.to_string()))?;
     let Some((header, elements)) = bytes.split_first_chunk::<HEADER_SIZE>() else {
         return Err(malformed(format!(
             "expected a header of 80 bytes and a proof, found {} bytes",
@@ -179,6 +206,16 @@ mod tests {
                 },
             },
         )
+    }
+
+    proptest! {
+        #[test]
+        fn digits_are_read_as_by_the_library(bytes: Vec<u8>, text in "[0-9a-fA-F]{0,9}\\PC?[0-9a-fA-F]{0,4}") {
+            let digits = hex::encode(&bytes);
+            prop_assert_eq!(decode_digits(&digits.to_uppercase()), Ok(bytes.clone()));
+            prop_assert_eq!(decode_digits(&digits), Ok(bytes));
+            prop_assert_eq!(decode_digits(&text), hex::decode(&text));
+        }
     }
 
     fn post(commit: &str, share: &str) -> String {

@@ -36,9 +36,13 @@ pub(super) struct Job {
 /// Works until the queue is closed and empty.
 pub(super) fn work(shared: &Arc<Shared>, queue: &Receiver<Job>) {
     let mut round = Round::new(shared);
-    let gathering = if shared.conduct.skips_all() { Gathering::TO_HASH } else { Gathering::TO_CHECK };
     while let Ok(job) = queue.recv() {
-        let mut jobs = gathering.gather(job, queue, || shared.intake.coming() > 0);
+        let mut jobs = if shared.conduct.skips_all() {
+            // Also posts that are being dealt with are counted: their clients will soon send more.
+            Gathering::TO_HASH.gather(job, queue, |gathered| shared.budget.held() > gathered)
+        } else {
+            Gathering::TO_CHECK.gather(job, queue, |_| shared.intake.coming() > 0)
+        };
         shared.figures.waiting.set(queue.len() as i64);
         // Rule R-A10: a client that has gone will send its announcements again.
         jobs.retain(|job| !job.reply.is_closed());
@@ -67,13 +71,14 @@ impl Gathering {
     const TO_CHECK: Self =
         Self { posts: 64, bytes: 4 << 20, grouped_from: GROUP_MIN, time: Duration::from_millis(20) };
 
-    fn gather(self, first: Job, queue: &Receiver<Job>, are_coming: impl Fn() -> bool) -> Vec<Job> {
+    /// `are_coming` says whether more posts are to be expected than those of so many bytes that are gathered.
+    fn gather(self, first: Job, queue: &Receiver<Job>, are_coming: impl Fn(usize) -> bool) -> Vec<Job> {
         let until = Instant::now() + self.time;
         let mut company = Company::default();
         company.join(&first.body);
         let mut jobs = vec![first];
         while jobs.len() < self.posts && company.bytes < self.bytes {
-            let waits = are_coming() && company.is_below(self.grouped_from);
+            let waits = are_coming(company.bytes) && company.is_below(self.grouped_from);
             // A closed queue ends the waiting.
             let next = if waits { queue.recv_deadline(until).ok() } else { queue.try_recv().ok() };
             let Some(job) = next else { break };
@@ -144,25 +149,29 @@ mod tests {
         (0..100).for_each(|_| sender.send(job(&[1; 10])).unwrap());
         let never = Gathering { time: Duration::from_hours(24), ..Gathering::TO_CHECK };
         let first = || queue.recv().unwrap();
-        let by_posts = never.gather(first(), &queue, || true);
+        let by_posts = never.gather(first(), &queue, |_| true);
         assert_eq!(by_posts.len(), 64);
-        let by_bytes = Gathering { bytes: 25 << 10, ..never }.gather(first(), &queue, || true);
+        let by_bytes = Gathering { bytes: 25 << 10, ..never }.gather(first(), &queue, |_| true);
         assert_eq!(by_bytes.len(), 3);
-        assert_eq!(never.gather(first(), &queue, || true).len(), 33, "grouped well: no waiting");
+        assert_eq!(never.gather(first(), &queue, |_| true).len(), 33, "grouped well: no waiting");
     }
 
     #[test]
     fn only_ungrouped_announcements_wait_and_only_for_what_comes() {
         let (sender, queue) = crossbeam_channel::unbounded();
         let forever = Gathering { time: Duration::from_hours(24), ..Gathering::TO_CHECK };
-        assert_eq!(forever.gather(job(&[1, 2, 3]), &queue, || false).len(), 1, "nothing is coming");
-        assert_eq!(forever.gather(job(&[5; 8]), &queue, || true).len(), 1, "grouped well");
+        assert_eq!(forever.gather(job(&[1, 2, 3]), &queue, |_| false).len(), 1, "nothing is coming");
+        assert_eq!(forever.gather(job(&[5; 8]), &queue, |_| true).len(), 1, "grouped well");
         let sending = std::thread::spawn(move || {
             sender.send(job(&[1; 16])).unwrap();
             sender
         });
-        assert_eq!(forever.gather(job(&[1, 2]), &queue, || true).len(), 2);
+        assert_eq!(forever.gather(job(&[1, 2]), &queue, |_| true).len(), 2);
         drop(sending.join().unwrap());
-        assert_eq!(forever.gather(job(&[1, 2]), &queue, || true).len(), 1, "a closed queue ends the waiting");
+        assert_eq!(
+            forever.gather(job(&[1, 2]), &queue, |_| true).len(),
+            1,
+            "a closed queue ends the waiting"
+        );
     }
 }

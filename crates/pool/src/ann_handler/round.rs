@@ -124,7 +124,7 @@ impl<'a> Round<'a> {
         let conduct = &self.shared.conduct;
         let distrusted = conduct.is_distrusted(job.client, &job.headers.pay_to, Instant::now());
         let may_skip = conduct.skips_some() && !distrusted;
-        let is_spared = |prefix: u64| slot.known.contains(prefix) || (may_skip && conduct.skips(prefix));
+        let is_spared = |prefix: u64| (may_skip && conduct.skips(prefix)) || slot.known.contains(prefix);
         let wanted: Vec<usize> = (0..prefixes.len()).filter(|&index| !is_spared(prefixes[index])).collect();
         let probe =
             (distrusted && wanted.len() > 1).then(|| wanted[rand::rng().random_range(0..wanted.len())]);
