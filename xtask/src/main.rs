@@ -3,6 +3,7 @@
 mod bench;
 mod fuzz;
 mod reference;
+mod sanitize;
 mod test;
 mod tidy;
 mod vectors;
@@ -49,6 +50,8 @@ enum Task {
     Tidy,
     /// Checks licences, sources and known faults of the dependencies (installs cargo-deny where it is missing)
     Deny,
+    /// Runs the kernels of the proof of work under valgrind and AddressSanitizer; takes many minutes
+    Sanitize,
     /// Installs the reference programs that the interoperability tests run against
     Reference,
     /// Runs every vector file under a folder
@@ -67,6 +70,7 @@ fn main() -> anyhow::Result<()> {
         Task::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
         Task::Tidy => tidy::run(),
         Task::Deny => test::deny(),
+        Task::Sanitize => sanitize::run(),
         Task::Reference => reference::install().map(|program| println!("{}", program.display())),
         Task::Vectors { folder } => vectors::run(&folder),
     }

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use ledger::local_postgres::LocalPostgres;
+use packetcrypt::backend::{BACKEND_VARIABLE, Backend};
 
 use crate::{reference, tidy, vectors};
 
@@ -38,6 +39,11 @@ const STEPS: &[Step] = &[
         name: "tests",
         about: "unit, property, role, end-to-end, fault and interoperability tests",
         run: tests,
+    },
+    Step {
+        name: "backends",
+        about: "the proof of work and the roles that check it, with each backend forced",
+        run: backends,
     },
     Step {
         name: "differential",
@@ -112,6 +118,28 @@ fn tests() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The tests of what computes or checks proofs of work, once for each backend that this machine has.
+fn backends() -> anyhow::Result<()> {
+    for backend in Backend::ALL {
+        if !backend.is_supported() {
+            println!("SKIPPED: the backend {backend}, which this processor cannot run");
+            continue;
+        }
+        println!("--- {BACKEND_VARIABLE}={backend}");
+        for tests in [
+            &["--package", "packetcrypt", "--lib", "--tests"][..],
+            &["--package", "pool", "--lib", "--", "ann_handler", "blk_handler"],
+        ] {
+            let mut command = Command::new(env!("CARGO"));
+            let command =
+                command.args(["test", "--quiet"]).args(tests).env(BACKEND_VARIABLE, backend.to_string());
+            let status = command.status().context("cannot start cargo")?;
+            anyhow::ensure!(status.success(), "tests failed with {BACKEND_VARIABLE}={backend}");
+        }
+    }
+    Ok(())
+}
+
 /// Whether a machine, not a person, is looking: then nothing may be skipped.
 fn in_ci() -> bool {
     std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false")
@@ -140,7 +168,7 @@ fn tools() -> anyhow::Result<()> {
 }
 
 /// Installs a Debian package, if that is allowed; else says how.
-fn install_package(what: &str, package: &str) -> anyhow::Result<()> {
+pub fn install_package(what: &str, package: &str) -> anyhow::Result<()> {
     let by_hand = format!("install it with: apt-get install {package}");
     anyhow::ensure!(rustix::process::geteuid().is_root(), "{what} is missing; {by_hand}");
     println!("installing {what} with apt-get");
@@ -149,7 +177,8 @@ fn install_package(what: &str, package: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn answers(program: &str, arguments: &[&str]) -> bool {
+/// Whether a program is there and answers.
+pub fn answers(program: &str, arguments: &[&str]) -> bool {
     Command::new(program).args(arguments).output().is_ok_and(|output| output.status.success())
 }
 

@@ -94,34 +94,46 @@ pub(super) fn first_blocks(inputs: &Inputs, blocks: &mut FirstBlocks) {
 fn fill(rows: &mut [Row; 16], sources: &[u32], inputs: &Inputs) {
     let sources: &Row = sources.try_into().expect("as many entries as lanes");
     let message_of = |lane: usize| (sources[lane] & ((1 << COUNTER_SHIFT) - 1)) as usize % BATCH;
-    let words_of = |m: usize| {
-        let key = inputs.key.iter().map(move |words| words[m]);
-        let nonce = inputs.nonce.iter().map(move |words| words[m]);
-        (4..12).zip(key).chain((13..16).zip(nonce))
-    };
-    for (row, word) in words_of(message_of(0)) {
-        rows[row] = [word; LANES];
+    let first = message_of(0);
+    for (row, words) in rows[4..12].iter_mut().zip(&inputs.key) {
+        *row = [words[first]; LANES];
+    }
+    for (row, words) in rows[13..].iter_mut().zip(&inputs.nonce) {
+        *row = [words[first]; LANES];
     }
     // SAFETY: a row is 32 bytes; those of a matrix start on multiples of 32.
-    unsafe {
-        let sources = _mm256_loadu_si256(sources.as_ptr().cast());
-        let counters = _mm256_srli_epi32::<{ COUNTER_SHIFT as i32 }>(sources);
-        _mm256_store_si256(rows[12].as_mut_ptr().cast(), counters);
-        let messages = _mm256_and_si256(sources, _mm256_set1_epi32((1 << COUNTER_SHIFT) - 1));
+    let sources = unsafe { _mm256_loadu_si256(sources.as_ptr().cast()) };
+    let counters = _mm256_srli_epi32::<{ COUNTER_SHIFT as i32 }>(sources);
+    // SAFETY: as above.
+    unsafe { _mm256_store_si256(rows[12].as_mut_ptr().cast(), counters) };
+    let messages = _mm256_and_si256(sources, _mm256_set1_epi32((1 << COUNTER_SHIFT) - 1));
+    let before = _mm256_permutevar8x32_epi32(messages, _mm256_setr_epi32(0, 0, 1, 2, 3, 4, 5, 6));
+    let same = _mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(messages, before)));
+    let mut changes = !same & 0xff;
+    while changes != 0 {
+        let lane = changes.trailing_zeros();
+        changes &= changes - 1;
+        let message = message_of(lane as usize);
         let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-        let before = _mm256_permutevar8x32_epi32(messages, _mm256_setr_epi32(0, 0, 1, 2, 3, 4, 5, 6));
-        let same = _mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(messages, before)));
-        let mut changes = !same & 0xff;
-        while changes != 0 {
-            let lane = changes.trailing_zeros();
-            changes &= changes - 1;
-            let behind = _mm256_cmpgt_epi32(lanes, _mm256_set1_epi32(lane as i32 - 1));
-            for (row, word) in words_of(message_of(lane as usize)) {
-                let row: *mut __m256i = rows[row].as_mut_ptr().cast();
-                let word = _mm256_set1_epi32(word as i32);
-                _mm256_store_si256(row, _mm256_blendv_epi8(_mm256_load_si256(row), word, behind));
-            }
+        let behind = _mm256_cmpgt_epi32(lanes, _mm256_set1_epi32(lane as i32 - 1));
+        for (row, words) in rows[4..12].iter_mut().zip(&inputs.key) {
+            replace(row, words[message], behind);
         }
+        for (row, words) in rows[13..].iter_mut().zip(&inputs.nonce) {
+            replace(row, words[message], behind);
+        }
+    }
+}
+
+/// Puts a word into the lanes of a mask.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn replace(row: &mut Row, word: u32, mask: __m256i) {
+    let row: *mut __m256i = row.as_mut_ptr().cast();
+    // SAFETY: a row is 32 bytes; those of a matrix start on multiples of 32.
+    unsafe {
+        let words = _mm256_blendv_epi8(_mm256_load_si256(row), _mm256_set1_epi32(word as i32), mask);
+        _mm256_store_si256(row, words);
     }
 }
 
@@ -146,18 +158,21 @@ static INSIDE: [[[u32; LANES]; 2]; 5] = {
 #[inline]
 fn xor_into_states(rows: &[Row; 16], places: &[u32], words: &[u16], states: &mut States) {
     let base = states.base_mut();
+    let places: &[u32; LANES] = places.try_into().expect("as many entries as lanes");
+    let inside: [&[[u32; LANES]; 2]; LANES] =
+        core::array::from_fn(|lane| &INSIDE[words[lane].trailing_ones() as usize / 4]);
     for half in 0..2 {
         let blocks = transposed(|row, quarter| {
             // SAFETY: 16 of 32 bytes, any alignment.
             unsafe { _mm_loadu_si128(rows[8 * half + row][4 * quarter..][..4].as_ptr().cast()) }
         });
-        for ((key_stream, &place), &words) in blocks.into_iter().zip(places).zip(words) {
-            let inside = &INSIDE[words.trailing_ones() as usize / 4][half];
+        for lane in 0..LANES {
             // SAFETY: `push` keeps every message inside the states; behind the last one are as many bytes as a
             // block can reach beyond its message.
             unsafe {
-                let place: *mut __m256i = base.add(place as usize + 32 * half).cast();
-                let key_stream = _mm256_and_si256(key_stream, _mm256_loadu_si256(inside.as_ptr().cast()));
+                let place: *mut __m256i = base.add(places[lane] as usize + 32 * half).cast();
+                let inside = _mm256_loadu_si256(inside[lane][half].as_ptr().cast());
+                let key_stream = _mm256_and_si256(blocks[lane], inside);
                 _mm256_storeu_si256(place, _mm256_xor_si256(_mm256_loadu_si256(place), key_stream));
             }
         }

@@ -1,0 +1,61 @@
+//! `cargo xtask sanitize`: the kernels of the proof of work under tools that watch every access to memory. A command of
+//! its own: it takes many minutes. What no tool can run is skipped aloud; the test `guard_pages` covers that too.
+
+use std::process::Command;
+
+use anyhow::Context;
+
+use crate::test::{answers, install_package};
+
+/// The architecture whose kernels are watched. Named, so that what runs at build time is not watched with them.
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// The tests that run every kernel.
+const TESTS: [&str; 2] = ["backend::against_plain", "base_multiplication"];
+
+/// Runs the tests under valgrind and, where there is a nightly compiler, with AddressSanitizer.
+pub fn run() -> anyhow::Result<()> {
+    valgrind()?;
+    address_sanitizer()
+}
+
+/// Valgrind translates AVX2, and has no AVX-512: there the tests of that backend find no processor for it.
+fn valgrind() -> anyhow::Result<()> {
+    if !answers("valgrind", &["--version"]) {
+        install_package("valgrind", "valgrind")?;
+    }
+    println!("==> valgrind: the backends plain and avx2");
+    println!("SKIPPED: avx512, which valgrind cannot run");
+    let mut command = Command::new(env!("CARGO"));
+    command
+        .env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER", "valgrind --quiet --error-exitcode=1")
+        .args(["test", "--package", "packetcrypt", "--lib", "--target", TARGET, "--"])
+        .args(TESTS)
+        .args(["--test-threads", "1"]);
+    expect_success(command, "valgrind")
+}
+
+/// A compiler option that only nightly compilers know.
+fn address_sanitizer() -> anyhow::Result<()> {
+    if !answers("rustup", &["run", "nightly", "cargo", "--version"]) {
+        println!(
+            "SKIPPED: AddressSanitizer, which needs a nightly compiler: rustup toolchain install nightly"
+        );
+        return Ok(());
+    }
+    println!("==> AddressSanitizer: every backend that this machine has");
+    let mut command = Command::new("rustup");
+    command
+        .env("RUSTFLAGS", "-Zsanitizer=address")
+        .args(["run", "nightly", "cargo", "test", "--package", "packetcrypt", "--lib", "--target", TARGET])
+        .args(["--target-dir", "target/sanitizer", "--"])
+        .args(TESTS)
+        .arg("item");
+    expect_success(command, "AddressSanitizer")
+}
+
+fn expect_success(mut command: Command, tool: &str) -> anyhow::Result<()> {
+    let status = command.status().with_context(|| format!("cannot start {tool}"))?;
+    anyhow::ensure!(status.success(), "{tool} found something");
+    Ok(())
+}
