@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Barrier,
-        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -82,10 +82,13 @@ pub fn measure(trial: &Trial, target: CompactTarget, progress: &Progress<'_>) ->
     let (all_filled, with_tables) = (Barrier::new(threads), AtomicU64::new(0));
     let (done, elapsed) = run(trial, "mining announcements", progress, |number, over| {
         let (mut miner, mut done) = (Miner::new(), Done::default());
-        while !over.load(Relaxed) {
+        // However short the time, each thread tries one hard nonce.
+        let never = AtomicBool::new(false);
+        while done.hard_nonces == 0 || !over.load(Relaxed) {
             let header = job.header(hard_nonces.fetch_add(1, Relaxed));
             let began = processor_time();
-            let mut attempts = match miner.prepare(&header, &job.parent, over) {
+            let stop = if done.hard_nonces == 0 { &never } else { over };
+            let mut attempts = match miner.prepare(&header, &job.parent, stop) {
                 Ok(attempts) => attempts,
                 Err(fault) if fault.is_of_this_hard_nonce_only() => continue,
                 Err(Unusable::Stopped) => break,
@@ -98,12 +101,12 @@ pub fn measure(trial: &Trial, target: CompactTarget, progress: &Progress<'_>) ->
             done.hard_nonces += 1;
             let soft_nonces = attempts.soft_nonces();
             for first in soft_nonces.clone().step_by(TOGETHER as usize) {
-                if over.load(Relaxed) {
-                    break;
-                }
                 let nonces = first..soft_nonces.end.min(first + TOGETHER);
                 done.attempts += u64::from(nonces.end - nonces.start);
                 attempts.attempt(nonces, |_| done.found += 1);
+                if over.load(Relaxed) {
+                    break;
+                }
             }
         }
         // All threads have all their memory now; none has let go of it.

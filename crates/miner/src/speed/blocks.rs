@@ -92,11 +92,11 @@ pub fn measure(trial: &Trial, memory: usize, progress: &Progress<'_>) -> Result<
         let mut job = BlockJob::new(&header, &prepared.set, &*prepared.announcements, CompactTarget(0));
         let (mut finds, mut attempts) = (Vec::new(), 0);
         for start in (0..=u32::MAX).step_by(ATTEMPTS_TOGETHER as usize) {
+            job.attempt(start, ATTEMPTS_TOGETHER, &mut finds);
+            attempts += u64::from(ATTEMPTS_TOGETHER);
             if over.load(Relaxed) {
                 break;
             }
-            job.attempt(start, ATTEMPTS_TOGETHER, &mut finds);
-            attempts += u64::from(ATTEMPTS_TOGETHER);
         }
         attempts
     });

@@ -104,15 +104,15 @@ fn measure(
     let (_, elapsed) = run(trial, what, progress, |number, over| {
         let mut checker = Checker::new(Rules::NEW_CHAIN);
         for batch in batches.iter().cycle().skip(number) {
-            if over.load(Relaxed) {
-                return;
-            }
             let to_check: Vec<_> =
                 batch.iter().map(|announcement| AnnouncementToCheck { announcement, parent }).collect();
             let verdicts = checker.check(&to_check, ProofVersion::CURRENT);
             checked.fetch_add(verdicts.len() as u64, Relaxed);
             let faults = verdicts.iter().filter(|verdict| verdict.is_err()).count();
             refused.fetch_add(faults as u64, Relaxed);
+            if over.load(Relaxed) {
+                return;
+            }
         }
     });
     CheckSpeed { checked: checked.into_inner(), refused: refused.into_inner(), elapsed }

@@ -31,11 +31,11 @@ fn a_difficulty_is_the_attempts_that_its_target_takes() {
 #[test]
 fn mined_announcements_are_as_many_as_their_difficulty_lets_expect() {
     let told = told(|progress| {
-        let trial = Trial { time: Duration::from_millis(500), ..trial(2) };
-        let speed = announcements::measure(&trial, target_of_difficulty(4).unwrap(), progress);
+        let speed = announcements::measure(&trial(2), target_of_difficulty(4).unwrap(), progress);
         assert!(speed.hard_nonces >= 2, "each thread has made tables at least once");
         let expected = speed.attempts as f64 / 4.0;
-        assert!((speed.found as f64 - expected).abs() < expected / 4.0 + 100.0, "{speed:?}");
+        assert!(speed.attempts >= 2 * 1024);
+        assert!((speed.found as f64 - expected).abs() < expected / 4.0, "{speed:?}");
         assert!(speed.tables < speed.elapsed.processor);
         assert!(speed.attempts_with_tables_ready() > speed.attempts());
     });
