@@ -9,10 +9,11 @@
 mod arithmetic;
 
 use core::arch::x86_64::{
-    __m512i, _mm_storeu_si128, _mm512_add_epi32, _mm512_extracti32x4_epi32, _mm512_i32gather_epi32,
-    _mm512_load_si512, _mm512_loadu_si512, _mm512_set1_epi32, _mm512_setzero_si512, _mm512_store_si512,
-    _mm512_storeu_si512, _mm512_test_epi32_mask, _mm512_unpackhi_epi32, _mm512_unpackhi_epi64,
-    _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
+    __m512i, _mm_storeu_si128, _mm256_storeu_si256, _mm512_add_epi32, _mm512_castsi512_si256,
+    _mm512_extracti32x4_epi32, _mm512_extracti64x4_epi64, _mm512_i32gather_epi32, _mm512_load_si512,
+    _mm512_loadu_si512, _mm512_mask_add_epi32, _mm512_permutex2var_epi64, _mm512_set1_epi32,
+    _mm512_setr_epi64, _mm512_setzero_si512, _mm512_store_si512, _mm512_storeu_si512, _mm512_test_epi32_mask,
+    _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
 };
 
 use super::chacha20::transpose;
@@ -43,7 +44,8 @@ pub(crate) struct WideMachine {
     log: Vec<u32>,
     /// Words between the starts of two logs.
     stride: usize,
-    positions: [u32; LANES],
+    /// Where in `log` each lane goes on.
+    positions: Row,
     iteration: u32,
 }
 
@@ -68,7 +70,7 @@ impl Default for WideMachine {
             input: vec![Row([0; LANES]); HALF].try_into().expect("a vector of that length"),
             log: Vec::new(),
             stride: 0,
-            positions: [0; LANES],
+            positions: Row([0; LANES]),
             iteration: 0,
         }
     }
@@ -120,7 +122,11 @@ impl WideMachine {
         if self.log.len() < self.stride * LANES {
             self.log.resize(self.stride * LANES, 0);
         }
-        self.positions = [0; LANES];
+        self.empty_logs();
+    }
+
+    fn empty_logs(&mut self) {
+        self.positions = Row(core::array::from_fn(|lane| (lane * self.stride) as u32));
     }
 
     /// All lanes have the same first half but for word 0, the item's number.
@@ -155,8 +161,9 @@ impl WideMachine {
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
     fn add_logs(&mut self, states: &mut [[u8; STATE]; LANES], first_word: usize) {
         for (lane, state) in states.iter_mut().enumerate() {
-            let length = self.positions[lane] as usize;
-            let log = &mut self.log[lane * self.stride..];
+            let start = lane * self.stride;
+            let length = self.positions.0[lane] as usize - start;
+            let log = &mut self.log[start..];
             // Rubbish behind the end would be added with the last block.
             log[length..length.next_multiple_of(HALF_LANES)].fill(0);
             let half = &mut state[4 * first_word..4 * (first_word + HALF)];
@@ -174,7 +181,7 @@ impl WideMachine {
                 }
             }
         }
-        self.positions = [0; LANES];
+        self.empty_logs();
     }
 
     /// Runs from `position` to the END of its scope (from 0: to the end of the program) and gives the position
@@ -424,35 +431,79 @@ impl WideMachine {
         let count = behind - first;
         let mut done = 0;
         while done < count {
-            if count - done <= 4 {
-                self.log_four(first + done, done);
-            } else {
-                self.log_sixteen(first + done, done);
+            match count - done {
+                1..=4 => self.log_four(first + done, done),
+                5..=8 => self.log_eight(first + done, done),
+                _ => self.log_sixteen(first + done, done),
             }
             done += HALF_LANES;
         }
-        for (lane, position) in self.positions.iter_mut().enumerate() {
-            *position += count as u32 & (active >> lane & 1).wrapping_neg();
+        for (half, positions) in self.positions.0.chunks_exact_mut(HALF_LANES).enumerate() {
+            let active = (active >> (HALF_LANES * half)) as u16;
+            // SAFETY: half of a row, which is aligned to 64 bytes.
+            unsafe {
+                let before = _mm512_load_si512(positions.as_ptr().cast());
+                let after = _mm512_mask_add_epi32(before, active, before, _mm512_set1_epi32(count as i32));
+                _mm512_store_si512(positions.as_mut_ptr().cast(), after);
+            }
         }
+    }
+
+    /// `COUNT` rows from `first`, the words of half of the lanes.
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn half_rows<const COUNT: usize>(&self, first: usize, half: usize) -> [__m512i; COUNT] {
+        let mut words = [_mm512_setzero_si512(); COUNT];
+        for (word, row) in words.iter_mut().zip(&self.rows[first..first + COUNT]) {
+            // SAFETY: half of a row, which is aligned to 64 bytes.
+            *word = unsafe { _mm512_load_si512(row.0[HALF_LANES * half..].as_ptr().cast()) };
+        }
+        words
+    }
+
+    /// Room for `COUNT` words in a lane's log, `offset` words behind its position.
+    #[inline]
+    fn log_of<const COUNT: usize>(&mut self, lane: usize, offset: usize) -> &mut [u32; COUNT] {
+        let at = self.positions.0[lane] as usize + offset;
+        self.log[at..].first_chunk_mut().expect("a log has room for a block behind its end")
     }
 
     /// Writes sixteen rows from `first` to each lane's log, `offset` words behind its position.
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
     #[inline]
     fn log_sixteen(&mut self, first: usize, offset: usize) {
-        let rows = &self.rows[first..first + HALF_LANES];
         for half in 0..2 {
-            let mut words = [_mm512_setzero_si512(); HALF_LANES];
-            for (word, row) in words.iter_mut().zip(rows) {
-                // SAFETY: half of a row, which is aligned to 64 bytes.
-                *word = unsafe { _mm512_load_si512(row.0[HALF_LANES * half..].as_ptr().cast()) };
-            }
+            let mut words = self.half_rows(first, half);
             transpose(&mut words);
             for (lane, word) in (HALF_LANES * half..).zip(words) {
-                let at = lane * self.stride + self.positions[lane] as usize + offset;
-                let place = &mut self.log[at..at + HALF_LANES];
+                let place: &mut [u32; 16] = self.log_of(lane, offset);
                 // SAFETY: sixteen words, any alignment.
                 unsafe { _mm512_storeu_si512(place.as_mut_ptr().cast(), word) };
+            }
+        }
+    }
+
+    /// As [`WideMachine::log_sixteen`], for eight rows.
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+    #[inline]
+    fn log_eight(&mut self, first: usize, offset: usize) {
+        // Quarter `q` of the first four rows, then of the other four; likewise quarter `q + 1`.
+        let (lower, upper) =
+            (_mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11), _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15));
+        for half in 0..2 {
+            let [a, b, c, d, e, f, g, h] = self.half_rows(first, half);
+            let (first_four, other_four) = (transpose_four([a, b, c, d]), transpose_four([e, f, g, h]));
+            for (k, (first_four, other_four)) in first_four.into_iter().zip(other_four).enumerate() {
+                for (quarter, order) in [(0, lower), (2, upper)] {
+                    let words = _mm512_permutex2var_epi64(first_four, order, other_four);
+                    let eights = [_mm512_castsi512_si256(words), _mm512_extracti64x4_epi64::<1>(words)];
+                    for (next, eight) in eights.into_iter().enumerate() {
+                        let lane = HALF_LANES * half + 4 * (quarter + next) + k;
+                        let place: &mut [u32; 8] = self.log_of(lane, offset);
+                        // SAFETY: eight words, any alignment.
+                        unsafe { _mm256_storeu_si256(place.as_mut_ptr().cast(), eight) };
+                    }
+                }
             }
         }
     }
@@ -462,21 +513,8 @@ impl WideMachine {
     #[inline]
     fn log_four(&mut self, first: usize, offset: usize) {
         for half in 0..2 {
-            let load = |row: usize| {
-                // SAFETY: half of a row, which is aligned to 64 bytes.
-                unsafe { _mm512_load_si512(self.rows[first + row].0[HALF_LANES * half..].as_ptr().cast()) }
-            };
-            let (a, b, c, d) = (load(0), load(1), load(2), load(3));
-            let (ab_low, ab_high) = (_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
-            let (cd_low, cd_high) = (_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
-            // Register k holds lanes k, k + 4, k + 8 and k + 12, four words each.
-            let lanes = [
-                _mm512_unpacklo_epi64(ab_low, cd_low),
-                _mm512_unpackhi_epi64(ab_low, cd_low),
-                _mm512_unpacklo_epi64(ab_high, cd_high),
-                _mm512_unpackhi_epi64(ab_high, cd_high),
-            ];
-            for (k, register) in lanes.into_iter().enumerate() {
+            let rows = self.half_rows(first, half);
+            for (k, register) in transpose_four(rows).into_iter().enumerate() {
                 let quarters = [
                     _mm512_extracti32x4_epi32::<0>(register),
                     _mm512_extracti32x4_epi32::<1>(register),
@@ -485,12 +523,25 @@ impl WideMachine {
                 ];
                 for (quarter, words) in quarters.into_iter().enumerate() {
                     let lane = HALF_LANES * half + 4 * quarter + k;
-                    let at = lane * self.stride + self.positions[lane] as usize + offset;
-                    let place = &mut self.log[at..at + 4];
+                    let place: &mut [u32; 4] = self.log_of(lane, offset);
                     // SAFETY: four words, any alignment.
                     unsafe { _mm_storeu_si128(place.as_mut_ptr().cast(), words) };
                 }
             }
         }
     }
+}
+
+/// Transposes four rows: register k then holds lanes k, k + 4, k + 8 and k + 12, four words each.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn transpose_four([a, b, c, d]: [__m512i; 4]) -> [__m512i; 4] {
+    let (ab_low, ab_high) = (_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+    let (cd_low, cd_high) = (_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
+    [
+        _mm512_unpacklo_epi64(ab_low, cd_low),
+        _mm512_unpackhi_epi64(ab_low, cd_low),
+        _mm512_unpacklo_epi64(ab_high, cd_high),
+        _mm512_unpackhi_epi64(ab_high, cd_high),
+    ]
 }
