@@ -77,7 +77,7 @@ pub struct Workshop {
     generator: Generator,
     machine: Machine,
     state: State,
-    /// The program of the last update of version 0.
+    /// The program of the last update of version 0, or of the last table that was judged by its cost.
     update_program: Program,
     /// What makes many items at once; none on the plain backend.
     lanes: Option<ItemLanes>,
@@ -252,6 +252,16 @@ impl Recipe {
             self.image[number.index() % WINDOWS..].first_chunk().expect("windows end inside the image");
         machine.run(&self.program, window, state, ITEM_CYCLES)
     }
+}
+
+/// What the table of a seed takes, in instructions of its program: those of all runs that it needs, one for each window
+/// or, where items differ by more than their windows, one for each item.
+pub fn table_cost(seed: &[u8; 64], workshop: &mut Workshop) -> Result<u64, BadProgram> {
+    let (program_seed, _) = split_seed(seed);
+    let program = &mut workshop.update_program;
+    program.replace(workshop.generator.generate(program_seed)?)?;
+    let runs = if program.reads_first_word() { TABLE_ITEMS } else { WINDOWS };
+    Ok(runs as u64 * program.cost())
 }
 
 /// The two halves of a seed.

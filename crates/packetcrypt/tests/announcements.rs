@@ -194,6 +194,22 @@ fn pitfall_3_zero_mantissa_is_refused_before_anything_else() {
 }
 
 #[test]
+fn the_cheapest_of_some_hard_nonces_is_the_one_whose_proof_table_takes_fewest_instructions() {
+    let (mut miner, mut workshop) = (Miner::new(), Workshop::new());
+    let mut cost = |hard_nonce| {
+        let seed = header(hard_nonce).hash_with_parent(&parent());
+        let recipe = Recipe::new(&seed, &mut workshop).unwrap();
+        let runs = if recipe.program().reads_first_word() { 8192 } else { 1792 };
+        runs * recipe.program().cost()
+    };
+    for first in [0, 100, u32::MAX - 20] {
+        let cheapest = miner.cheapest(&header(0), &parent(), first..first + 20).unwrap();
+        assert!((first..first + 20).all(|other| cost(cheapest) <= cost(other)));
+    }
+    assert_eq!(miner.cheapest(&header(0), &parent(), []), None);
+}
+
+#[test]
 fn pitfalls_5_and_6_every_draw_is_made_in_its_order() {
     let mut generator = Generator::new();
     for row in rows("randgen_full.jsonl", |_| true) {

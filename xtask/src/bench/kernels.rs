@@ -93,6 +93,7 @@ impl Measure {
     }
 
     /// What is wanted: at least, and hoped for.
+    #[allow(clippy::match_same_arms, reason = "a table, line by line")]
     fn bounds(self, backend: Backend) -> [Option<Bound>; 2] {
         use Bound::{Figure, Times};
         let goal = |times| [None, Some(Times(times))];

@@ -96,6 +96,24 @@ impl Program {
         self.steps.is_empty()
     }
 
+    /// About how many instructions a cycle executes: those of a loop as often as it goes round, and both bodies of
+    /// each branch.
+    pub fn cost(&self) -> u64 {
+        let (mut cost, mut times) = (0, vec![1]);
+        for step in &self.steps {
+            let now = times.last().copied().unwrap_or(1);
+            cost += now;
+            match step.opcode {
+                Opcode::Loop => times.push(now * u64::from(self.loops[usize::from(step.a)].count)),
+                Opcode::End if step.to != NO_LOOP => {
+                    times.pop();
+                }
+                _ => {}
+            }
+        }
+        cost
+    }
+
     /// Whether an IN reads word 0 of the input, which in the first cycle is the number of the item.
     pub fn reads_first_word(&self) -> bool {
         self.reads_first_word
@@ -328,6 +346,13 @@ mod tests {
                 "{word:08x}"
             );
         }
+    }
+
+    #[test]
+    fn the_cost_of_a_loop_is_that_of_all_its_iterations() {
+        // LOOP 1, LOOP 3, IN, END, IN, END: of the inner loop three INs and three ENDs.
+        let words = [LOOP, 0x0030_0042, IN, END, IN, END];
+        assert_eq!(Program::decode(&words).unwrap().cost(), 1 + 1 + 3 * 2 + 2);
     }
 
     #[test]

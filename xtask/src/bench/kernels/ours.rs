@@ -19,6 +19,8 @@ use super::Measure;
 
 /// Hard nonces that are mined: their programs cost a factor of four more or less than the mean.
 const HARD_NONCES: u32 = 32;
+/// Hard nonces of which one is taken, as the miner does.
+const CANDIDATES: u32 = 8;
 /// Attempts with each of them.
 const ATTEMPTS: u32 = 2048;
 /// Difficulty 128: of a hard nonce's 32,768 soft nonces one in 128 makes an announcement.
@@ -128,10 +130,13 @@ struct Mined {
 fn mining(backend: Backend) -> anyhow::Result<Mined> {
     let (mut miner, stop) = (Miner::on(backend), AtomicBool::new(false));
     let (mut preparing, mut attempting, mut found) = (0.0, 0.0, 0u32);
-    for hard_nonce in 0..HARD_NONCES {
-        let header = AnnouncementHeader { work_bits: DIFFICULTY_128, ..mined::header(hard_nonce) };
-        let start = of_this_thread();
-        let mut job = miner.prepare(&header, &block_hash(mined::PARENT), &stop)?;
+    for first in (0..HARD_NONCES).map(|round| CANDIDATES * round) {
+        let mut header = AnnouncementHeader { work_bits: DIFFICULTY_128, ..mined::header(first) };
+        let (parent, start) = (block_hash(mined::PARENT), of_this_thread());
+        if let Some(cheapest) = miner.cheapest(&header, &parent, first..first + CANDIDATES) {
+            header.hard_nonce = cheapest;
+        }
+        let mut job = miner.prepare(&header, &parent, &stop)?;
         let prepared = of_this_thread();
         job.attempt(0..ATTEMPTS, |_| found += 1);
         attempting += of_this_thread() - prepared;

@@ -491,8 +491,8 @@ impl WideMachine {
         let (lower, upper) =
             (_mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11), _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15));
         for half in 0..2 {
-            let [a, b, c, d, e, f, g, h] = self.half_rows(first, half);
-            let (first_four, other_four) = (transpose_four([a, b, c, d]), transpose_four([e, f, g, h]));
+            let first_four = transpose_four(self.half_rows(first, half));
+            let other_four = transpose_four(self.half_rows(first + 4, half));
             for (k, (first_four, other_four)) in first_four.into_iter().zip(other_four).enumerate() {
                 for (quarter, order) in [(0, lower), (2, upper)] {
                     let words = _mm512_permutex2var_epi64(first_four, order, other_four);
