@@ -9,6 +9,7 @@ mod tidy;
 mod vectors;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
@@ -62,8 +63,18 @@ enum Task {
     },
 }
 
-fn main() -> anyhow::Result<()> {
-    match Arguments::parse().task {
+fn main() -> ExitCode {
+    match run(Arguments::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> anyhow::Result<()> {
+    match task {
         Task::Test { steps } => test::run(&steps),
         Task::Bench { area, only } => bench::run(&area, only.as_deref()),
         Task::ServeUnchecked(handler) => bench::serve_unchecked(handler),

@@ -10,6 +10,8 @@ mod pool;
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
+
 /// What came of one vector file.
 #[derive(Debug, Default)]
 pub struct Tally {
@@ -86,15 +88,41 @@ pub fn run(folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// All files of a folder and its sub-folders.
+/// All files of a folder and its sub-folders. A link to a folder is not followed: it may lead around in a circle.
 pub fn collect_files(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            collect_files(&path, files)?;
+    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            collect_files(&entry.path(), files)?;
         } else {
-            files.push(path);
+            files.push(entry.path());
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_is_found_once_and_circles_are_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let inner = folder.path().join("inner");
+        std::fs::create_dir(&inner).unwrap();
+        std::fs::write(inner.join("file.json"), "{}").unwrap();
+        std::os::unix::fs::symlink(folder.path(), inner.join("circle")).unwrap();
+        let mut files = Vec::new();
+        collect_files(folder.path(), &mut files).unwrap();
+        files.sort();
+        assert_eq!(files, [inner.join("circle"), inner.join("file.json")]);
+        assert!(files.iter().all(|file| FAMILIES.iter().all(|family| family(file).is_none())));
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_named() {
+        let error = run(Path::new("/nonexistent/vectors")).unwrap_err();
+        assert!(format!("{error:#}").starts_with("cannot read /nonexistent/vectors: "), "{error:#}");
+    }
 }
