@@ -207,6 +207,13 @@ impl Announcement {
         AnnouncementHeader::from_bytes(self.bytes_at(0))
     }
 
+    /// What [`AnnouncementHeader::to_bytes`] gives for [`Announcement::header`]: the header with a soft nonce of zero.
+    pub fn header_bytes(&self) -> [u8; HEADER_SIZE] {
+        let mut header: [u8; HEADER_SIZE] = *self.bytes_at(0);
+        header[1..4].fill(0);
+        header
+    }
+
     /// Version: 0, or at least 1, where every value follows the same rules.
     pub fn version(&self) -> u8 {
         self.0[0]
@@ -319,6 +326,16 @@ mod tests {
 
     fn numbered() -> Announcement {
         Announcement(std::array::from_fn(|index| index as u8))
+    }
+
+    proptest! {
+        #[test]
+        fn the_bytes_of_a_header_are_those_of_its_fields(header: [u8; 32], key: [u8; 32], is_signed: bool) {
+            let mut announcement = numbered();
+            announcement.0[..32].copy_from_slice(&header);
+            announcement.0[56..88].copy_from_slice(&if is_signed { key } else { [0; 32] });
+            prop_assert_eq!(announcement.header_bytes(), announcement.header().to_bytes());
+        }
     }
 
     #[test]

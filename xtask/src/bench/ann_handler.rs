@@ -55,7 +55,7 @@ pub fn measure() -> anyhow::Result<Vec<Row>> {
             unit: PER_CORE_SECOND,
             ours,
             reference: Some(theirs),
-            goal: goal.then_some(Goal::AtLeast(theirs.value())),
+            goal: goal.then_some(Goal::AtLeast(10.0 * theirs.value())),
         });
     }
     let unchecked = unchecked()?;

@@ -55,7 +55,7 @@ pub fn measure() -> anyhow::Result<Vec<Row>> {
         unit: "shares per core-second",
         ours: shares.len() as f64 / seconds,
         reference: Some(Reference::Known(310.0)),
-        goal: Some(Goal::AtLeast(1000.0)),
+        goal: Some(Goal::AtLeast(3100.0)),
     }])
 }
 

@@ -16,10 +16,11 @@ pub(super) struct Origin {
 
 impl Origin {
     pub(super) fn of(to_check: &AnnouncementToCheck<'_>) -> Self {
+        let AnnouncementToCheck { announcement, parent } = to_check;
         Self {
-            header: to_check.announcement.header().to_bytes(),
-            parent: *to_check.parent,
-            merkle_root: *to_check.announcement.merkle_root(),
+            header: announcement.header_bytes(),
+            parent: **parent,
+            merkle_root: *announcement.merkle_root(),
         }
     }
 }
