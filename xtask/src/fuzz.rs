@@ -4,6 +4,7 @@
 //! found again by running the same target; the input that failed is written to a file. A *canary* target that
 //! must fail shows first that a fault would be seen.
 
+mod nimiq;
 mod targets;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

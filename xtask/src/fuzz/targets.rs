@@ -2,7 +2,7 @@
 
 use packetcrypt::block::{Elements, Proof, Transaction};
 
-use super::Target;
+use super::{Target, nimiq};
 
 /// Every target.
 pub fn all() -> Vec<Target> {
@@ -21,7 +21,7 @@ pub fn all() -> Vec<Target> {
         Target { name: "transaction", seeds: &["blocks-real", "pktd-rpc"], feed: transaction },
         Target { name: "node_reply", seeds: &["pktd-rpc", "pool/node_rpc"], feed: node_reply },
     ];
-    wire.chain(beside).collect()
+    wire.chain(beside).chain(nimiq::all()).collect()
 }
 
 /// The vectors that hold messages of a family, beside its folder in `fuzz/corpus`.
