@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use packetcrypt::BlockHash;
+use packetcrypt::backend::{BACKEND_VARIABLE, Backend};
 use wire::PktAddress;
 
 /// The whole command line.
@@ -26,6 +27,9 @@ pub struct CommandLine {
     /// How to log
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
+    /// The implementation of PacketCrypt's proof of work: plain, avx2 or avx512 [default: the fastest that runs here]
+    #[arg(long, global = true, env = BACKEND_VARIABLE, value_name = "BACKEND")]
+    pub backend: Option<Backend>,
     /// What to do
     #[command(subcommand)]
     pub command: Command,
@@ -262,9 +266,6 @@ pub struct BenchSettings {
     /// Keeps each thread on one processor of its own
     #[arg(long)]
     pub pin: bool,
-    /// The implementation of the proof of work, such as plain or avx512 [default: the fastest that runs here]
-    #[arg(long)]
-    pub backend: Option<packetcrypt::backend::Backend>,
     /// How long is measured
     #[arg(long, default_value_t = 4)]
     pub seconds: u64,

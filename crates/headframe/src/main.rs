@@ -24,6 +24,9 @@ const WRONG_CONFIGURATION: u8 = 3;
 fn main() -> ExitCode {
     let command_line = CommandLine::parse();
     let result = logging::start(&command_line).and_then(|()| {
+        if let Some(backend) = command_line.backend {
+            backend.force()?;
+        }
         let runtime = tokio::runtime::Runtime::new()?;
         runtime.block_on(run(command_line))
     });

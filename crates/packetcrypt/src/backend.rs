@@ -90,7 +90,7 @@ impl Backend {
     /// The backend that new batches use: what [`Backend::force`] has set, else what the environment variable
     /// [`BACKEND_VARIABLE`] names, else the fastest that the processor can run.
     ///
-    /// A variable that names none of them is reported by [`Backend::force_from_environment`], and here means nothing.
+    /// A variable that names none of them means nothing here; the program refuses it.
     pub fn chosen() -> Self {
         *CHOSEN.get_or_init(|| Self::from_environment().ok().flatten().unwrap_or_else(Self::fastest))
     }
@@ -102,11 +102,6 @@ impl Backend {
         }
         CHOSEN.get_or_init(|| self);
         Ok(())
-    }
-
-    /// Checks the environment variable, and forces what it names.
-    pub fn force_from_environment() -> Result<(), BackendError> {
-        Self::from_environment()?.map_or(Ok(()), Self::force)
     }
 
     fn from_environment() -> Result<Option<Self>, BackendError> {

@@ -29,10 +29,6 @@ pub fn run(bench: &Bench) -> anyhow::Result<()> {
 }
 
 fn trial(settings: &BenchSettings) -> anyhow::Result<Trial> {
-    if let Some(backend) = settings.backend {
-        backend.force()?;
-    }
-    Backend::force_from_environment()?;
     let threads = settings.threads.map(|threads| NonZeroUsize::new(threads).context("--threads: at least 1"));
     let placement = threads.transpose()?.map_or_else(Placement::one_per_cpu, Placement::of);
     anyhow::ensure!(settings.seconds > 0, "--seconds: at least 1");

@@ -1,7 +1,9 @@
 //! The proof of work for processors with AVX2.
 
+mod base_multiplication;
 mod blake2b;
 mod chacha20;
+mod field;
 mod poly1305;
 mod rand_hash;
 
@@ -9,7 +11,6 @@ use super::blocks::{Blocks, FirstBlocks, Inputs};
 use super::kernels::{DIGEST_LANES, ITEM_LANES, Kernels, Message, TAG_LANES, Tail, Words};
 use super::states::{BATCH, STATE, States};
 use super::wide_program::WideProgram;
-use crate::base_multiplication;
 use crate::instruction::PROGRAM_LENGTH_MAX;
 
 /// The kernels; there is a value only where the processor can run them.
@@ -55,8 +56,8 @@ impl Kernels for Avx2 {
     }
 
     fn shared_secrets<'a>(self, count: usize, keys_of: impl Fn(usize) -> &'a [u8; 64]) -> [[u8; 32]; BATCH] {
-        // Lanes of 32-bit products would gain little over products of 64 bits one after the other.
-        base_multiplication::shared_secrets(count, keys_of)
+        // SAFETY: there is a value, so the processor has this feature.
+        unsafe { base_multiplication::shared_secrets(count, keys_of) }
     }
 
     fn run_program(

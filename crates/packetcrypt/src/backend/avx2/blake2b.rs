@@ -3,10 +3,9 @@
 //! `docs/performance.md`, "BLAKE2b", has the figures.
 
 use core::arch::asm;
-use core::arch::x86_64::{
-    __m256i, _mm256_loadu_si256, _mm256_permute2x128_si256, _mm256_store_si256, _mm256_unpackhi_epi64,
-    _mm256_unpacklo_epi64,
-};
+use core::arch::x86_64::{_mm256_loadu_si256, _mm256_store_si256};
+
+use super::poly1305::transposed;
 
 /// Messages in one run of the kernel.
 pub(super) const LANES: usize = 4;
@@ -90,16 +89,10 @@ pub(super) fn digests(messages: &[&[u8]; LANES], digest_length: u8) -> Digests {
 fn load_block(block: &mut MessageBlock, messages: [&[u8; BLOCK]; LANES]) {
     for (quarter, rows) in block.0.as_chunks_mut::<4>().0.iter_mut().enumerate() {
         // SAFETY: 32 bytes, any alignment.
-        let [m0, m1, m2, m3] = messages
-            .map(|message| unsafe { _mm256_loadu_si256(message[32 * quarter..][..32].as_ptr().cast()) });
-        let (even_01, odd_01) = (_mm256_unpacklo_epi64(m0, m1), _mm256_unpackhi_epi64(m0, m1));
-        let (even_23, odd_23) = (_mm256_unpacklo_epi64(m2, m3), _mm256_unpackhi_epi64(m2, m3));
-        let words: [__m256i; 4] = [
-            _mm256_permute2x128_si256::<0x20>(even_01, even_23),
-            _mm256_permute2x128_si256::<0x20>(odd_01, odd_23),
-            _mm256_permute2x128_si256::<0x31>(even_01, even_23),
-            _mm256_permute2x128_si256::<0x31>(odd_01, odd_23),
-        ];
+        let words = transposed(
+            messages
+                .map(|message| unsafe { _mm256_loadu_si256(message[32 * quarter..][..32].as_ptr().cast()) }),
+        );
         for (row, word) in rows.iter_mut().zip(words) {
             // SAFETY: a row is 32 bytes and starts on a multiple of 32.
             unsafe { _mm256_store_si256(row.as_mut_ptr().cast(), word) };

@@ -122,20 +122,27 @@ unsafe fn load_chunk(starts: &[*const u8; LANES], offset: usize) -> [[__m256i; 2
     let mut blocks = [[_mm256_setzero_si256(); 2]; 4];
     for pair in 0..2 {
         // SAFETY: the caller's promise.
-        let [m0, m1, m2, m3] =
+        let rows =
             starts.map(|start| unsafe { _mm256_loadu_si256(start.wrapping_add(offset + 32 * pair).cast()) });
-        let (low_01, high_01) = (_mm256_unpacklo_epi64(m0, m1), _mm256_unpackhi_epi64(m0, m1));
-        let (low_23, high_23) = (_mm256_unpacklo_epi64(m2, m3), _mm256_unpackhi_epi64(m2, m3));
-        blocks[2 * pair] = [
-            _mm256_permute2x128_si256::<0x20>(low_01, low_23),
-            _mm256_permute2x128_si256::<0x20>(high_01, high_23),
-        ];
-        blocks[2 * pair + 1] = [
-            _mm256_permute2x128_si256::<0x31>(low_01, low_23),
-            _mm256_permute2x128_si256::<0x31>(high_01, high_23),
-        ];
+        let [low_0, high_0, low_1, high_1] = transposed(rows);
+        blocks[2 * pair] = [low_0, high_0];
+        blocks[2 * pair + 1] = [low_1, high_1];
     }
     blocks
+}
+
+/// Transposes a 4 × 4 matrix of 64-bit words.
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(super) fn transposed([r0, r1, r2, r3]: [__m256i; 4]) -> [__m256i; 4] {
+    let (even_01, odd_01) = (_mm256_unpacklo_epi64(r0, r1), _mm256_unpackhi_epi64(r0, r1));
+    let (even_23, odd_23) = (_mm256_unpacklo_epi64(r2, r3), _mm256_unpackhi_epi64(r2, r3));
+    [
+        _mm256_permute2x128_si256::<0x20>(even_01, even_23),
+        _mm256_permute2x128_si256::<0x20>(odd_01, odd_23),
+        _mm256_permute2x128_si256::<0x31>(even_01, even_23),
+        _mm256_permute2x128_si256::<0x31>(odd_01, odd_23),
+    ]
 }
 
 impl Number {
@@ -232,7 +239,7 @@ impl Number {
 /// The products of the lower halves of 64-bit lanes.
 #[target_feature(enable = "avx2")]
 #[inline]
-fn product_of_halves(a: __m256i, b: __m256i) -> __m256i {
+pub(super) fn product_of_halves(a: __m256i, b: __m256i) -> __m256i {
     let product;
     // SAFETY: one instruction of AVX2 on registers. It has an intrinsic, which compilers take apart: where they lose
     // sight of the upper halves being cut off, they multiply all 64 bits, at three times the price.
