@@ -177,21 +177,14 @@ pub(crate) fn shared_secrets<'a>(
     count: usize,
     keys_of: impl Fn(usize) -> &'a [u8; 64],
 ) -> [[u8; 32]; BATCH_MAX] {
-    let points: Vec<_> = (0..count)
-        .map(|index| multiple_of_base(&digits_of_product(keys_of(index))))
-        .map(|point| [point.y, point.z])
-        .collect();
-    u_coordinates(&points)
-}
-
-/// The u-coordinates of points given as Y and Z.
-pub(crate) fn u_coordinates(points: &[[Field; 2]]) -> [[u8; 32]; BATCH_MAX] {
+    let points: Vec<Point> =
+        (0..count).map(|index| multiple_of_base(&digits_of_product(keys_of(index)))).collect();
     // u = (Z + Y) / (Z - Y). A clamped key is no multiple of the order, so no point is the identity and no
     // denominator 0.
-    let denominators: Vec<Field> = points.iter().map(|[y, z]| z.minus(y)).collect();
+    let denominators: Vec<Field> = points.iter().map(|point| point.z.minus(&point.y)).collect();
     let mut secrets = [[0; 32]; BATCH_MAX];
-    for ((secret, [y, z]), inverse) in secrets.iter_mut().zip(points).zip(inverses(&denominators)) {
-        *secret = z.plus(y).times(&inverse).to_bytes();
+    for ((secret, point), inverse) in secrets.iter_mut().zip(&points).zip(inverses(&denominators)) {
+        *secret = point.z.plus(&point.y).times(&inverse).to_bytes();
     }
     secrets
 }

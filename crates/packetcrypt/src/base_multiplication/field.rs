@@ -2,7 +2,7 @@
 //!
 //! Bounds: a *reduced* number has limbs below 2^51 + 2^13. Products are reduced, and take operands with limbs below
 //! 2^54; sums of two reduced numbers are below 2^53, differences of a sum and a reduced number below 2^54. What is
-//! subtracted has to be below 2^52 - 38.
+//! subtracted has to be reduced.
 
 /// All bits of a limb.
 const LIMB: u64 = (1 << 51) - 1;

@@ -239,7 +239,7 @@ impl Number {
 /// The products of the lower halves of 64-bit lanes.
 #[target_feature(enable = "avx2")]
 #[inline]
-pub(super) fn product_of_halves(a: __m256i, b: __m256i) -> __m256i {
+fn product_of_halves(a: __m256i, b: __m256i) -> __m256i {
     let product;
     // SAFETY: one instruction of AVX2 on registers. It has an intrinsic, which compilers take apart: where they lose
     // sight of the upper halves being cut off, they multiply all 64 bits, at three times the price.
