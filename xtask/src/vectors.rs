@@ -1,5 +1,6 @@
 //! `cargo xtask vectors DIR`: runs every test vector found under a folder, and lists the files it does not know.
 
+mod accounts;
 mod announcements;
 mod blocks;
 mod blocks_real;
@@ -44,6 +45,7 @@ type Family = fn(&Path) -> Option<anyhow::Result<Tally>>;
 /// Every family, asked in this order.
 const FAMILIES: &[Family] = &[
     words,
+    accounts::check,
     announcements::check,
     blocks::check,
     blocks_real::check,

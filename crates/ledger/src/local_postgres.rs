@@ -18,7 +18,7 @@ const GUARD: &str = r#"
 echo $! >"$2/pid"
 read answer
 # TERM ends a server that is only starting, INT one whose clients stay.
-kill -TERM $! && kill -INT $!
+kill -TERM $! 2>/dev/null && kill -INT $! 2>/dev/null
 wait
 [ "$answer" = keep ] || rm -rf "$2"
 "#;

@@ -29,7 +29,7 @@ const WINDOWS: usize = 5;
 /// Measures.
 pub fn measure() -> anyhow::Result<Vec<Row>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let folder = tempfile::tempdir_in(".")?;
+    let folder = tempfile::tempdir_in("target")?;
     let url = format!("sqlite://{}", folder.path().join("accounts.db").display());
     let mut rows = runtime.block_on(measure_store("SQLite", &url))?;
     let postgres = LocalPostgres::start(Durability::Real)?;

@@ -1,6 +1,7 @@
 //! What every store of the accounts must do: one suite, run on SQLite and on a real PostgreSQL.
 
 mod chain;
+mod crashes;
 mod intake;
 mod leases;
 mod payouts;

@@ -88,7 +88,7 @@ impl Stand {
         Some(Self::open(postgres_database()?, None).await)
     }
 
-    async fn open(url: String, folder: Option<tempfile::TempDir>) -> Self {
+    pub async fn open(url: String, folder: Option<tempfile::TempDir>) -> Self {
         let accounts = Accounts::open(&url).await.unwrap();
         let server = accounts.server("server-1").await.unwrap();
         let (now, until) = (UnixMillis(1_000_000), UnixMillis(u64::MAX));
