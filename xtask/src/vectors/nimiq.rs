@@ -9,6 +9,7 @@ mod headers;
 mod interlink;
 mod merkle;
 mod rewards;
+mod rpc;
 mod transactions;
 mod transcripts;
 
@@ -33,6 +34,7 @@ pub fn check(path: &Path) -> Option<anyhow::Result<Tally>> {
         "interlink.json" => Some(interlink::run(path)),
         "merkle.json" => Some(merkle::run(path)),
         "policy.json" => Some(rewards::run(path)),
+        "rpc.json" => Some(rpc::run(path)),
         "transactions.json" => Some(transactions::run(path)),
         "transcripts.json" => Some(transcripts::run(path)),
         _ => None,

@@ -62,11 +62,11 @@ impl NimiqDevChain {
     pub fn answer(&self, body: &[u8]) -> Answer {
         match serde_json::from_slice(body) {
             Ok(Value::Array(calls)) if calls.len() <= LONGEST_BATCH => {
-                let answers = calls.into_iter().filter_map(|call| self.answer_call(call)).collect();
+                let answers = calls.iter().filter_map(|call| self.answer_call(call)).collect();
                 Answer { status: 200, body: Value::Array(answers).to_string() }
             }
             Ok(call @ Value::Object(_)) => {
-                let body = self.answer_call(call).map(|answer| answer.to_string()).unwrap_or_default();
+                let body = self.answer_call(&call).map(|answer| answer.to_string()).unwrap_or_default();
                 Answer { status: 200, body }
             }
             _ => {
@@ -80,8 +80,8 @@ impl NimiqDevChain {
     }
 
     /// The answer to a call; none for one whose id is none.
-    fn answer_call(&self, mut call: Value) -> Option<Value> {
-        let id = call["id"].take();
+    fn answer_call(&self, call: &Value) -> Option<Value> {
+        let id = call["id"].clone();
         let wants_answer = id.is_string() || id.is_i64() || id.is_u64();
         let result = match (call["jsonrpc"].as_str(), call["method"].as_str()) {
             (Some("2.0"), Some(method)) => {

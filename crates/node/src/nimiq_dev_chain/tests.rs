@@ -147,6 +147,7 @@ fn strange_requests_are_answered_as_the_node_does() {
     for (request, status, expected) in [
         ("{bad", 400, r#"{"jsonrpc":"2.0","error":{"code":-32600,"message":"Invalid Request"},"id":null}"#),
         ("[]", 200, "[]"),
+        (r#"[1, null, "x", [], {}]"#, 200, "[]"),
         (r#"{"jsonrpc":"2.0","method":"blockNumber"}"#, 200, ""),
         (r#"{"jsonrpc":"2.0","id":1.5,"method":"blockNumber"}"#, 200, ""),
         (
