@@ -161,7 +161,8 @@ impl HardNonces {
             items += processor_seconds() - program_made;
             programs += program_made - start;
         }
-        let table = programs / f64::from(PROGRAMS) + TABLE as f64 * items / (f64::from(PROGRAMS) * ITEMS as f64);
+        let table =
+            programs / f64::from(PROGRAMS) + TABLE as f64 * items / (f64::from(PROGRAMS) * ITEMS as f64);
         2.0 * table + tree
     }
 }
