@@ -86,7 +86,7 @@ async fn window_seconds(accounts: &Accounts) -> anyhow::Result<f64> {
     });
     let update = ChainUpdate { left: Vec::new(), joined: joined.collect() };
     accounts.follow(&lease, &update, 10, now).await?;
-    let newest = accounts.sequence_of(hash(SHARES - 1)).await?;
+    let newest = accounts.sequence_of(block((SHARES - 1) / BATCH), hash(SHARES - 1)).await?;
     let newest = newest.ok_or_else(|| anyhow::anyhow!("the last share is not there"))?;
     let rule = WindowRule::Shares(NonZeroU64::MIN.saturating_add(SHARES - 1));
     let mut times = Vec::new();

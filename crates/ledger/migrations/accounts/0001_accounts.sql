@@ -39,9 +39,11 @@ CREATE TABLE shares (
     device BIGINT NOT NULL,
     previous_block BIGINT NOT NULL REFERENCES blocks (id),
     weight BIGINT NOT NULL CHECK (weight > 0),
-    hash BYTEA NOT NULL UNIQUE,
+    hash BYTEA NOT NULL,
     accepted_at_ms BIGINT NOT NULL,
-    UNIQUE (server, server_sequence)
+    UNIQUE (server, server_sequence),
+    -- A hash fixes its block, so this is as strict as the hash alone; and shares of now lie close together.
+    UNIQUE (previous_block, hash)
 );
 
 -- Shares that the tables refuse, kept for a person to look at.

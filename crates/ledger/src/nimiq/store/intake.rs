@@ -109,14 +109,23 @@ impl Accounts {
         }
     }
 
-    /// The place of the share with this hash.
-    pub async fn sequence_of(&self, hash: BlockHash) -> Result<Option<Sequence>, AccountsError> {
+    /// The place of the share with this hash, mined on that block.
+    pub async fn sequence_of(
+        &self,
+        previous_block: BlockHash,
+        hash: BlockHash,
+    ) -> Result<Option<Sequence>, AccountsError> {
         let doing = "looking up a share";
-        let row = sqlx::query("SELECT id FROM shares WHERE hash = $1")
-            .bind(hash.0.to_vec())
-            .fetch_optional(&self.reader)
-            .await
-            .map_err(failed(doing))?;
+        let row = sqlx::query(
+            "SELECT id FROM shares WHERE previous_block = (SELECT id FROM blocks WHERE chain = $1 AND hash = $2) \
+             AND hash = $3",
+        )
+        .bind(CHAIN)
+        .bind(previous_block.0.to_vec())
+        .bind(hash.0.to_vec())
+        .fetch_optional(&self.reader)
+        .await
+        .map_err(failed(doing))?;
         row.map(|row| Fields { row: &row, doing }.number(0).map(Sequence)).transpose()
     }
 
@@ -175,7 +184,8 @@ impl Accounts {
         let set_aside = if credited == shares.len() as u64 {
             Vec::new()
         } else {
-            set_aside_strangers(&mut transaction, server, shares).await?
+            let blocks: Vec<i64> = blocks.values().copied().collect();
+            set_aside_strangers(&mut transaction, server, shares, &blocks).await?
         };
         transaction.commit().await.map_err(failed(doing))?;
         self.remember(users, blocks);
@@ -327,14 +337,21 @@ async fn set_aside_strangers(
     transaction: &mut Transaction<'static, Any>,
     server: i64,
     shares: &[NewShare],
+    blocks: &[i64],
 ) -> Result<Vec<SetAside>, AccountsError> {
     let doing = "telling repeated shares from others";
     let mut stored = HashSet::new();
-    for part in shares.chunks(512) {
-        let sql = format!("SELECT hash FROM shares WHERE hash IN ({})", list(part.len()));
+    // Shares of a batch lie on few blocks: one question for each part of the batch and block.
+    for (part, block) in shares.chunks(512).flat_map(|part| blocks.iter().map(move |block| (part, *block))) {
+        let sql = format!(
+            "SELECT hash FROM shares WHERE hash IN ({}) AND previous_block = ${}",
+            list(part.len()),
+            part.len() + 1
+        );
         let query = part
             .iter()
-            .fold(sqlx::query(AssertSqlSafe(sql)), |query, share| query.bind(share.hash.0.to_vec()));
+            .fold(sqlx::query(AssertSqlSafe(sql)), |query, share| query.bind(share.hash.0.to_vec()))
+            .bind(block);
         for row in &query.fetch_all(&mut **transaction).await.map_err(failed(doing))? {
             stored.insert(Fields { row, doing }.hash(0)?);
         }

@@ -53,7 +53,7 @@ impl Accounts {
     ) -> Result<Vec<Settled>, AccountsError> {
         let mut settled = Vec::new();
         for block in self.unsettled().await? {
-            let own_share = self.sequence_of(block.hash).await?;
+            let own_share = self.own_share(&block).await?;
             if own_share.is_none() && now.since(block.seen_at) < rules.settle_after_ms {
                 continue;
             }
@@ -147,6 +147,22 @@ impl Accounts {
                 })
             })
             .collect()
+    }
+
+    /// The share that the block was: it lies on the block below.
+    async fn own_share(&self, block: &Unsettled) -> Result<Option<Sequence>, AccountsError> {
+        let doing = "looking for the share that a block was";
+        let row = sqlx::query(
+            "SELECT id FROM shares WHERE previous_block = \
+             (SELECT id FROM blocks WHERE chain = $1 AND main_chain = 1 AND height = $2) AND hash = $3",
+        )
+        .bind(CHAIN)
+        .bind(i64::from(block.at.0) - 1)
+        .bind(block.hash.0.to_vec())
+        .fetch_optional(&self.reader)
+        .await
+        .map_err(failed(doing))?;
+        row.map(|row| Fields { row: &row, doing }.number(0).map(Sequence)).transpose()
     }
 
     /// The last share accepted below the block before the block was seen: where its window ends if its own

@@ -36,7 +36,7 @@ async fn the_sequence_goes_on_over_batches_of_any_size(mut stand: Stand) {
         let shares: Vec<_> = (0..size).map(|_| stand.share(1, hash(0, 100))).collect();
         stand.accounts.accept_shares(stand.server, &shares).await.unwrap();
         for share in &shares {
-            let sequence = stand.accounts.sequence_of(share.hash).await.unwrap().unwrap();
+            let sequence = stand.accounts.sequence_of(hash(0, 100), share.hash).await.unwrap().unwrap();
             assert!(sequence > last);
             last = sequence;
         }
@@ -68,7 +68,7 @@ async fn one_bad_share_does_not_cost_its_neighbours(mut stand: Stand) {
         assert_eq!(report.set_aside[2].reason, "the server has given this number to another share");
     }
     let unknown = BlockHash([5; 32]);
-    assert_eq!(stand.accounts.sequence_of(unknown).await.unwrap(), None);
+    assert_eq!(stand.accounts.sequence_of(hash(0, 100), unknown).await.unwrap(), None);
 }
 
 async fn a_request_is_stored_and_its_nonce_used_up(stand: Stand) {
