@@ -55,7 +55,7 @@ fn every_error_is_reported_with_its_place_and_a_suggestion() {
          announcement_target = 0x20000001\n\
          [pay_maker]\n\
          pool_fee = 1.5\n\
-         update_cycle = 0\n\
+         update_cycle = 3601\n\
          default_address = \"pkt1nobody\"\n\
          [node]\n\
          url = \"http://127.0.0.1:1\"\n",
@@ -68,7 +68,7 @@ fn every_error_is_reported_with_its_place_and_a_suggestion() {
          number 536870913 (target 20000001 is not canonical",
         "pool.toml:5:23: `master.announcement_target` says the same as `announcement_work`, which is also given; keep one of them",
         "pool.toml:7:12: `pay_maker.pool_fee` must be a decimal number from 0 to 0.999999 with at most 12 decimals, not the number 1.5",
-        "pool.toml:8:16: `pay_maker.update_cycle` must be a whole number from 1 to 3600 (seconds), not the whole number 0",
+        "pool.toml:8:16: `pay_maker.update_cycle` must be a whole number from 0 to 3600 (seconds), not the whole number 3601",
         "pool.toml:9:19: `pay_maker.default_address` must be a PKT address that a pool can pay, not the text \"pkt1nobody\"",
         "pool.toml:10:2: `node` may be given several times; write it as [[node]]",
     ];
