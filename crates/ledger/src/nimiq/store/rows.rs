@@ -29,7 +29,8 @@ pub(super) async fn add_rows<T: Sync>(
         let count = MOST_ROWS.min(1 << rest.len().ilog2());
         let (now, later) = rest.split_at(count);
         rest = later;
-        let sql = format!("{head} VALUES {} {tail}", places(columns, count));
+        let numbered = transaction.backend_name() != "SQLite";
+        let sql = format!("{head} VALUES {} {tail}", places(columns, count, numbered));
         let statement = sqlx::query(AssertSqlSafe(sql));
         let statement = now.iter().fold(statement, &bind);
         affected += statement.execute(&mut **transaction).await.map_err(failed(doing))?.rows_affected();
@@ -37,16 +38,21 @@ pub(super) async fn add_rows<T: Sync>(
     Ok(affected)
 }
 
-/// `($1, $2), ($3, $4)`
-fn places(columns: usize, rows: usize) -> String {
+/// `($1, $2), ($3, $4)`, or `(?, ?), (?, ?)`: SQLite takes `$1` for a name, and searches its list of names for each
+/// value that is bound.
+fn places(columns: usize, rows: usize, numbered: bool) -> String {
     use std::fmt::Write;
     let mut text = String::with_capacity(rows * columns * 7);
     for row in 0..rows {
         text.push_str(if row == 0 { "(" } else { ", (" });
         for column in 1..=columns {
-            let separator = if column == 1 { "$" } else { ", $" };
-            // Writing to a string does not fail.
-            let _ = write!(text, "{separator}{}", row * columns + column);
+            text.push_str(if column == 1 { "" } else { ", " });
+            if numbered {
+                // Writing to a string does not fail.
+                let _ = write!(text, "${}", row * columns + column);
+            } else {
+                text.push('?');
+            }
         }
         text.push(')');
     }
@@ -157,7 +163,8 @@ mod tests {
 
     #[test]
     fn every_value_has_its_place() {
-        assert_eq!(places(2, 2), "($1, $2), ($3, $4)");
+        assert_eq!(places(2, 2, true), "($1, $2), ($3, $4)");
+        assert_eq!(places(2, 2, false), "(?, ?), (?, ?)");
         assert_eq!(list(3), "$1, $2, $3");
     }
 }
