@@ -1,5 +1,7 @@
 //! ^C and its relatives: the first drains, the second stops, SIGHUP reads the configuration again.
 
+use std::io::Write;
+
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -19,15 +21,20 @@ pub fn shutdown(waiting_for: &'static str) -> anyhow::Result<CancellationToken> 
                 _ = terminate.recv() => {}
             }
             if first {
-                eprintln!("stopping: waiting for {waiting_for}; ^C again stops at once");
                 cancelled.cancel();
+                say(&format!("stopping: waiting for {waiting_for}; ^C again stops at once"));
             } else {
-                eprintln!("stopped at once; what was accepted is on disk");
+                say("stopped at once; what was accepted is on disk");
                 std::process::exit(STOPPED);
             }
         }
     });
     Ok(token)
+}
+
+/// Tells whoever still reads; a pipe whose reader has gone is no reason not to stop.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// Calls `reload` at each SIGHUP, one at a time, until shutdown.
