@@ -4,7 +4,9 @@
 
 mod sandbox;
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use sandbox::{Http, Program, eventually, folder};
 
@@ -40,6 +42,25 @@ fn a_port_that_is_taken_is_named() {
     let mut program = Program::headframe(&["up", "--data", path.to_str().unwrap(), "--listen", &address]);
     program.line(&["headframe: cannot listen on", &address, "in use"]);
     assert_eq!(program.wait().code(), Some(1));
+}
+
+#[test]
+fn a_program_whose_messages_nobody_reads_any_more_still_stops() {
+    let (_folder, path) = folder();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_headframe"))
+        .args(["dev-chain", "--listen", "127.0.0.1:0", "--data", path.to_str().unwrap()])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first_line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut first_line).unwrap();
+    drop(child.stderr.take());
+    let stop = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(stop.success());
+    let status = eventually("the program to end", || child.try_wait().unwrap());
+    assert!(status.success(), "{status} after {first_line:?}");
 }
 
 #[test]
