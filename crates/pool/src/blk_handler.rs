@@ -257,7 +257,6 @@ async fn follow_master<Node: BlockNode>(
     shutdown: CancellationToken,
 ) {
     let mut views = master.view();
-    views.mark_changed();
     let following = async {
         // An error means that the client has ended, which happens only with the stop signal.
         while views.changed().await.is_ok() {

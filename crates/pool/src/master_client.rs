@@ -153,9 +153,12 @@ impl MasterClient {
         Self { shared }
     }
 
-    /// The newest view; `None` until there is one.
+    /// The newest view; `None` until there is one. What was published before counts as a change, so that nobody who
+    /// waits for changes misses it, however late they begin.
     pub fn view(&self) -> watch::Receiver<Option<Arc<PoolView>>> {
-        self.shared.view.subscribe()
+        let mut view = self.shared.view.subscribe();
+        view.mark_changed();
+        view
     }
 
     /// The PayMaker's base URL, as the outbox wants it.

@@ -44,6 +44,19 @@ async fn the_newest_blocks_and_the_work_are_published() {
 }
 
 #[tokio::test]
+async fn who_begins_late_is_told_what_was_published_before() {
+    let (master, url) = FakeMaster::start().await;
+    (0..=2).for_each(|height| master.put_block(1, height));
+    master.put_config(1, 2);
+    let followed = follow_with(&url, 3, false);
+    let published = view_where(&followed.client, |view| view.blocks.len() == 3).await;
+    let mut late = followed.client.view();
+    // Nothing new happens on this Master: a change can only be what was published already.
+    late.changed().await.unwrap();
+    assert_eq!(late.borrow_and_update().as_ref(), Some(&published));
+}
+
+#[tokio::test]
 async fn the_walk_stops_at_the_genesis_block() {
     let (master, url) = FakeMaster::start().await;
     (0..=2).for_each(|height| master.put_block(1, height));
