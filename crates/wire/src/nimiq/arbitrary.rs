@@ -98,11 +98,16 @@ fn settings() -> impl Strategy<Value = Settings> {
 }
 
 fn new_block() -> impl Strategy<Value = NewBlock> {
-    let nano = (any::<[[u8; 32]; 2]>(), light_block()).prop_map(|(hashes, previous)| NewNanoBlock {
-        body_hash: BodyHash(hashes[0]),
-        accounts_hash: AccountsHash(hashes[1]),
-        previous,
-    });
+    let next_target = option::of(any::<u32>().prop_map(CompactTarget));
+    let nano =
+        (any::<[[u8; 32]; 2]>(), light_block(), next_target).prop_map(|(hashes, previous, next_target)| {
+            NewNanoBlock {
+                body_hash: BodyHash(hashes[0]),
+                accounts_hash: AccountsHash(hashes[1]),
+                previous,
+                next_target,
+            }
+        });
     prop_oneof![nano.prop_map(NewBlock::Nano), header().prop_map(NewBlock::Dumb)]
 }
 

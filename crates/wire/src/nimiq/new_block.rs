@@ -1,6 +1,6 @@
 //! `new-block`: what a client that does not build blocks itself is to mine (`docs/protocol/nimiq-pool.md` 1.4).
 
-use nimiq::{AccountsHash, BodyHash, Header, LightBlock};
+use nimiq::{AccountsHash, BodyHash, CompactTarget, Header, LightBlock};
 use serde::Serialize;
 
 use super::members::{self, to_base64};
@@ -18,6 +18,8 @@ pub struct NewNanoBlock {
     pub accounts_hash: AccountsHash,
     /// The head.
     pub previous: LightBlock,
+    /// The network's target on top of it, which only our pools say: clients that follow the chain know it by themselves.
+    pub next_target: Option<CompactTarget>,
 }
 
 /// What to mine.
@@ -39,10 +41,14 @@ impl NewBlock {
         }
         let (body, accounts) = (members.body_hash.as_deref(), members.accounts_hash.as_deref());
         let previous = members::base64(DOCUMENT, "previousBlock", members.previous_block.as_deref())?;
+        let next_target = members.next_target.as_ref();
+        let next_target =
+            next_target.map(|number| members::u32(DOCUMENT, "nBits", Some(number))).transpose()?;
         Ok(Self::Nano(NewNanoBlock {
             body_hash: members::hash(DOCUMENT, "bodyHash", body, BodyHash::from_base64)?,
             accounts_hash: members::hash(DOCUMENT, "accountsHash", accounts, AccountsHash::from_base64)?,
             previous: LightBlock::parse(&previous).map_err(members::malformed(DOCUMENT, "previousBlock"))?,
+            next_target: next_target.map(CompactTarget),
         }))
     }
 
@@ -54,6 +60,8 @@ impl NewBlock {
             body_hash: String,
             accounts_hash: String,
             previous_block: String,
+            #[serde(rename = "nBits", skip_serializing_if = "Option::is_none")]
+            next_target: Option<u32>,
         }
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
@@ -67,6 +75,7 @@ impl NewBlock {
                 body_hash: block.body_hash.to_base64(),
                 accounts_hash: block.accounts_hash.to_base64(),
                 previous_block: to_base64(block.previous.to_bytes()),
+                next_target: block.next_target.map(|target| target.0),
             }),
             Self::Dumb(header) => {
                 json::compact(&Dumb { message: DOCUMENT, block_header: to_base64(header.to_bytes()) })

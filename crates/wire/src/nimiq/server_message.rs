@@ -59,6 +59,8 @@ pub(super) struct Members<'a> {
     pub(super) accounts_hash: Option<Cow<'a, str>>,
     #[serde(default)]
     pub(super) previous_block: Option<Cow<'a, str>>,
+    #[serde(default, rename = "nBits")]
+    pub(super) next_target: Option<Number>,
     #[serde(default)]
     pub(super) block_header: Option<Cow<'a, str>>,
     #[serde(default)]

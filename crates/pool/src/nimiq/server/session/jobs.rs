@@ -47,7 +47,7 @@ impl Job {
     pub(super) fn for_nano(&self) -> Option<NewNanoBlock> {
         let previous = self.work.head.clone()?;
         let NanoJob { body_hash, accounts_hash, .. } = self.nano;
-        Some(NewNanoBlock { body_hash, accounts_hash, previous })
+        Some(NewNanoBlock { body_hash, accounts_hash, previous, next_target: Some(self.work.next.target) })
     }
 
     /// The complete header, but for its nonce.
