@@ -1,7 +1,7 @@
 //! The walk of a share: from a parsed post to a verdict, cheap and decisive checks first.
 //!
-//! work → Merkle root → duplicates → announcements' parents and keys → proof of work → node (if asked, or if it is a
-//! block) → event on disk → answer.
+//! work → Merkle root → known shares → announcements' parents and keys → proof of work → its place among the known
+//! shares → node (if asked, or if it is a block) → event on disk → answer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,7 +84,9 @@ impl<Node: BlockNode> Shared<Node> {
         let share = Share::open(&work.share_work(), &header, proof, commitment)
             .map_err(|fault| refusal_of(&fault))?;
         let id = ShareId::new(&share.header, share.proof.nonce2);
-        let place = self.seen.reserve(&id, work.file.height.0).ok_or(Refusal::DuplicateShare)?;
+        if self.seen.contains(&id) {
+            return Err(Refusal::DuplicateShare);
+        }
         let parents = self.parents(&share, &work).await?;
         let signatures = signatures(self.config.private_seed.as_ref(), &share.proof)?;
 
@@ -93,6 +95,8 @@ impl<Node: BlockNode> Shared<Node> {
         let verdict = verdict
             .map_err(|_| Refusal::Overloaded { role: Role::BlkHandler })?
             .map_err(|fault| refusal_of(&fault))?;
+        // Not before: the id does not cover the announcements, so a bad share could take the place of a good one.
+        let place = self.seen.reserve(&id, work.file.height.0).ok_or(Refusal::DuplicateShare)?;
 
         // A block is on its way before anything else is looked at.
         let submitted = match verdict.reaches {

@@ -1,4 +1,4 @@
-//! Which shares were accepted or are being looked at, so that none counts twice (rules R-K1, R-K4).
+//! Which shares were accepted or are about to be, so that none counts twice (rules R-K1, R-K4).
 
 use std::sync::{Mutex, PoisonError};
 
@@ -37,7 +37,12 @@ impl Drop for Reservation<'_> {
 }
 
 impl SeenShares {
-    /// A place for a share; `None` if it was seen before.
+    /// Whether a share was accepted or has a place.
+    pub(super) fn contains(&self, id: &ShareId) -> bool {
+        self.with(|heights| heights.contains_key(id.event_id().as_bytes()))
+    }
+
+    /// A place for a share that was found to be good; `None` if it was seen before.
     pub(super) fn reserve(&self, id: &ShareId, height: u32) -> Option<Reservation<'_>> {
         let id = *id.event_id().as_bytes();
         let is_new = self.with(|heights| heights.try_insert(id, height).is_ok());
@@ -83,10 +88,10 @@ mod tests {
         let seen = SeenShares::default();
         drop(seen.reserve(&id(1), 9).unwrap());
         let again = seen.reserve(&id(1), 9).unwrap();
-        assert!(seen.reserve(&id(1), 9).is_none(), "it is being looked at");
+        assert!(seen.contains(&id(1)) && seen.reserve(&id(1), 9).is_none(), "it is about to be accepted");
         again.keep();
         assert!(seen.reserve(&id(1), 9).is_none(), "it was accepted");
-        assert!(seen.reserve(&id(2), 9).is_some());
+        assert!(!seen.contains(&id(2)) && seen.reserve(&id(2), 9).is_some());
     }
 
     #[test]

@@ -93,6 +93,17 @@ async fn shares_that_wait_together_get_each_its_own_answer() {
 }
 
 #[tokio::test]
+async fn a_bad_share_of_the_same_id_does_not_take_the_place_of_a_good_one() {
+    let sandbox = Sandbox::start(Chain::of_submit_cases(), |_| {}).await;
+    let cases = submit_cases("submit.json");
+    let send = |name| sandbox.send(cases.iter().find(|case| case.name == name).unwrap().request());
+    // Same header, same low nonce, another announcement; it comes first.
+    let (bad, good) = tokio::join!(send("ann_changed"), send("good"));
+    refused_with(&bad, 400, "invalid_share");
+    accepted(&good);
+}
+
+#[tokio::test]
 async fn r_k2_what_ends_or_hangs_the_reference_handler_is_refused_and_the_next_share_is_taken() {
     let sandbox = Sandbox::start(Chain::of_submit_cases(), |_| {}).await;
     for case in submit_cases("peer_crashes.json") {
