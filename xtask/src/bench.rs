@@ -78,7 +78,8 @@ type Measurement = (&'static str, fn() -> anyhow::Result<Vec<Row>>);
 
 /// What `cargo xtask bench pool` measures, in this order.
 const POOL: &[Measurement] = &[
-    ("ann-handler", ann_handler::measure),
+    ("ann-handler-checked", ann_handler::measure_checked),
+    ("ann-handler-unchecked", ann_handler::measure_unchecked),
     ("master", master::measure),
     ("pay-maker", pay_maker::measure),
     ("blk-handler", blk_handler::measure),

@@ -378,7 +378,7 @@ fn open_outbox(
         ..OutboxConfig::new(config.dir.join("events"))
     };
     let outbox = Outbox::open(&outbox, metrics, |height, keys| {
-        let table = tables.entry(Height(height)).or_insert_with(|| Arc::new(DuplicateTable::new()));
+        let table = tables.entry(Height(height)).or_default();
         for prefix in keys.as_chunks().0 {
             table.insert(u64::from_le_bytes(*prefix));
         }

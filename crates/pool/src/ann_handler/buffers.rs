@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use bytes::{Bytes, BytesMut};
 
 /// Buffers kept.
-const KEPT: usize = 16;
+const KEPT: usize = 32;
 /// Larger ones are not kept: honest posts have at most 1 MiB.
 const LARGEST: usize = 2 << 20;
 

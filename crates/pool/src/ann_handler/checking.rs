@@ -15,8 +15,8 @@ use tokio::sync::oneshot;
 use wire::announcement_post::PostHeaders;
 use wire::{AnnsEvent, Refusal};
 
-use super::Shared;
 use super::round::Round;
+use super::{Shared, hashing};
 use crate::intake::Reservation;
 use crate::listener::Client;
 
@@ -56,33 +56,37 @@ struct Gathering {
     posts: usize,
     /// Bytes of bodies from which on no more are taken.
     bytes: usize,
-    /// Announcements of each hard nonce, in the mean, with which a round does not wait for posts that are being received.
-    grouped_from: usize,
+    /// Announcements of each hard nonce, in the mean, with which a round does not wait for posts that are being
+    /// received; `None` where hard nonces do not matter.
+    grouped_from: Option<usize>,
     /// How long it waits for them at most.
     time: Duration,
 }
 
 impl Gathering {
-    /// Where no proof of work is checked, hashing bodies is most of the work, and four at once cost little more than one.
+    /// Where no proof of work is checked hashing bodies is most of the work, and a full group costs as much as four one
+    /// by one.
     const TO_HASH: Self =
-        Self { posts: 4, bytes: usize::MAX, grouped_from: usize::MAX, time: Duration::from_millis(3) };
+        Self { posts: hashing::WIDE, bytes: usize::MAX, grouped_from: None, time: Duration::from_millis(20) };
 
     /// About 50 ms of checking, 450 ms if no hard nonce is repeated. A round waits only for what a miner will not notice.
     const TO_CHECK: Self =
-        Self { posts: 64, bytes: 4 << 20, grouped_from: GROUP_MIN, time: Duration::from_millis(20) };
+        Self { posts: 64, bytes: 4 << 20, grouped_from: Some(GROUP_MIN), time: Duration::from_millis(20) };
 
     /// `are_coming` says whether more posts are to be expected than those of so many bytes that are gathered.
     fn gather(self, first: Job, queue: &Receiver<Job>, are_coming: impl Fn(usize) -> bool) -> Vec<Job> {
         let until = Instant::now() + self.time;
         let mut company = Company::default();
-        company.join(&first.body);
+        let mut bytes = first.body.len();
+        let mut is_grouped = self.grouped_from.map(|each| company.join(&first.body, each));
         let mut jobs = vec![first];
-        while jobs.len() < self.posts && company.bytes < self.bytes {
-            let waits = are_coming(company.bytes) && company.is_below(self.grouped_from);
+        while jobs.len() < self.posts && bytes < self.bytes {
+            let waits = are_coming(bytes) && is_grouped != Some(true);
             // A closed queue ends the waiting.
             let next = if waits { queue.recv_deadline(until).ok() } else { queue.try_recv().ok() };
             let Some(job) = next else { break };
-            company.join(&job.body);
+            bytes += job.body.len();
+            is_grouped = self.grouped_from.map(|each| company.join(&job.body, each));
             jobs.push(job);
         }
         jobs
@@ -92,7 +96,6 @@ impl Gathering {
 /// The announcements gathered so far.
 #[derive(Debug, Default)]
 struct Company {
-    bytes: usize,
     announcements: usize,
     /// Hard nonces and the beginnings of Merkle roots.
     hard_nonces: HashSet<([u8; 4], [u8; 8])>,
@@ -102,19 +105,15 @@ impl Company {
     const HARD_NONCE: usize = 4;
     const MERKLE_ROOT: usize = 920;
 
-    fn join(&mut self, body: &[u8]) {
-        self.bytes += body.len();
+    /// Takes in the announcements of a body; says whether there are now at least `each` of every hard nonce, in the mean.
+    fn join(&mut self, body: &[u8], each: usize) -> bool {
         for announcement in body.as_chunks::<1024>().0 {
             self.announcements += 1;
             let hard_nonce = announcement[Self::HARD_NONCE..].first_chunk();
             let root = announcement[Self::MERKLE_ROOT..].first_chunk();
             self.hard_nonces.extend(hard_nonce.copied().zip(root.copied()));
         }
-    }
-
-    /// Whether there are fewer announcements than so many of each hard nonce, in the mean.
-    fn is_below(&self, each: usize) -> bool {
-        self.announcements < self.hard_nonces.len().saturating_mul(each)
+        self.announcements >= self.hard_nonces.len().saturating_mul(each)
     }
 }
 

@@ -1,21 +1,27 @@
 //! Which announcements are known: a set of hash prefixes for each parent height (V4, W9).
 //!
 //! A prefix takes 8 bytes in a table that is at least half full, so at most 16 bytes (15 in fact) for each. The set is
-//! cut into shards with a lock each, which also keeps the cost of growing small: one shard is copied at a time.
+//! cut into shards, which keeps the cost of growing small: one shard is copied at a time.
 
+use std::hint::black_box;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 const SHARDS: usize = 16;
+/// Prefixes whose slots are fetched from memory side by side: as many as a processor can wait for at once.
+const FETCHED_TOGETHER: usize = 32;
 /// Slots of a shard that holds something.
 const SMALLEST: usize = 64;
 /// No prefix: [`zero`](wire::Refusal::ReservedHash) is refused before it comes here.
 const EMPTY: u64 = 0;
 
 /// The known announcements of one parent height.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct DuplicateTable {
-    shards: [Mutex<Shard>; SHARDS],
+    shards: Mutex<Shards>,
 }
+
+#[derive(Debug, Default)]
+struct Shards([Shard; SHARDS]);
 
 /// An open-addressing table: a prefix stands at its home slot or behind it without a gap.
 #[derive(Debug, Default)]
@@ -25,49 +31,65 @@ struct Shard {
 }
 
 impl DuplicateTable {
-    pub(super) fn new() -> Self {
-        Self { shards: std::array::from_fn(|_| Mutex::default()) }
-    }
-
     pub(super) fn contains(&self, prefix: u64) -> bool {
-        self.shard(prefix).contains(prefix)
+        self.shards().of(prefix).contains(prefix)
     }
 
     /// Adds a prefix; `false` if it was there.
     pub(super) fn insert(&self, prefix: u64) -> bool {
-        self.shard(prefix).insert(prefix)
+        self.shards().of(prefix).insert(prefix)
+    }
+
+    /// Adds prefixes one after the other; says of each whether it was new.
+    pub(super) fn insert_all(&self, prefixes: &[u64]) -> Vec<bool> {
+        let mut shards = self.shards();
+        let mut new = Vec::with_capacity(prefixes.len());
+        for prefixes in prefixes.chunks(FETCHED_TOGETHER) {
+            // The slots are all over the memory. To read them here, where nothing depends on what they hold, lets the
+            // processor wait for all of them at the same time.
+            black_box(prefixes.iter().fold(0, |all, prefix| all ^ shards.of(*prefix).at_home(*prefix)));
+            new.extend(prefixes.iter().map(|prefix| shards.of(*prefix).insert(*prefix)));
+        }
+        new
     }
 
     /// Forgets a prefix.
     pub(super) fn remove(&self, prefix: u64) {
-        self.shard(prefix).remove(prefix);
+        self.shards().of(prefix).remove(prefix);
     }
 
     /// Number of known announcements.
     pub(super) fn len(&self) -> usize {
-        self.shards.iter().map(|shard| lock(shard).used).sum()
+        self.shards().0.iter().map(|shard| shard.used).sum()
     }
 
     /// Bytes that the table takes.
     #[cfg(test)]
     fn bytes(&self) -> usize {
-        self.shards.iter().map(|shard| lock(shard).slots.capacity() * size_of::<u64>()).sum()
+        self.shards().0.iter().map(|shard| shard.slots.capacity() * size_of::<u64>()).sum()
     }
 
-    fn shard(&self, prefix: u64) -> MutexGuard<'_, Shard> {
-        // Not the lowest bits: they also choose the handler. Not the highest: they choose the slot.
-        lock(&self.shards[(prefix >> 24) as usize % SHARDS])
+    fn shards(&self) -> MutexGuard<'_, Shards> {
+        self.shards.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
-    shard.lock().unwrap_or_else(PoisonError::into_inner)
+impl Shards {
+    fn of(&mut self, prefix: u64) -> &mut Shard {
+        // Not the lowest bits: they also choose the handler. Not the highest: they choose the slot.
+        &mut self.0[(prefix >> 24) as usize % SHARDS]
+    }
 }
 
 impl Shard {
     /// Where a prefix would stand if the table were empty: its place among all 2^64.
     fn home(&self, prefix: u64) -> usize {
         ((u128::from(prefix) * self.slots.len() as u128) >> 64) as usize
+    }
+
+    /// What the home slot of a prefix holds.
+    fn at_home(&self, prefix: u64) -> u64 {
+        self.slots.get(self.home(prefix)).copied().unwrap_or(EMPTY)
     }
 
     fn next(&self, slot: usize) -> usize {
@@ -154,7 +176,7 @@ mod tests {
 
     #[test]
     fn v4_at_most_16_bytes_for_each_announcement() {
-        let table = DuplicateTable::new();
+        let table = DuplicateTable::default();
         for number in 1..=200_000 {
             assert!(table.insert(prefix(number)));
             if number >= 20_000 && number % 1000 == 0 {
@@ -165,10 +187,21 @@ mod tests {
         assert!((1..=200_000).all(|number| table.contains(prefix(number)) && !table.insert(prefix(number))));
     }
 
+    #[test]
+    fn r_a1_the_first_of_equal_ones_is_new() {
+        let table = DuplicateTable::default();
+        assert!(table.insert(prefix(7)));
+        let prefixes: Vec<u64> = (0..200).map(|number| prefix(number / 2)).collect();
+        let expected: Vec<bool> = (0..200).map(|number| number % 2 == 0 && number / 2 != 7).collect();
+        assert_eq!(table.insert_all(&prefixes), expected);
+        assert_eq!(table.insert_all(&prefixes), [false; 200]);
+        assert_eq!(table.len(), 100);
+    }
+
     proptest! {
         #[test]
         fn behaves_like_a_set(actions in prop::collection::vec((0u8..3, prop_oneof![1u64..40, any::<u64>()]), 0..400)) {
-            let table = DuplicateTable::new();
+            let table = DuplicateTable::default();
             let mut set = BTreeSet::new();
             for (action, prefix) in actions.into_iter().filter(|(_, prefix)| *prefix != EMPTY) {
                 match action {

@@ -295,21 +295,16 @@ fn probes(posts: &[Option<Post>], places: &[Place]) -> Option<Wave> {
 /// Enters what is new into the duplicate table; gives the new prefixes and their announcements. From here on the same
 /// announcement in any other post is a duplicate.
 fn claim(body: &Bytes, prefixes: &[u64], slot: &Slot) -> (Vec<u64>, Bytes) {
-    let mut new = Vec::with_capacity(prefixes.len());
-    let mut indexes = Vec::with_capacity(prefixes.len());
-    for (index, prefix) in prefixes.iter().enumerate() {
-        if slot.known.insert(*prefix) {
-            new.push(*prefix);
-            indexes.push(index);
-        }
+    let is_new = slot.known.insert_all(prefixes);
+    if !is_new.contains(&false) {
+        return (prefixes.to_vec(), body.clone());
     }
-    if new.len() == prefixes.len() {
-        return (new, body.clone());
-    }
+    let new_of = |(prefix, is_new): (&u64, &bool)| is_new.then_some(*prefix);
+    let new: Vec<u64> = prefixes.iter().zip(&is_new).filter_map(new_of).collect();
     // A copy, so that a few announcements do not keep a whole body in memory.
-    let mut accepted = BytesMut::with_capacity(indexes.len() * 1024);
-    for index in indexes {
-        accepted.extend_from_slice(&body[1024 * index..1024 * (index + 1)]);
+    let mut accepted = BytesMut::with_capacity(new.len() * 1024);
+    for (announcement, _) in body.as_chunks::<1024>().0.iter().zip(is_new).filter(|(_, is_new)| *is_new) {
+        accepted.extend_from_slice(announcement);
     }
     (new, accepted.freeze())
 }

@@ -143,9 +143,7 @@ impl Tracker {
                 signing_key: block.signing_key,
                 version: config.announcement_version(),
                 place,
-                known: Arc::clone(
-                    self.tables.entry(height).or_insert_with(|| Arc::new(DuplicateTable::new())),
-                ),
+                known: Arc::clone(self.tables.entry(height).or_default()),
             };
             slots.by_height.insert(height, Arc::new(slot));
         }
