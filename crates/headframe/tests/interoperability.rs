@@ -87,7 +87,7 @@ fn the_reference_miner_mines_into_our_pool_and_everything_is_accepted() {
     for line in miner.printed().iter().filter(|line| line.contains(" ok: ")) {
         assert!(line.contains(" ok: 100% "), "{line}");
     }
-    assert!(pool.metric("headframe_posts_refused_total", "") < 1.0);
+    assert!(pool.metric("headframe_refusals_total", "role=\"ann_handler\"") < 1.0);
 }
 
 #[test]

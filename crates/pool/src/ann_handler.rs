@@ -9,6 +9,7 @@
 //! restarts (rules R-A1, R-A11); whoever was told "accepted" will be credited (R-A7); which heights are taken, and
 //! what is demanded for each, is in `slots`.
 
+mod batch_numbers;
 mod batches;
 mod buffers;
 mod checking;
@@ -33,7 +34,6 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use arc_swap::ArcSwap;
 use axum::Router;
 use bytes::Bytes;
-use hashbrown::HashMap;
 use packetcrypt::check::{ProgramCache, Rules};
 use packetcrypt::{Announcement, Height};
 use prometheus_client::metrics::counter::Counter;
@@ -45,6 +45,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wire::Refusal;
 
+pub use batch_numbers::BatchNumbersFault;
 pub use handler_lists::HandlerListsFault;
 
 use crate::health::Health;
@@ -53,6 +54,8 @@ use crate::listener::{BodyLimits, Client};
 use crate::master_client::{MasterClient, MasterClientConfig};
 use crate::metrics::{Metrics, SECONDS};
 use crate::outbox::{self, Outbox, OutboxConfig, OutboxError, UploadConfig};
+use crate::refusals::Refusals;
+use batch_numbers::BatchNumbers;
 use batches::Batches;
 use buffers::Buffers;
 use checking::Job;
@@ -147,6 +150,9 @@ pub enum AnnHandlerFault {
     /// The history of handler lists cannot be used.
     #[error(transparent)]
     HandlerLists(#[from] HandlerListsFault),
+    /// The numbers of batches cannot be used.
+    #[error(transparent)]
+    BatchNumbers(#[from] BatchNumbersFault),
     /// The UDP feed cannot be started.
     #[error(transparent)]
     Sprayer(#[from] SprayerError),
@@ -198,16 +204,11 @@ struct Figures {
     ungrouped: Counter,
     programs_kept: Gauge,
     post_seconds: Histogram,
-    refusals: HashMap<&'static str, Counter>,
+    refusals: Refusals,
 }
 
 impl Figures {
     fn new(metrics: &Metrics) -> Self {
-        let refusal = |code: &&'static str| {
-            let counter =
-                metrics.with_label("reason", code).counter("posts_refused", "Posts refused, by reason");
-            (*code, counter)
-        };
         Self {
             waiting: metrics.gauge("posts_waiting", "Posts waiting to be checked"),
             accepted: metrics.counter("announcements_accepted", "Announcements accepted"),
@@ -222,15 +223,8 @@ impl Figures {
                 "Hard nonces whose programs are kept, about 40 KiB each, at most 1024",
             ),
             post_seconds: metrics.histogram("post_seconds", "Time to check one post", SECONDS),
-            refusals: Refusal::CODES.iter().map(refusal).collect(),
+            refusals: Refusals::new(metrics),
         }
-    }
-
-    fn refused(&self, refusal: &Refusal) {
-        if let Some(counter) = self.refusals.get(refusal.code()) {
-            counter.inc();
-        }
-        tracing::debug!(code = refusal.code(), %refusal, "post refused");
     }
 }
 
@@ -275,6 +269,7 @@ impl AnnHandler {
         let (outbox, tables) =
             opened.unwrap_or_else(|fault| std::panic::resume_unwind(fault.into_panic()))?;
         let lists = HandlerLists::open(&config.dir, &config.public_url)?;
+        let numbers = BatchNumbers::open(&config.dir, now_ms())?;
         let (sprayer, spraying) = match config.sprayer.clone() {
             Some(sprayer) => {
                 let (sprayer, task) = Sprayer::start(sprayer, sprayer_figures(&metrics), None, &shutdown)?;
@@ -291,7 +286,7 @@ impl AnnHandler {
             conduct: Conduct::new(config.skip_check_chance),
             checking_budget: CheckingBudget::new(config.ungrouped_share),
             programs: Arc::new(ProgramCache::new(PROGRAMS_KEPT)),
-            batches: Batches::new(config.files_to_keep, now_ms(), Arc::clone(&buffers)),
+            batches: Batches::new(config.files_to_keep, numbers, Arc::clone(&buffers)),
             buffers,
             outbox,
             sprayer,

@@ -27,7 +27,6 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use wire::Refusal;
 use wire::pool_config;
 use wire::signing_key::PrivateSeed;
 
@@ -37,6 +36,7 @@ use crate::health::Health;
 use crate::master_client::{MasterClient, MasterClientConfig};
 use crate::metrics::Metrics;
 use crate::outbox::{Outbox, OutboxConfig, OutboxError, UploadConfig, upload};
+use crate::refusals::Refusals;
 use admission::Figures;
 use block_events::LoggedBlocks;
 use checking::{CheckingFault, CheckingThreads};
@@ -150,7 +150,7 @@ struct Shared<Node> {
     node: Node,
     places: Arc<Semaphore>,
     figures: Figures,
-    metrics: Metrics,
+    refusals: Refusals,
     health: Health,
     /// Shares and blocks that are being dealt with, whether or not somebody waits for them.
     under_way: TaskTracker,
@@ -193,7 +193,7 @@ impl BlkHandler {
             node,
             places: Arc::new(Semaphore::new(config.requests)),
             figures: Figures::new(&metrics),
-            metrics,
+            refusals: Refusals::new(&metrics),
             health: health.clone(),
             under_way: under_way.clone(),
             shutdown: shutdown.clone(),
@@ -297,11 +297,6 @@ impl<Node: BlockNode> Shared<Node> {
                 self.health.trouble_of(PART, problem);
             }
         }
-    }
-
-    fn count_refusal(&self, refusal: &Refusal) {
-        let refused = self.metrics.with_label("reason", refusal.code());
-        refused.counter("refusals", "Requests and events refused, by reason").inc();
     }
 }
 

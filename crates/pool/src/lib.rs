@@ -26,6 +26,8 @@ pub mod metrics;
 pub mod nimiq;
 pub mod outbox;
 pub mod pay_maker;
+mod refusals;
+mod whole_file;
 pub mod work_feed;
 
 pub use health::Health;

@@ -31,6 +31,7 @@ pub use settings::{MasterSettings, SettingsFault, ShareTarget};
 
 use crate::health::Health;
 use crate::metrics::Metrics;
+use crate::refusals::Refusals;
 use crate::work_feed::{FeedLimits, WorkFeed};
 use block_infos::BlockInfos;
 use files::{WorkFiles, WorkFilesFault};
@@ -71,6 +72,7 @@ struct Shared {
     files: WorkFiles,
     feed: WorkFeed,
     health: Health,
+    refusals: Refusals,
 }
 
 /// The work that is mined now.
@@ -108,6 +110,7 @@ impl Master {
             files: WorkFiles::open(config.dir).await?,
             feed: WorkFeed::new(config.long_poll, &metrics),
             health: Health::starting("master", ""),
+            refusals: Refusals::new(&metrics),
         });
         let production = production::run(Arc::clone(&shared), node, metrics, shutdown);
         Ok(Self { production: tokio::spawn(production), shared })

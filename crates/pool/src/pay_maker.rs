@@ -34,6 +34,7 @@ pub use update_hook::UpdateHook;
 
 use crate::health::Health;
 use crate::metrics::Metrics;
+use crate::refusals::Refusals;
 use bookkeeping::Entry;
 use documents::Documents;
 use password::Password;
@@ -138,6 +139,7 @@ struct Shared {
     book_queue: mpsc::Sender<Entry>,
     clock: fn() -> UnixMillis,
     metrics: Metrics,
+    refusals: Refusals,
     health: Health,
 }
 
@@ -165,6 +167,7 @@ impl PayMaker {
             book_queue,
             clock: config.clock,
             health: Health::starting("pay_maker", ""),
+            refusals: Refusals::new(&metrics),
             metrics,
         });
         let bookkeeping = tokio::spawn(bookkeeping::run(book.clone(), entries, shutdown.clone()));

@@ -12,6 +12,7 @@ use bytes::{Bytes, BytesMut};
 use packetcrypt::{BlockHash, Height};
 use wire::batch::{BatchIndex, BatchName, MAX_ANNOUNCEMENTS};
 
+use super::batch_numbers::BatchNumbers;
 use super::buffers::Buffers;
 
 const ANNOUNCEMENT_BYTES: usize = 1024;
@@ -28,7 +29,7 @@ pub(super) struct Batches {
 }
 
 struct State {
-    next_number: u64,
+    numbers: BatchNumbers,
     waiting: BTreeMap<Height, Waiting>,
     files: VecDeque<(BatchName, BlockHash, Bytes)>,
     /// The index as it is served; made again after a change.
@@ -45,10 +46,9 @@ struct Waiting {
 }
 
 impl Batches {
-    /// `first_number` is the current time in milliseconds, so that no name is used twice (rule R-D3).
-    pub(super) fn new(files_to_keep: usize, first_number: u64, buffers: Arc<Buffers>) -> Self {
+    pub(super) fn new(files_to_keep: usize, numbers: BatchNumbers, buffers: Arc<Buffers>) -> Self {
         let (waiting, files) = (BTreeMap::new(), VecDeque::new());
-        let state = State { next_number: first_number, waiting, files, index: None };
+        let state = State { numbers, waiting, files, index: None };
         Self { files_to_keep, buffers, state: Mutex::new(state) }
     }
 
@@ -142,8 +142,7 @@ impl Batches {
 
 impl State {
     fn publish(&mut self, parent_height: Height, parent: BlockHash, handler: u32, file: Bytes) {
-        let name = BatchName { file_number: self.next_number, parent_height, handler };
-        self.next_number += 1;
+        let name = BatchName { file_number: self.numbers.take(), parent_height, handler };
         self.files.push_back((name, parent, file));
         self.index = None;
     }
@@ -182,13 +181,20 @@ mod tests {
         vec![mark; count * ANNOUNCEMENT_BYTES].into()
     }
 
+    /// No files yet; the first gets this number.
+    fn batches(files_to_keep: usize, first_number: u64) -> Batches {
+        let folder = tempfile::tempdir().unwrap();
+        let numbers = BatchNumbers::open(folder.path(), first_number).unwrap();
+        Batches::new(files_to_keep, numbers, Arc::default())
+    }
+
     fn names(batches: &Batches) -> Vec<BatchName> {
         BatchIndex::parse(&batches.index()).unwrap().names().collect()
     }
 
     #[test]
     fn a_whole_post_becomes_a_file_without_a_copy() {
-        let batches = Batches::new(8, 100, Arc::default());
+        let batches = batches(8, 100);
         let post = announcements(1024, 1);
         batches.add(Height(65), PARENT, 2, post.clone(), Instant::now());
         let [name] = names(&batches).try_into().unwrap();
@@ -198,7 +204,7 @@ mod tests {
 
     #[test]
     fn parts_are_joined_and_the_rest_waits() {
-        let (batches, now) = (Batches::new(8, 0, Arc::default()), Instant::now());
+        let (batches, now) = (batches(8, 0), Instant::now());
         for mark in 0..3 {
             batches.add(Height(65), PARENT, 0, announcements(400, mark), now);
         }
@@ -212,7 +218,7 @@ mod tests {
 
     #[test]
     fn r_d2_a_partial_batch_does_not_wait_for_another_post() {
-        let (batches, now) = (Batches::new(8, 0, Arc::default()), Instant::now());
+        let (batches, now) = (batches(8, 0), Instant::now());
         batches.add(Height(65), PARENT, 0, announcements(3, 1), now);
         batches.flush(now + LONGEST_WAIT / 2);
         assert_eq!(names(&batches), []);
@@ -223,7 +229,7 @@ mod tests {
 
     #[test]
     fn the_oldest_file_makes_room() {
-        let batches = Batches::new(3, 0, Arc::default());
+        let batches = batches(3, 0);
         for mark in 0..5 {
             batches.add(Height(65), PARENT, 0, announcements(1024, mark), Instant::now());
         }
@@ -235,8 +241,7 @@ mod tests {
 
     #[test]
     fn what_was_made_for_an_abandoned_block_is_dropped() {
-        let (batches, now, other) =
-            (Batches::new(8, 0, Arc::default()), Instant::now(), BlockHash::from_internal([8; 32]));
+        let (batches, now, other) = (batches(8, 0), Instant::now(), BlockHash::from_internal([8; 32]));
         batches.add(Height(65), PARENT, 0, announcements(1030, 1), now);
         batches.drop_abandoned(|height, parent| height == Height(65) && *parent != other);
         assert_eq!(names(&batches), []);

@@ -3,9 +3,8 @@
 //! A height keeps the list that the Master had when its block was first seen: that is what prevents one announcement
 //! from being accepted, and paid, by two handlers after the list changed.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use packetcrypt::Height;
 use serde::{Deserialize, Serialize};
@@ -121,10 +120,7 @@ impl HandlerLists {
 
     fn write(&self) -> Result<(), HandlerListsFault> {
         let text = serde_json::to_vec(&self.state).unwrap_or_default();
-        let new = self.path.with_extension("new");
-        let written = File::create(&new)
-            .and_then(|mut file| file.write_all(&text).and_then(|()| file.sync_all()))
-            .and_then(|()| fs::rename(&new, &self.path));
+        let written = crate::whole_file::write(&self.path, &text);
         written.map_err(|fault| HandlerListsFault::Disk { path: self.path.clone(), fault })
     }
 }

@@ -58,7 +58,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
         Asked::Submit if request.method() == Method::POST => {
             let outcome = submit(&shared, request).await;
             if let Err(refusal) = &outcome {
-                shared.figures.refused(refusal);
+                shared.figures.refusals.count(refusal);
             }
             reply(outcome)
         }

@@ -31,11 +31,11 @@ pub(super) fn router<Node: BlockNode>(shared: Arc<Shared<Node>>) -> Router {
 
 async fn answer<Node: BlockNode>(State(shared): State<Arc<Shared<Node>>>, request: Request) -> Response {
     if !request.uri().path().trim_end_matches('/').ends_with("/submit") {
-        shared.count_refusal(&Refusal::NotFound);
+        shared.refusals.count(&Refusal::NotFound);
         return response(StatusCode::NOT_FOUND, JSON, r#"{"error":"not found"}"#);
     }
     if request.method() != Method::POST {
-        shared.count_refusal(&Refusal::MethodNotAllowed);
+        shared.refusals.count(&Refusal::MethodNotAllowed);
         return response(StatusCode::METHOD_NOT_ALLOWED, PLAIN, "");
     }
     let (head, body) = request.into_parts();
@@ -89,7 +89,7 @@ fn refused<Node: BlockNode>(shared: &Shared<Node>, refusal: Refusal) -> Response
 
 /// Plain text, as reference clients know it.
 fn overloaded<Node: BlockNode>(shared: &Shared<Node>) -> Response {
-    shared.count_refusal(&Refusal::Overloaded { role: Role::BlkHandler });
+    shared.refusals.count(&Refusal::Overloaded { role: Role::BlkHandler });
     response(StatusCode::NOT_IMPLEMENTED, PLAIN, "overloaded")
 }
 
@@ -97,7 +97,7 @@ fn reply<Node: BlockNode>(shared: &Shared<Node>, answer: &Answer) -> Response {
     let status = match &answer.refusal {
         None => StatusCode::OK,
         Some(refusal) => {
-            shared.count_refusal(refusal);
+            shared.refusals.count(refusal);
             tracing::info!(code = refusal.code(), %refusal, "a share was refused");
             StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::BAD_REQUEST)
         }

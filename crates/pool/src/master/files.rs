@@ -1,7 +1,7 @@
 //! Work and templates on disk, so that a restart changes nothing for miners.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,6 +9,8 @@ use bytes::Bytes;
 use packetcrypt::{BlockHash, Height};
 use wire::template::{self, BlockTemplate};
 use wire::work::{self, WorkFile, WorkId};
+
+use crate::whole_file;
 
 /// Heights after which files are deleted: an announcement is worthless 260 blocks after its parent.
 const KEPT_HEIGHTS: u32 = 300;
@@ -127,13 +129,7 @@ fn read(path: &Path, limit: usize) -> Option<Bytes> {
     Some(bytes.into())
 }
 
-/// Writes a file that is either there as a whole or not at all, even after a crash of the machine.
 fn write(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), WorkFilesFault> {
     let path = dir.join(name);
-    let temporary = dir.join(format!("{name}.new"));
-    let written = File::create(&temporary)
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&temporary, &path))
-        .and_then(|()| File::open(dir)?.sync_all());
-    written.map_err(|fault| WorkFilesFault { doing: "writing", path, fault })
+    whole_file::write(&path, bytes).map_err(|fault| WorkFilesFault { doing: "writing", path, fault })
 }

@@ -11,8 +11,9 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Method, StatusCode};
 use packetcrypt::{BlockHash, Height};
 use wire::block_info::BlockInfo;
+use wire::refusal::Role;
 use wire::work::WorkFile;
-use wire::{template, work};
+use wire::{Refusal, template, work};
 
 use super::block_infos::header_of;
 use super::{Published, Shared};
@@ -65,13 +66,14 @@ impl Asked {
 
 async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     if request.method() != Method::GET && request.method() != Method::HEAD {
-        return text(StatusCode::METHOD_NOT_ALLOWED, "HTTP method not allowed");
+        return refuse(&shared, &Refusal::MethodNotAllowed, "HTTP method not allowed");
     }
     let (asked, client) = (Asked::parse(request.uri().path()), Client::of(request.extensions()));
     // A waiting request shall cost no more than it must.
     drop(request);
     let Some(published) = shared.published.load_full() else {
-        return text(StatusCode::INTERNAL_SERVER_ERROR, "Server not ready");
+        let refusal = Refusal::NotReady { role: Role::Master };
+        return refuse(&shared, &refusal, "Server not ready");
     };
     match asked {
         Asked::Config => document(JSON, CACHE_CONFIG, published.config_json.clone()),
@@ -82,7 +84,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
         Asked::Work(height) => work(&shared, &published, height).await,
         Asked::Template(height) => template(&shared, &published, height).await,
         Asked::BlockInfo(hash) => block_info(&shared, hash),
-        Asked::Unknown => text(StatusCode::NOT_FOUND, "Not found"),
+        Asked::Unknown => refuse(&shared, &Refusal::NotFound, "Not found"),
     }
 }
 
@@ -92,7 +94,7 @@ async fn long_poll(shared: &Shared, height: Height, client: Client) -> Response 
         Next::Work(file) => document(BINARY, CACHE_NEWEST, file),
         Next::Passed => match shared.published.load_full() {
             Some(published) => work(shared, &published, height).await,
-            None => nothing(),
+            None => not_there(shared),
         },
         Next::TryAgain => {
             let mut answer = document(BINARY, NO_STORE, Bytes::new());
@@ -101,7 +103,8 @@ async fn long_poll(shared: &Shared, height: Height, client: Client) -> Response 
             answer
         }
         Next::TooMany => {
-            let mut answer = nothing();
+            shared.refusals.count(&Refusal::Overloaded { role: Role::Master });
+            let mut answer = empty(StatusCode::NOT_FOUND);
             answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(NO_STORE));
             answer
         }
@@ -119,7 +122,7 @@ async fn work(shared: &Shared, published: &Published, height: Height) -> Respons
     };
     match stored.or_else(|| work_of_known_block(shared, published, height)) {
         Some(work) => document(BINARY, CACHE_OLDER, work),
-        None => nothing(),
+        None => not_there(shared),
     }
 }
 
@@ -134,7 +137,7 @@ async fn template(shared: &Shared, published: &Published, height: Height) -> Res
     };
     match stored {
         Some(template) => document(BINARY, CACHE_OLDER, template),
-        None => nothing(),
+        None => not_there(shared),
     }
 }
 
@@ -164,7 +167,7 @@ fn work_of_known_block(shared: &Shared, published: &Published, height: Height) -
 
 fn block_info(shared: &Shared, hash: BlockHash) -> Response {
     let Some(header) = shared.with_block_infos(|infos| infos.get(&hash).cloned()) else {
-        return text(StatusCode::NOT_FOUND, "Not found");
+        return refuse(shared, &Refusal::NotFound, "Not found");
     };
     let settings = Arc::clone(&shared.settings.borrow());
     let child = header.height.checked_add(1);
@@ -180,16 +183,23 @@ fn document(content_type: &'static str, cache: &'static str, body: Bytes) -> Res
     answer
 }
 
-fn text(status: StatusCode, text: &'static str) -> Response {
+/// The texts are those that clients know.
+fn refuse(shared: &Shared, refusal: &Refusal, text: &'static str) -> Response {
+    shared.refusals.count(refusal);
     let mut answer = Response::new(Body::from(text));
-    *answer.status_mut() = status;
+    *answer.status_mut() = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::NOT_FOUND);
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(PLAIN));
     answer
 }
 
 /// 404 with an empty body: a file that is not (yet) there.
-fn nothing() -> Response {
+fn not_there(shared: &Shared) -> Response {
+    shared.refusals.count(&Refusal::NotFound);
+    empty(StatusCode::NOT_FOUND)
+}
+
+fn empty(status: StatusCode) -> Response {
     let mut answer = Response::new(Body::empty());
-    *answer.status_mut() = StatusCode::NOT_FOUND;
+    *answer.status_mut() = status;
     answer
 }

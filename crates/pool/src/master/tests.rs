@@ -111,6 +111,7 @@ struct Running {
     master: Master,
     node: FakeNode,
     dir: tempfile::TempDir,
+    metrics: Metrics,
     stop: CancellationToken,
 }
 
@@ -120,11 +121,15 @@ impl Running {
     }
 
     async fn start_in(dir: tempfile::TempDir, node: FakeNode, settings: MasterSettings) -> Self {
-        let stop = CancellationToken::new();
         let long_poll = FeedLimits::default();
         let config = MasterConfig { dir: dir.path().to_owned(), settings, long_poll };
-        let master = Master::start(config, node.clone(), &Metrics::new(), stop.clone()).await.unwrap();
-        Self { master, node, dir, stop }
+        Self::start_with(config, dir, node).await
+    }
+
+    async fn start_with(config: MasterConfig, dir: tempfile::TempDir, node: FakeNode) -> Self {
+        let (metrics, stop) = (Metrics::new(), CancellationToken::new());
+        let master = Master::start(config, node.clone(), &metrics, stop.clone()).await.unwrap();
+        Self { master, node, dir, metrics, stop }
     }
 
     async fn at(branch: u8, height: u32) -> Self {
@@ -155,6 +160,14 @@ impl Running {
     async fn work(&self, height: u32) -> Option<WorkFile> {
         let (status, body) = self.get(&format!("/work_{height}.bin")).await;
         (status == StatusCode::OK).then(|| WorkFile::parse(&body).unwrap())
+    }
+
+    /// How often something was refused with this code, by the metrics.
+    fn refusals(&self, code: &str) -> u64 {
+        let series = format!("headframe_refusals_total{{role=\"master\",reason=\"{code}\"}} ");
+        let text = self.metrics.text();
+        let line = text.lines().find_map(|line| line.strip_prefix(&series));
+        line.expect("a series for each code").parse().unwrap()
     }
 
     async fn config_where(&self, wanted: impl Fn(&PoolConfig) -> bool) -> PoolConfig {
@@ -304,12 +317,25 @@ async fn r_m5_too_many_waiting_clients_are_sent_away_without_a_300() {
     let dir = tempfile::tempdir().unwrap();
     let long_poll = FeedLimits { waiting: 0, ..FeedLimits::default() };
     let config = MasterConfig { dir: dir.path().to_owned(), settings: settings(), long_poll };
-    let stop = CancellationToken::new();
-    let master = Master::start(config, node.clone(), &Metrics::new(), stop.clone()).await.unwrap();
-    let running = Running { master, node, dir, stop };
+    let running = Running::start_with(config, dir, node).await;
     running.config_where(|_| true).await;
     let answer = running.ask("GET", "/work_12.bin").await;
     assert_eq!((answer.status(), header(&answer, "cache-control")), (StatusCode::NOT_FOUND, "no-store"));
+    assert_eq!(running.refusals("overloaded"), 1);
+}
+
+#[tokio::test]
+async fn p13_each_refusal_is_counted_by_its_code() {
+    let running = Running::start(FakeNode::new(), settings()).await;
+    running.get("/config.json").await;
+    assert_eq!(running.refusals("not_ready"), 1);
+    running.move_to(1, 10).await;
+    running.ask("POST", "/config.json").await;
+    let unknown_block = format!("/{}", BlockInfo::file_name(&hash(9, 9)));
+    for path in ["/nonsense", "/work_14.bin", "/bt_3.bin", &unknown_block] {
+        running.get(path).await;
+    }
+    assert_eq!((running.refusals("method_not_allowed"), running.refusals("not_found")), (1, 4));
 }
 
 #[tokio::test]

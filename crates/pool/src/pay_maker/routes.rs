@@ -36,7 +36,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
 
 async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let Ok(_place) = Arc::clone(&shared.requests).try_acquire_owned() else {
-        shared.count_refusal(Refusal::Overloaded { role: Role::PayMaker }.code(), 1);
+        shared.refusals.count(&Refusal::Overloaded { role: Role::PayMaker });
         return text(StatusCode::NOT_IMPLEMENTED, "overloaded");
     };
     match request.uri().path().rsplit('/').next().unwrap_or_default() {
@@ -58,7 +58,7 @@ async fn events(shared: &Shared, request: Request) -> Response {
     match shared.password.check(request.headers(), client) {
         Verdict::Right => {}
         Verdict::Wrong(delay) => {
-            shared.count_refusal(Refusal::Unauthorized.code(), 1);
+            shared.refusals.count(&Refusal::Unauthorized);
             tokio::time::sleep(delay).await;
             return unauthorized();
         }
@@ -74,7 +74,7 @@ async fn events(shared: &Shared, request: Request) -> Response {
     }
     let Some(ledger) = shared.ledger.get() else { return not_ready() };
     let Ok(_place) = shared.uploads.try_acquire() else {
-        shared.count_refusal(Refusal::Overloaded { role: Role::PayMaker }.code(), 1);
+        shared.refusals.count(&Refusal::Overloaded { role: Role::PayMaker });
         return text(StatusCode::NOT_IMPLEMENTED, "overloaded");
     };
     let limits = BodyLimits { bytes: UPLOAD_LIMIT, time: UPLOAD_TIME };
@@ -186,7 +186,7 @@ impl Shared {
     }
 
     fn refuse(&self, refusal: &Refusal, warn: Vec<String>) -> Response {
-        self.count_refusal(refusal.code(), 1);
+        self.refusals.count(refusal);
         tracing::info!(code = refusal.code(), %refusal, "an upload was refused");
         let reply: Reply<UploadReceipt> = Reply { warn, ..Reply::refused(refusal) };
         let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::BAD_REQUEST);
@@ -204,13 +204,7 @@ impl Shared {
     }
 
     fn count_warnings(&self, warnings: &Warnings) {
-        warnings.counts().for_each(|(code, count)| self.count_refusal(code, count));
-    }
-
-    /// `code` is one of the closed list of refusals.
-    fn count_refusal(&self, code: &'static str, count: u32) {
-        let refused = self.metrics.with_label("reason", code);
-        refused.counter("refusals", "Requests and events refused, by reason").inc_by(count.into());
+        warnings.counts().for_each(|(code, count)| self.refusals.count_code(code, count));
     }
 }
 

@@ -491,6 +491,7 @@ async fn before_the_ledger_is_loaded_only_stats_are_answered() {
         uploads: Semaphore::new(1),
         book_queue: pay_maker.shared.book_queue.clone(),
         clock: || NOW,
+        refusals: Refusals::new(&metrics),
         metrics: Metrics::new(),
         health: Health::starting("pay_maker", ""),
     };
