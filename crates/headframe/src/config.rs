@@ -16,9 +16,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 pub use problem::{Place, Problem, Problems};
+pub use sections::nimiq::{Nimiq, NimiqDevChain, NimiqNode, NimiqPayout, NimiqServer, NimiqService};
 pub use sections::{AnnHandler, BlkHandler, DevChain, Http, Master, Mine, Node, PayMaker, Pool};
 pub use values::{PublicUrl, Secret};
 
+use ::nimiq::Network;
 use keys::{Definition, Keys, Section};
 use written::Table;
 
@@ -36,6 +38,14 @@ pub struct Config {
     /// The same for BlkHandlers.
     pub blk_handlers: Vec<BlkHandler>,
     pub pay_maker: PayMaker,
+    pub nimiq: Nimiq,
+    /// The Nimiq nodes in the order of preference; none: the Nimiq dev chain.
+    pub nimiq_nodes: Vec<NimiqNode>,
+    pub nimiq_dev_chain: NimiqDevChain,
+    /// At least one, `main`.
+    pub nimiq_servers: Vec<NimiqServer>,
+    pub nimiq_service: NimiqService,
+    pub nimiq_payout: NimiqPayout,
     pub mine: Mine,
 }
 
@@ -51,7 +61,7 @@ pub struct Override {
 }
 
 /// The environment variables that start with `HEADFRAME_` and are no keys of the configuration.
-const OTHER_VARIABLES: &[&str] = &["HEADFRAME_CONFIG", "HEADFRAME_LOG"];
+const OTHER_VARIABLES: &[&str] = &["HEADFRAME_BACKEND", "HEADFRAME_CONFIG", "HEADFRAME_LOG"];
 
 impl Config {
     /// Puts all layers together. `file` is the path with its text, `environment` every variable of the process.
@@ -87,8 +97,30 @@ impl Config {
             ann_handlers: repeated(tables, problems),
             blk_handlers: repeated(tables, problems),
             pay_maker: single(tables, problems),
+            nimiq: single(tables, problems),
+            nimiq_nodes: repeated(tables, problems),
+            nimiq_dev_chain: single(tables, problems),
+            nimiq_servers: repeated(tables, problems),
+            nimiq_service: single(tables, problems),
+            nimiq_payout: single(tables, problems),
             mine: single(tables, problems),
         }
+    }
+
+    /// Whether `up` runs the PacketCrypt pool.
+    pub fn runs_packetcrypt(&self) -> bool {
+        self.pool.run_packetcrypt.unwrap_or(!self.nodes.is_empty() || self.nimiq_nodes.is_empty())
+    }
+
+    /// Whether `up` runs the Nimiq pool.
+    pub fn runs_nimiq(&self) -> bool {
+        self.nimiq.run.unwrap_or(!self.nimiq_nodes.is_empty() || self.nodes.is_empty())
+    }
+
+    /// Which Nimiq network the pool is on.
+    pub fn nimiq_network(&self) -> Network {
+        let by_node = if self.nimiq_nodes.is_empty() { Network::Dev } else { Network::Main };
+        self.nimiq.network.unwrap_or(by_node)
     }
 
     /// The commented example of every key.
@@ -102,6 +134,12 @@ impl Config {
             sketch::<AnnHandler>(),
             sketch::<BlkHandler>(),
             sketch::<PayMaker>(),
+            sketch::<Nimiq>(),
+            sketch::<NimiqNode>(),
+            sketch::<NimiqDevChain>(),
+            sketch::<NimiqServer>(),
+            sketch::<NimiqService>(),
+            sketch::<NimiqPayout>(),
             sketch::<Mine>(),
         ])
     }
@@ -117,6 +155,12 @@ const SECTIONS: &[(&str, bool)] = &[
     (AnnHandler::NAME, AnnHandler::REPEATED),
     (BlkHandler::NAME, BlkHandler::REPEATED),
     (PayMaker::NAME, PayMaker::REPEATED),
+    (Nimiq::NAME, Nimiq::REPEATED),
+    (NimiqNode::NAME, NimiqNode::REPEATED),
+    (NimiqDevChain::NAME, NimiqDevChain::REPEATED),
+    (NimiqServer::NAME, NimiqServer::REPEATED),
+    (NimiqService::NAME, NimiqService::REPEATED),
+    (NimiqPayout::NAME, NimiqPayout::REPEATED),
     (Mine::NAME, Mine::REPEATED),
 ];
 
@@ -184,10 +228,10 @@ fn check_sections(tables: &mut Vec<Table>, problems: &mut Vec<Problem>) {
     });
 }
 
-/// A pool has at least one handler of each kind; and every single section can be set by a flag.
+/// A pool has at least one handler and server of each kind; and every single section can be set by a flag.
 fn add_missing_sections(tables: &mut Vec<Table>) {
     for (name, repeated) in SECTIONS {
-        if tables.iter().any(|table| table.section == *name) || *name == Node::NAME {
+        if tables.iter().any(|table| table.section == *name) || [Node::NAME, NimiqNode::NAME].contains(name) {
             continue;
         }
         let mut table = Table::absent(name);

@@ -1,9 +1,12 @@
 //! The program: command line, configuration, supervision of roles.
 
+#![allow(dead_code, reason = "the keys of the Nimiq roles are read by the roles, which follow")]
+
 mod cli;
 mod commands;
 mod config;
 mod data_folder;
+mod key_file;
 mod logging;
 mod open_files;
 mod roles;

@@ -1,5 +1,7 @@
 //! What each role is started with, made from what the operator wrote.
 
+pub mod nimiq;
+
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::Path;

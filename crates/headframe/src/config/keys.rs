@@ -10,6 +10,9 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ledger::nimiq::split::FeePpm;
+use ledger::nimiq::window::WindowRule;
+use nimiq::{Address, Luna, PoolName};
 use packetcrypt::CompactTarget;
 use packetcrypt::target::CanonicalTarget;
 use wire::{Decimal, PktAddress};
@@ -174,12 +177,7 @@ impl<'a> Keys<'a> {
             sample: "",
         };
         self.read(ask, |content| {
-            let written = match content {
-                Content::Whole(number) => number.to_string(),
-                Content::Decimal(text) => text.replace('_', ""),
-                _ => return Err(None),
-            };
-            let number: Decimal = written.parse().map_err(|_| None)?;
+            let number = content.number().ok_or(None)?;
             let (least, most) = (trillionths(&known(least)), trillionths(&known(most)));
             trillionths(&number)
                 .filter(|it| least <= Some(*it) && Some(*it) <= most)
@@ -246,6 +244,73 @@ impl<'a> Keys<'a> {
         let sample = "pkt1q6hqsqhqdgqfd8t3xwgceulu7k9d9w5t2amath0qxyfjlvl3s3u4sjza2g2";
         self.parsed(name, "a PKT address that a pool can pay", sample, about, |text| {
             text.parse::<PktAddress>().map_err(|error| Some(error.to_string()))
+        })
+    }
+
+    /// A Nimiq account.
+    pub fn nimiq_address(&mut self, name: &'static str, about: &'static str) -> Option<Address> {
+        let sample = "NQ76 2NH6 LDHV UJ2C MATR VLDH J5TG JGQA CNQ9";
+        self.parsed(name, "a Nimiq address", sample, about, |text| {
+            text.parse::<Address>().map_err(|error| Some(error.to_string()))
+        })
+    }
+
+    /// A store of accounts; its URL may hold a password.
+    pub fn accounts_url(&mut self, name: &'static str, about: &'static str) -> Option<Secret> {
+        let expected = "sqlite://FILE or postgres://USER@HOST/DATABASE (kept out of logs)";
+        self.parsed(name, expected, "postgres://pool@database.example/pool", about, |text| {
+            let known = ["sqlite://", "postgres://", "postgresql://"];
+            if known.iter().any(|scheme| text.starts_with(scheme)) {
+                Ok(Secret::new(text))
+            } else {
+                Err(None)
+            }
+        })
+    }
+
+    /// An amount of money in NIM, whole in luna.
+    pub fn nim(&mut self, name: &'static str, default: &'static str, about: &'static str) -> Luna {
+        self.converted(name, default, "an amount in NIM with at most 5 decimals", about, luna)
+    }
+
+    /// A pool's part of a reward.
+    pub fn fee(&mut self, name: &'static str, default: &'static str, about: &'static str) -> FeePpm {
+        let expected = "a decimal number from 0 to 1 with at most 6 decimals";
+        self.converted(name, default, expected, about, |fee| FeePpm::from_fraction(*fee).ok())
+    }
+
+    /// A number with its own rules and a default, which must keep them.
+    fn converted<T: Default>(
+        &mut self,
+        name: &'static str,
+        default: &'static str,
+        expected: &'static str,
+        about: &'static str,
+        convert: impl Fn(&Decimal) -> Option<T>,
+    ) -> T {
+        let expected = expected.to_owned();
+        let ask = Ask { name, about, expected, default: Some(default.to_owned()), sample: "" };
+        self.read(ask, |content| content.number().and_then(|number| convert(&number)).ok_or(None))
+            .or_else(|| convert(&known(default)))
+            .unwrap_or_default()
+    }
+
+    /// How far back a block pays.
+    pub fn window(&mut self, name: &'static str, about: &'static str) -> WindowRule {
+        let default = WindowRule::default();
+        let expected = "\"last N shares\" or \"last N times the block's work\"".to_owned();
+        let ask = Ask { name, about, expected, default: Some(format!("\"{default}\"")), sample: "" };
+        self.read(ask, |content| match content {
+            Content::Text(text) => text.parse().map_err(Some),
+            _ => Err(None),
+        })
+        .unwrap_or(default)
+    }
+
+    /// The name of a Nimiq pool.
+    pub fn pool_name(&mut self, name: &'static str, about: &'static str) -> Option<PoolName> {
+        self.parsed(name, "1 to 200 printable ASCII characters", "My Pool", about, |text| {
+            PoolName::new(text).map_err(|_| None)
         })
     }
 
@@ -406,6 +471,14 @@ const SOCKET: &str = "an IP address with a port such as 127.0.0.1:8080 or [::1]:
 /// A number that stands in this program.
 fn known(text: &'static str) -> Decimal {
     text.parse().unwrap_or_default()
+}
+
+/// An amount in NIM as whole luna; `None` if it is not whole, negative or too large.
+fn luna(nim: &Decimal) -> Option<Luna> {
+    let scaled = Decimal::new(nim.mantissa(), nim.exponent().checked_add(5)?).ok()?;
+    let whole = scaled.floor_saturating();
+    let is_whole = Decimal::new(whole, 0).ok()? == scaled && !nim.is_negative();
+    u64::try_from(whole).ok().filter(|_| is_whole).map(Luna)
 }
 
 /// The number in units of 10⁻¹²; `None` if it has more decimals or is negative.

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
+use nimiq::Network;
+
 use super::Config;
 use super::problem::{Place, Problem, nearest};
 use super::values::{PublicUrl, Secret};
@@ -18,6 +20,8 @@ pub fn check(config: &Config, tables: &[Table]) -> Vec<Problem> {
     rules.public_addresses(config);
     rules.passwords(config);
     rules.payees(config);
+    rules.nimiq_nodes(config);
+    rules.nimiq_servers(config);
     rules.problems
 }
 
@@ -182,6 +186,44 @@ impl Rules<'_> {
             if address.is_none() {
                 self.report("pay_maker", key, "is missing; it is needed with a real node", None);
             }
+        }
+    }
+
+    /// Each node once, each with a URL, and then an account that blocks pay.
+    fn nimiq_nodes(&mut self, config: &Config) {
+        let nodes = self.repeated("nimiq_node");
+        for (label, table) in nodes.iter().filter(|(_, table)| table.get("url").is_none()) {
+            self.report_at(table.place.clone(), format!("{label}.url"), "is missing", None);
+        }
+        self.unique(&nodes, "url", "nimiq_node");
+        if nodes.is_empty() && config.nimiq_network() != Network::Dev {
+            let fault = format!("is {}, but the embedded chain is a dev chain", config.nimiq_network());
+            self.report("nimiq", "network", fault, Some("give a [[nimiq_node]]".to_owned()));
+        }
+        let account =
+            self.tables.iter().any(|table| table.section == "nimiq" && table.get("address").is_some());
+        if !nodes.is_empty() && !account {
+            let fault = "is missing; with a real node the pool needs an account that blocks pay";
+            self.report("nimiq", "address", fault, None);
+        }
+    }
+
+    /// Servers have names and places of their own, and TLS wants both its files.
+    fn nimiq_servers(&mut self, config: &Config) {
+        let tables = self.repeated("nimiq_server");
+        for (label, table) in tables.iter().filter(|(_, table)| table.get("name").is_none()) {
+            self.report_at(table.place.clone(), format!("{label}.name"), "is missing", None);
+        }
+        self.unique(&tables, "name", "nimiq_server");
+        self.unique(&tables, "listen", "nimiq_server");
+        for (server, (label, table)) in config.nimiq_servers.iter().zip(&tables) {
+            let missing = match (&server.certificate, &server.key) {
+                (Some(_), None) => "key",
+                (None, Some(_)) => "certificate",
+                _ => continue,
+            };
+            let fault = "is missing: TLS needs certificate and key";
+            self.report_at(table.place.clone(), format!("{label}.{missing}"), fault, None);
         }
     }
 

@@ -1,13 +1,17 @@
-//! Every section with every key, each defined once: see [`super::keys`].
+//! Every section with every key, each defined once: see [`super::keys`]. Those of the Nimiq pool are in [`nimiq`].
+
+pub mod nimiq;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ::nimiq::Address;
 use ipnet::IpNet;
 use node::dev_chain::rules::ChainRules;
 use packetcrypt::check::Rules;
 use packetcrypt::target::CanonicalTarget;
+use wire::nimiq::Mode;
 use wire::{Decimal, PktAddress};
 
 use super::keys::{Keys, Section};
@@ -21,6 +25,7 @@ pub struct Pool {
     pub private_seed: Option<Secret>,
     pub data: PathBuf,
     pub chain: Option<Rules>,
+    pub run_packetcrypt: Option<bool>,
 }
 
 impl Section for Pool {
@@ -61,6 +66,11 @@ impl Section for Pool {
                 "Whose rules announcements must keep. auto: the PKT network's with a [[node]], the dev chain's without. \
                  dev with a [[node]]: that node is a dev chain, or any chain that has had announcements of version 1 \
                  from its beginning.",
+            ),
+            run_packetcrypt: keys.choice(
+                "run_packetcrypt",
+                &[("auto", None), ("yes", Some(true)), ("no", Some(false))],
+                "Whether `up` runs the PacketCrypt pool. auto: yes, unless there is a [[nimiq_node]] and no [[node]].",
             ),
         }
     }
@@ -551,6 +561,9 @@ pub struct Mine {
     pub announcement_threads: usize,
     pub block_threads: usize,
     pub memory_mebibytes: usize,
+    pub nimiq_address: Option<Address>,
+    pub nimiq_mode: Mode,
+    pub nimiq_threads: usize,
 }
 
 impl Section for Mine {
@@ -582,6 +595,16 @@ impl Section for Mine {
                 "MiB",
                 "Memory for announcements to mine blocks with.",
             ),
+            nimiq_address: keys.nimiq_address(
+                "nimiq_address",
+                "Who is paid for Nimiq shares. On the embedded chain there is an address for this.",
+            ),
+            nimiq_mode: keys.choice(
+                "nimiq_mode",
+                &[("nano", Mode::Nano), ("smart", Mode::Smart), ("dumb", Mode::Dumb)],
+                "How the Nimiq miner works: on block data of the pool (nano), on its own, proving whom its blocks pay                  (smart; it asks the pool's node), or on whole headers of the pool (dumb).",
+            ),
+            nimiq_threads: keys.whole("nimiq_threads", 1, 1..=1024, "threads", "Threads that mine Nimiq."),
         }
     }
 }

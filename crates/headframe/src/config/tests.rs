@@ -176,3 +176,64 @@ fn later_layers_win_and_are_named_when_they_are_wrong() {
 fn a_secret_that_does_not_fit_is_not_shown() {
     assert!(faults("[pool]\npassword = 12345678\n")[0].ends_with("not something else"));
 }
+
+#[test]
+fn which_pools_run_follows_from_the_nodes() {
+    let runs =
+        |text: &str| load(text).map(|config| (config.runs_packetcrypt(), config.runs_nimiq())).unwrap();
+    let node =
+        "[[node]]\nurl = \"http://n\"\n[pay_maker]\ndefault_address = \"PKT\"\nerror_address = \"PKT\"\n"
+            .replace("PKT", "pkt1q6hqsqhqdgqfd8t3xwgceulu7k9d9w5t2amath0qxyfjlvl3s3u4sjza2g2");
+    let nimiq_node = "[[nimiq_node]]\nurl = \"http://m\"\n";
+    let nimiq = "[nimiq]\naddress = \"NQ76 2NH6 LDHV UJ2C MATR VLDH J5TG JGQA CNQ9\"\n";
+    assert_eq!(runs(""), (true, true));
+    assert_eq!(runs(&node), (true, false));
+    assert_eq!(runs(&format!("{nimiq_node}{nimiq}")), (false, true));
+    assert_eq!(runs(&format!("{node}{nimiq_node}{nimiq}")), (true, true));
+    assert_eq!(runs("[nimiq]\nrun = \"no\"\n"), (true, false));
+    assert_eq!(load("").unwrap().nimiq_network(), Network::Dev);
+    assert_eq!(load(&format!("{nimiq_node}{nimiq}")).unwrap().nimiq_network(), Network::Main);
+}
+
+#[test]
+fn the_nimiq_pool_is_told_what_it_lacks() {
+    let faults = faults(
+        "[nimiq]\n\
+         accounts = \"mysql://pool:hunter2@localhost/pool\"\n\
+         [[nimiq_node]]\n\
+         [[nimiq_server]]\n\
+         name = \"main\"\n\
+         certificate = \"c.pem\"\n\
+         banned = [\"everybody\"]\n\
+         [nimiq_service]\n\
+         window = \"1000\"\n\
+         pool_fee = 0.0000001\n\
+         [nimiq_payout]\n\
+         automatic_above = 0.000001\n",
+    );
+    let expected = [
+        "pool.toml:1:2: `nimiq.address` is missing; with a real node the pool needs an account",
+        "pool.toml:2:12: `nimiq.accounts` must be sqlite://FILE or postgres://USER@HOST/DATABASE (kept out of logs), not something else",
+        "pool.toml:3:1: `nimiq_node.1.url` is missing",
+        "pool.toml:4:1: `nimiq_server.main.key` is missing: TLS needs certificate and key",
+        "pool.toml:7:10: `nimiq_server.main.banned` must be a list of texts, each an IP address, a network or a payout address",
+        "pool.toml:9:10: `nimiq_service.window` must be \"last N shares\" or",
+        "pool.toml:10:12: `nimiq_service.pool_fee` must be a decimal number from 0 to 1 with at most 6 decimals",
+        "pool.toml:12:19: `nimiq_payout.automatic_above` must be an amount in NIM with at most 5 decimals",
+    ];
+    assert_eq!(faults.len(), expected.len(), "{faults:#?}");
+    for (fault, expected) in faults.iter().zip(expected) {
+        assert!(fault.starts_with(expected), "{fault}\nis not\n{expected}");
+    }
+}
+
+#[test]
+fn amounts_and_fees_are_whole() {
+    let config = load("[nimiq_payout]\nautomatic_above = 0.5\n[nimiq_service]\npool_fee = 0.025\n").unwrap();
+    assert_eq!(config.nimiq_payout.automatic_above, nimiq::Luna(50_000));
+    assert_eq!(config.nimiq_service.pool_fee.millionths(), 25_000);
+    let config = load("").unwrap();
+    assert_eq!(config.nimiq_payout.automatic_above, nimiq::Luna(5_000_000));
+    assert_eq!(config.nimiq_service.pool_fee.millionths(), 10_000);
+    assert_eq!(config.nimiq_servers[0].listen.port(), 8443);
+}

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+use wire::Decimal;
 
 use super::problem::{Place, Problem};
 
@@ -38,6 +39,15 @@ pub enum Content {
 }
 
 impl Content {
+    /// A number as it is written, whole or decimal.
+    pub fn number(&self) -> Option<Decimal> {
+        match self {
+            Self::Whole(number) => number.to_string().parse().ok(),
+            Self::Decimal(text) => text.replace('_', "").parse().ok(),
+            _ => None,
+        }
+    }
+
     /// What it is, for error messages.
     pub fn describe(&self) -> String {
         match self {

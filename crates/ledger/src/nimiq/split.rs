@@ -9,7 +9,7 @@ use wire::Decimal;
 use super::UserId;
 
 /// The pool's part of a reward, in millionths: 0 to 1,000,000.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FeePpm(u32);
 
 /// Why a fee is none.

@@ -1,0 +1,153 @@
+//! What each role of the Nimiq pool is started with, made from what the operator wrote.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use ledger::nimiq::payout_plan::PayoutRules;
+use ledger::nimiq::{CreditRules, RetentionRule};
+use nimiq::{Address, Luna, PoolName, PrivateKey};
+use node::nimiq::{FollowSettings, NimiqClient, NimiqConfig};
+use node::{Credentials, NodeAddress, TlsTrust};
+use pool::nimiq::server::Terms;
+use pool::nimiq::server::share_difficulty::DifficultyLimits;
+use wire::Decimal;
+
+use crate::config::{Config, NimiqNode, NimiqServer};
+use crate::key_file;
+
+/// The subfolder of the data folder for everything of the Nimiq pool.
+pub const FOLDER: &str = "nimiq";
+
+/// The Nimiq nodes that are written, or the dev chain: at `dev_chain` where it runs in this process, else where its
+/// section says.
+pub fn node(config: &Config, dev_chain: Option<SocketAddr>) -> anyhow::Result<NimiqClient> {
+    let mut nodes = config.nimiq_nodes.iter().map(node_address).collect::<anyhow::Result<Vec<_>>>()?;
+    if nodes.is_empty() {
+        let address = dev_chain.unwrap_or(config.nimiq_dev_chain.listen);
+        nodes.push(NodeAddress::new(format!("http://{address}"), "", ""));
+    }
+    Ok(NimiqClient::new(NimiqConfig::new(nodes, config.nimiq_network()))?)
+}
+
+fn node_address(node: &NimiqNode) -> anyhow::Result<NodeAddress> {
+    let url = node.url.as_ref().context("a node without a URL")?.to_string();
+    let credentials = node.password.as_ref().map_or(Credentials::None, |password| Credentials::Password {
+        user: node.user.clone(),
+        password: password.reveal().to_owned(),
+    });
+    Ok(NodeAddress { url, credentials, trust: TlsTrust::PublicAuthorities })
+}
+
+/// How the head is followed.
+pub fn follow_settings(config: &Config) -> FollowSettings {
+    let oldest_head = config.nimiq.oldest_head.map(|seconds| Duration::from_secs(seconds.into()));
+    FollowSettings { oldest_head, ..FollowSettings::default() }
+}
+
+/// The URL of the accounts. It may hold a password.
+pub fn accounts_url(config: &Config) -> String {
+    let file = || format!("sqlite://{}", folder(config).join("accounts.db").display());
+    config.nimiq.accounts.as_ref().map_or_else(file, |url| url.reveal().to_owned())
+}
+
+/// Where the Nimiq pool keeps its things.
+pub fn folder(config: &Config) -> PathBuf {
+    config.pool.data.join(FOLDER)
+}
+
+/// The account that blocks pay: as written, or that of the key in the data folder, which is drawn at the first start on
+/// the embedded chain.
+pub fn pool_address(config: &Config) -> anyhow::Result<Address> {
+    match config.nimiq.address {
+        Some(address) => Ok(address),
+        None => Ok(signing_key(config)?.context("`nimiq.address` is missing")?.public_key().address()),
+    }
+}
+
+/// The key of the pool's account: that of the file which is written, or, on the embedded chain without an address, one
+/// of our own. `None` where neither is.
+pub fn signing_key(config: &Config) -> anyhow::Result<Option<PrivateKey>> {
+    match (&config.nimiq_payout.key_file, config.nimiq.address) {
+        (Some(file), address) => {
+            let key = key_file::read(file)?;
+            let own = key.public_key().address();
+            anyhow::ensure!(
+                address.is_none_or(|address| address == own),
+                "`nimiq_payout.key_file` holds the key of {own}, which is not `nimiq.address`"
+            );
+            Ok(Some(key))
+        }
+        (None, None) if config.nimiq_nodes.is_empty() => {
+            let folder = folder(config);
+            std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+            key_file::read_or_draw(&folder.join("pool.key")).map(Some)
+        }
+        (None, _) => Ok(None),
+    }
+}
+
+/// How blocks are distributed.
+pub fn credit_rules(config: &Config) -> CreditRules {
+    let service = &config.nimiq_service;
+    CreditRules {
+        confirmations: service.confirmations,
+        settle_after_ms: service.settle_after.as_millis() as u64,
+        ..CreditRules::new(service.pool_fee, service.window)
+    }
+}
+
+/// Which shares stay as they came.
+pub fn retention(config: &Config) -> RetentionRule {
+    let service = &config.nimiq_service;
+    RetentionRule { shares: service.keep_shares, millis: service.keep_shares_days * 86_400_000 }
+}
+
+/// Whom to pay.
+pub fn payout_rules(config: &Config, pool_address: Address) -> PayoutRules {
+    let payout = &config.nimiq_payout;
+    PayoutRules {
+        pool_address,
+        automatic_above: payout.automatic_above,
+        fee_per_byte: Luna(payout.fee_per_byte),
+        automatic_fee_payer: payout.automatic_fee_payer,
+        requested_fee_payer: payout.requested_fee_payer,
+    }
+}
+
+/// The name of a server; a checked configuration has one for each.
+pub fn server_name(server: &NimiqServer) -> &str {
+    server.name.as_ref().map_or("main", |name| name.as_str())
+}
+
+/// The server of a name.
+pub fn server<'c>(config: &'c Config, name: &str) -> anyhow::Result<&'c NimiqServer> {
+    let found = config.nimiq_servers.iter().find(|server| server_name(server) == name);
+    found.with_context(|| super::unknown("nimiq_server", name, config.nimiq_servers.iter().map(server_name)))
+}
+
+/// What a server offers its clients.
+pub fn terms(config: &Config, server: &NimiqServer, address: Address) -> anyhow::Result<Arc<Terms>> {
+    let fee = Decimal::new(config.nimiq_service.pool_fee.millionths().into(), -6)?;
+    let number = |decimal: &Decimal| decimal.to_string().parse::<f64>();
+    let name = config.nimiq.name.clone().map_or_else(|| PoolName::new("Headframe"), Ok)?;
+    let usual = Terms::new(name, address, fee.to_string().parse()?, config.nimiq_network());
+    Ok(Arc::new(Terms {
+        difficulty: DifficultyLimits {
+            shares_per_second: number(&server.shares_per_second)?,
+            least: number(&server.least_difficulty)?,
+            most_at_start: number(&server.most_start_difficulty)?,
+        },
+        start_difficulty: number(&server.start_difficulty)?,
+        dumb_start_difficulty: number(&server.dumb_start_difficulty)?,
+        allowed_errors: server.allowed_errors,
+        ..usual
+    }))
+}
+
+/// Certificate and key of a server, if it speaks TLS itself.
+pub fn tls_files(server: &NimiqServer) -> Option<(&Path, &Path)> {
+    server.certificate.as_deref().zip(server.key.as_deref())
+}
