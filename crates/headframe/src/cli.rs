@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use miner::nimiq::NimiqPoolUrl;
 use packetcrypt::BlockHash;
 use packetcrypt::backend::{BACKEND_VARIABLE, Backend};
 use wire::PktAddress;
@@ -133,6 +134,8 @@ pub enum Mine {
     /// Mines shares and blocks
     #[command(visible_alias = "blk")]
     Blocks(MineBlocks),
+    /// Mines Nimiq's proof of work for a pool
+    Nimiq(MineNimiq),
 }
 
 /// `mine announcements`: the options of docs/protocol/packetcrypt-pool.md 7.1, with their letters.
@@ -242,6 +245,60 @@ pub struct MineBlocks {
         default_value_t = 30
     )]
     pub upload_timeout: u64,
+}
+
+/// `mine nimiq`
+#[derive(Debug, Args)]
+pub struct MineNimiq {
+    /// The pool: wss://HOST:PORT, ws://HOST:PORT without encryption, or HOST:PORT, which means the former
+    #[arg(value_name = "POOL_URL")]
+    pub pool: NimiqPoolUrl,
+    /// The address to be credited
+    #[arg(short, long, value_name = "ADDRESS", value_parser = nimiq_address)]
+    pub address: nimiq::Address,
+    /// Who makes the blocks
+    #[arg(short, long, value_enum, default_value_t = NimiqMode::Nano)]
+    pub mode: NimiqMode,
+    /// A Nimiq node's JSON-RPC: for smart, and for nano where the pool does not say the next target
+    #[arg(long, value_name = "URL", required_if_eq("mode", "smart"))]
+    pub node: Option<String>,
+    /// User name and password of the node
+    #[arg(long, value_name = "USER:PASSWORD", requires = "node")]
+    pub node_login: Option<String>,
+    /// The network that the pool is on: main, test or dev
+    #[arg(long, default_value_t = nimiq::Network::Main)]
+    pub network: nimiq::Network,
+    /// A PEM file with the pool's certificate, where no public authority has signed it
+    #[arg(long, value_name = "FILE")]
+    pub certificate: Option<PathBuf>,
+    /// What the pool shows this device as
+    #[arg(long, value_name = "NAME")]
+    pub device: Option<String>,
+    /// The share difficulty to begin with, where the pool grants wishes
+    #[arg(long, value_name = "DIFFICULTY")]
+    pub start_difficulty: Option<f64>,
+    /// Mining threads [default: one per processor]
+    #[arg(short, long)]
+    pub threads: Option<usize>,
+    /// Keeps each mining thread on one processor of its own
+    #[arg(long)]
+    pub pin: bool,
+}
+
+/// Who makes the blocks that a Nimiq miner mines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum NimiqMode {
+    /// The pool makes the body, the miner the header
+    Nano,
+    /// The miner, from a node's templates; it proves to the pool whom they pay
+    Smart,
+    /// The pool; the miner varies the nonce
+    Dumb,
+}
+
+/// Whether spaces are quoted together or left out is the shell's affair.
+fn nimiq_address(text: &str) -> Result<nimiq::Address, String> {
+    nimiq::Address::parse(text).map_err(|error| error.to_string())
 }
 
 /// `bench`
@@ -502,6 +559,24 @@ mod tests {
         let Command::Mine(Mine::Blocks(blk)) = parse(&line).unwrap().command else { panic!("{line}") };
         assert_eq!((blk.memory, blk.max_segment_size, blk.sprayer_threads, blk.pin), (9, 8972, 2, true));
         assert_eq!((blk.downloaders, blk.uploaders, blk.upload_timeout), (3, 5, 6));
+    }
+
+    #[test]
+    fn a_nimiq_miner_needs_an_address_and_a_smart_one_a_node() {
+        let nimiq = |more: &str| {
+            let mut words = vec!["headframe", "mine", "nimiq", "pool.example:8444"];
+            words.extend(more.split('|').filter(|word| !word.is_empty()));
+            CommandLine::try_parse_from(words).map(|line| line.command)
+        };
+        let address = "--address|NQ88 Q4DE 829C AQ81 88FP 8MGJ PP3B A70X CHN6";
+        let Ok(Command::Mine(Mine::Nimiq(nano))) = nimiq(address) else { panic!("{address}") };
+        assert_eq!((nano.mode, nano.network), (NimiqMode::Nano, nimiq::Network::Main));
+        assert_eq!(nano.pool.to_string(), "wss://pool.example:8444");
+        let error = |more: &str| nimiq(more).unwrap_err().to_string();
+        assert!(error("").contains("--address"));
+        assert!(error("--address|NQ88 Q4DE").contains("address"));
+        assert!(error(&format!("{address}|--mode|smart")).contains("--node"));
+        assert!(nimiq(&format!("{address}|--mode|smart|--node|http://127.0.0.1:8648|--network|dev")).is_ok());
     }
 
     #[test]

@@ -5,5 +5,6 @@ pub mod config;
 pub mod dev_chain;
 pub mod ledger;
 pub mod mine;
+pub mod mine_nimiq;
 pub mod verify;
 pub mod who_to_pay;

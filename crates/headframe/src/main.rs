@@ -48,6 +48,7 @@ async fn run(command_line: CommandLine) -> anyhow::Result<ExitCode> {
             commands::mine::announcements(arguments, format).await?;
         }
         Command::Mine(Mine::Blocks(arguments)) => commands::mine::blocks(arguments, format).await?,
+        Command::Mine(Mine::Nimiq(arguments)) => commands::mine_nimiq::run(arguments, format).await?,
         Command::Bench(bench) => commands::bench::run(&bench)?,
         Command::DevChain(arguments) => commands::dev_chain::run(&arguments).await?,
         Command::Verify(verify) => return commands::verify::run(&verify),

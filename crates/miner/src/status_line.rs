@@ -15,7 +15,7 @@ use serde::Serialize;
 
 pub use metrics::StatusMetrics;
 
-use crate::{announcements::AnnouncementStatus, blocks::BlockStatus};
+use crate::{announcements::AnnouncementStatus, blocks::BlockStatus, nimiq::NimiqStatus};
 
 /// The figures of one miner at one moment.
 #[derive(Debug, Clone, Serialize)]
@@ -25,6 +25,8 @@ pub enum Status {
     Announcements(AnnouncementStatus),
     /// Of a block miner.
     Blocks(BlockStatus),
+    /// Of a Nimiq miner.
+    Nimiq(NimiqStatus),
 }
 
 impl Status {
@@ -33,6 +35,7 @@ impl Status {
         match self {
             Self::Announcements(status) => status.line(),
             Self::Blocks(status) => status.line(),
+            Self::Nimiq(status) => status.line(),
         }
     }
 }

@@ -24,4 +24,4 @@ pub use failover::Tip;
 pub use json_rpc::{Credentials, NodeAddress, NodeError};
 pub use nimiq_dev_chain::NimiqDevChain;
 pub use pktd::{PktdClient, PktdConfig};
-pub use tls::TlsTrust;
+pub use tls::{TlsTrust, TrustFault};

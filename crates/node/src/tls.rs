@@ -1,4 +1,4 @@
-//! Which certificate of a node is believed.
+//! Which certificate of a server is believed.
 //!
 //! `pktd --tls` makes itself a certificate (`rpc.cert`) that is its own authority. Certificate libraries refuse
 //! an authority's certificate as a server's, so such a file is compared with what the server shows; the
@@ -19,7 +19,7 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
 };
 
-/// Whose certificates a node behind `https` may show.
+/// Whose certificates a node behind `https`, or a pool behind `wss`, may show.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum TlsTrust {
     /// Those issued by the authorities that browsers know.
@@ -52,8 +52,8 @@ pub enum TrustFault {
 }
 
 impl TlsTrust {
-    /// The TLS configuration for it; `None` where the HTTP library's own is right.
-    pub(crate) fn client_config(&self) -> Result<Option<ClientConfig>, TrustFault> {
+    /// The TLS configuration for it; `None` where the default of the HTTP or WebSocket library is right.
+    pub fn client_config(&self) -> Result<Option<ClientConfig>, TrustFault> {
         let Self::CertificateFile(path) = self else { return Ok(None) };
         let provider = Arc::new(aws_lc_rs::default_provider());
         let verifier = Arc::new(FileVerifier::read(path, &provider)?);

@@ -1,4 +1,4 @@
-//! `headframe mine`: the miners alone, with the options of the reference ones.
+//! `headframe mine announcements` and `blocks`: the miners alone, with the options of the reference ones.
 
 use std::io::IsTerminal;
 use std::num::NonZeroUsize;
@@ -64,12 +64,12 @@ fn pool_urls(texts: &[String]) -> anyhow::Result<Vec<PoolUrl>> {
     texts.iter().map(|text| Ok(text.parse::<PoolUrl>()?)).collect()
 }
 
-fn at_least_one(flag: &str, number: Option<usize>) -> anyhow::Result<Option<NonZeroUsize>> {
+pub(super) fn at_least_one(flag: &str, number: Option<usize>) -> anyhow::Result<Option<NonZeroUsize>> {
     number.map(|number| NonZeroUsize::new(number).with_context(|| format!("{flag}: at least 1"))).transpose()
 }
 
 /// Where mining threads run; as many as there are processors, unless the user says otherwise.
-fn placement(threads: Option<NonZeroUsize>, pinned: bool) -> Placement {
+pub(super) fn placement(threads: Option<NonZeroUsize>, pinned: bool) -> Placement {
     let usual = threads.map_or_else(Placement::one_per_cpu, Placement::of);
     Placement { pinned, ..usual }
 }
@@ -146,12 +146,13 @@ impl StatusOutput for LogOutput {
         match status {
             Status::Announcements(_) => tracing::info!(target: "announcement_miner", "{}", status.line()),
             Status::Blocks(_) => tracing::info!(target: "block_miner", "{}", status.line()),
+            Status::Nimiq(_) => tracing::info!(target: "nimiq_miner", "{}", status.line()),
         }
     }
 }
 
 /// One line that is written over on a terminal; lines for logs otherwise.
-fn status_output(format: LogFormat) -> Arc<dyn StatusOutput> {
+pub(super) fn status_output(format: LogFormat) -> Arc<dyn StatusOutput> {
     let style = match format {
         LogFormat::Json => Style::Json,
         LogFormat::Text if std::io::stdout().is_terminal() => Style::Terminal,

@@ -11,6 +11,7 @@ use super::{Status, StatusOutput};
 use crate::{
     announcements::AnnouncementStatus,
     blocks::{BlockStatus, ShareCounts},
+    nimiq::NimiqStatus,
 };
 
 type Labels = Vec<(&'static str, String)>;
@@ -31,6 +32,8 @@ pub struct StatusMetrics {
     arrivals: Totals,
     shares: Totals,
     blocks: Totals,
+    nimiq_rate: Values,
+    nimiq_balance: Values,
 }
 
 impl StatusMetrics {
@@ -49,6 +52,8 @@ impl StatusMetrics {
             arrivals,
             shares,
             blocks,
+            nimiq_rate,
+            nimiq_balance,
         } = metrics.clone();
         registry.register(
             "miner_announcements",
@@ -84,7 +89,13 @@ impl StatusMetrics {
             arrivals,
         );
         registry.register("miner_shares", "Shares by what became of them", shares);
-        registry.register("miner_blocks", "Shares that the pool says were blocks", blocks);
+        registry.register("miner_blocks", "Shares that were blocks", blocks);
+        registry.register(
+            "miner_nimiq_hashes_per_second",
+            "Hashes of the Nimiq miner per second",
+            nimiq_rate,
+        );
+        registry.register("miner_nimiq_balance_luna", "What the pool owes the Nimiq miner", nimiq_balance);
         metrics
     }
 
@@ -140,6 +151,26 @@ impl StatusMetrics {
         }
         set_total(&self.blocks, &pool(), blocks);
     }
+
+    fn nimiq_status(&self, status: &NimiqStatus) {
+        let pool = || vec![("pool", status.pool.clone())];
+        let outcome = |outcome: &str| vec![("pool", status.pool.clone()), ("outcome", outcome.to_owned())];
+        set_value(&self.reachable, &pool(), status.registered.into());
+        set_value(&self.nimiq_rate, &pool(), status.hashes_per_second);
+        let shares = &status.shares;
+        for (fate, count) in [
+            ("accepted", shares.accepted),
+            ("stale", shares.expired + shares.stale),
+            ("rejected", shares.refused_in_all()),
+            ("lost", shares.lost),
+        ] {
+            set_total(&self.shares, &outcome(fate), count);
+        }
+        set_total(&self.blocks, &pool(), shares.blocks);
+        if let Some(balance) = status.balance {
+            set_value(&self.nimiq_balance, &pool(), balance.luna);
+        }
+    }
 }
 
 impl StatusOutput for StatusMetrics {
@@ -147,6 +178,7 @@ impl StatusOutput for StatusMetrics {
         match status {
             Status::Announcements(status) => self.announcement_status(status),
             Status::Blocks(status) => self.block_status(status),
+            Status::Nimiq(status) => self.nimiq_status(status),
         }
     }
 }

@@ -1,0 +1,100 @@
+//! What a pool says becomes a job, or a fault, or something to wait for.
+
+use nimiq::{AccountsHash, BodyHash, CompactTarget, Height, PayoutNonce};
+
+use super::*;
+
+const NETWORK: Network = Network::Dev;
+/// About one hash in 256 meets it.
+const EASY: CompactTarget = CompactTarget(0x2000_ffff);
+
+fn settings(target: CompactTarget) -> Settings {
+    let share_target = ShareTarget::new(EASY).unwrap();
+    let nonce = PayoutNonce::from_random(7);
+    let fee = "0.01".parse().unwrap();
+    let settings = Settings::new(Address([5; 20]), ExtraData::cut(b"pool"), &share_target, nonce, fee);
+    Settings { target_compact: target, ..settings }
+}
+
+fn on_genesis(next_target: Option<CompactTarget>) -> NewNanoBlock {
+    NewNanoBlock {
+        body_hash: BodyHash([1; 32]),
+        accounts_hash: AccountsHash([2; 32]),
+        previous: NETWORK.genesis_block().to_light(),
+        next_target,
+    }
+}
+
+fn job(work: &Work) -> Job {
+    match work.to_do(false, None) {
+        ToDo::Mine(job) => *job,
+        ToDo::Wait(what) => panic!("waits for {what:?}"),
+    }
+}
+
+fn waits_for(work: &Work, follows: bool) -> For {
+    match work.to_do(follows, None) {
+        ToDo::Wait(what) => what,
+        ToDo::Mine(job) => panic!("mines {job:?}"),
+    }
+}
+
+#[test]
+fn a_nano_job_follows_from_the_previous_block() {
+    let mut work = Work::new(Mode::Nano, NETWORK);
+    assert_eq!(waits_for(&work, false), For::Settings);
+    work.settings(settings(EASY)).unwrap();
+    assert_eq!(waits_for(&work, false), For::Block);
+    let block = on_genesis(Some(CompactTarget::EASIEST));
+    work.new_block(NewBlock::Nano(block), &mut Hasher::new()).unwrap();
+    let job = job(&work);
+    assert_eq!(job.header().previous, NETWORK.genesis_hash());
+    assert_eq!((job.header().height, job.header().target), (Height(2), CompactTarget::EASIEST));
+    assert_eq!(*job.target(), EASY.target());
+}
+
+#[test]
+fn a_pool_that_does_not_say_the_next_target_needs_a_node() {
+    let mut work = Work::new(Mode::Nano, NETWORK);
+    work.settings(settings(EASY)).unwrap();
+    work.new_block(NewBlock::Nano(on_genesis(None)), &mut Hasher::new()).unwrap();
+    assert_eq!(waits_for(&work, false), For::AnyNode);
+    assert_eq!(waits_for(&work, true), For::Node);
+}
+
+#[test]
+fn between_settings_and_new_block_the_harder_target_counts() {
+    let mut work = Work::new(Mode::Nano, NETWORK);
+    let (easier, harder) = (CompactTarget(0x2001_ffff), CompactTarget(0x2000_0fff));
+    work.settings(settings(EASY)).unwrap();
+    let block = || NewBlock::Nano(on_genesis(Some(CompactTarget::EASIEST)));
+    work.new_block(block(), &mut Hasher::new()).unwrap();
+    work.settings(settings(harder)).unwrap();
+    assert_eq!(*job(&work).target(), harder.target());
+    work.settings(settings(easier)).unwrap();
+    assert_eq!(*job(&work).target(), EASY.target());
+    work.new_block(block(), &mut Hasher::new()).unwrap();
+    assert_eq!(*job(&work).target(), easier.target());
+}
+
+#[test]
+fn what_cannot_be_mined_is_refused() {
+    let mut work = Work::new(Mode::Nano, NETWORK);
+    let hasher = &mut Hasher::new();
+    for target in [CompactTarget(0), CompactTarget(0x0300_0001), CompactTarget(0xff00_ffff)] {
+        assert_eq!(work.settings(settings(target)), Err(WorkFault::ShareTarget(target)));
+    }
+    for target in [CompactTarget(0), CompactTarget(0x1f01_0001), CompactTarget(u32::MAX)] {
+        let block = NewBlock::Nano(on_genesis(Some(target)));
+        assert_eq!(work.new_block(block, hasher), Err(WorkFault::NetworkTarget(target)));
+    }
+    let mut torn = on_genesis(Some(CompactTarget::EASIEST));
+    torn.previous.header.nonce += 1;
+    let hash = torn.previous.header.hash();
+    assert_eq!(work.new_block(NewBlock::Nano(torn), hasher), Err(WorkFault::Interlink(hash)));
+    let header = NETWORK.genesis_block().header;
+    assert_eq!(work.new_block(NewBlock::Dumb(header), hasher), Err(WorkFault::OtherMode(Mode::Nano)));
+    let block = NewBlock::Nano(on_genesis(None));
+    let mut smart = Work::new(Mode::Smart, NETWORK);
+    assert_eq!(smart.new_block(block, hasher), Err(WorkFault::OtherMode(Mode::Smart)));
+}
