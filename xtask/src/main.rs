@@ -82,7 +82,11 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Tidy => tidy::run(),
         Task::Deny => test::deny(),
         Task::Sanitize => sanitize::run(),
-        Task::Reference => reference::install().map(|program| println!("{}", program.display())),
+        Task::Reference => {
+            println!("{}", reference::packetcrypt::install()?.display());
+            println!("{}", reference::nimiq_core::install()?.display());
+            Ok(())
+        }
         Task::Vectors { folder } => vectors::run(&folder),
     }
 }

@@ -8,7 +8,8 @@ use anyhow::Context;
 use ledger::local_postgres::LocalPostgres;
 use packetcrypt::backend::{BACKEND_VARIABLE, Backend};
 
-use crate::{reference, tidy, vectors};
+use crate::reference::{nimiq_core, packetcrypt as packetcrypt_program, target_folder};
+use crate::{tidy, vectors};
 
 /// A check by its name on the command line.
 struct Step {
@@ -20,7 +21,7 @@ struct Step {
 const STEPS: &[Step] = &[
     Step {
         name: "tools",
-        about: "what the checks need: rustfmt, clippy, a C compiler, PostgreSQL",
+        about: "what the checks need: rustfmt, clippy, a C compiler, PostgreSQL, node",
         run: tools,
     },
     Step { name: "tidy", about: "the house rules", run: tidy::run },
@@ -39,6 +40,11 @@ const STEPS: &[Step] = &[
         name: "tests",
         about: "unit, property, role, end-to-end, fault and interoperability tests",
         run: tests,
+    },
+    Step {
+        name: "nimiq-network",
+        about: "real Nimiq nodes and stock miners beside our node client, chain and pool",
+        run: nimiq_network,
     },
     Step {
         name: "backends",
@@ -65,7 +71,7 @@ pub fn run(only: &[String]) -> anyhow::Result<()> {
     }
     std::env::set_current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))?;
     for step in STEPS {
-        println!("step {:8} {}", step.name, step.about);
+        println!("step {:13} {}", step.name, step.about);
     }
     let mut failed = Vec::new();
     for step in STEPS.iter().filter(|step| only.is_empty() || only.iter().any(|name| name == step.name)) {
@@ -103,10 +109,10 @@ fn differential() -> anyhow::Result<()> {
 fn tests() -> anyhow::Result<()> {
     let mut command = Command::new(env!("CARGO"));
     command.args(["test", "--workspace", "--no-fail-fast"]);
-    match reference::install() {
+    match packetcrypt_program::install() {
         Ok(program) => {
             println!("reference programs: {}", program.display());
-            command.env(reference::VARIABLE, program);
+            command.env(packetcrypt_program::VARIABLE, program);
         }
         Err(error) if in_ci() => return Err(error.context("needed for the interoperability tests")),
         Err(error) => {
@@ -114,6 +120,23 @@ fn tests() -> anyhow::Result<()> {
         }
     }
     let status = command.status().context("cannot start cargo")?;
+    anyhow::ensure!(status.success(), "cargo test failed");
+    Ok(())
+}
+
+/// The tests of our program among real nodes and miners. One after the other: each mines, and all would miss their time.
+fn nimiq_network() -> anyhow::Result<()> {
+    let packages = match nimiq_core::install() {
+        Ok(packages) => packages,
+        Err(error) if in_ci() => return Err(error.context("needed for the tests with real Nimiq nodes")),
+        Err(error) => {
+            println!("SKIPPED: the tests with real Nimiq nodes, which are not there: {error:#}");
+            return Ok(());
+        }
+    };
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["test", "--package", "headframe", "--test", "nimiq_network", "--", "--test-threads=1"]);
+    let status = command.env(nimiq_core::VARIABLE, packages).status().context("cannot start cargo")?;
     anyhow::ensure!(status.success(), "cargo test failed");
     Ok(())
 }
@@ -164,6 +187,11 @@ fn tools() -> anyhow::Result<()> {
     if LocalPostgres::programs().is_none() {
         install_package("PostgreSQL", "postgresql")?;
     }
+    for (program, package, question) in nimiq_core::TOOLS {
+        if !answers(program, &[question]) {
+            install_package(program, package)?;
+        }
+    }
     Ok(())
 }
 
@@ -172,8 +200,14 @@ pub fn install_package(what: &str, package: &str) -> anyhow::Result<()> {
     let by_hand = format!("install it with: apt-get install {package}");
     anyhow::ensure!(rustix::process::geteuid().is_root(), "{what} is missing; {by_hand}");
     println!("installing {what} with apt-get");
-    let status = Command::new("apt-get").args(["install", "--yes", package]).status();
-    anyhow::ensure!(status.is_ok_and(|status| status.success()), "apt-get failed; {by_hand}");
+    let apt_get = |arguments: &[&str]| {
+        let status = Command::new("apt-get").args(arguments).status();
+        status.is_ok_and(|status| status.success())
+    };
+    let install = ["install", "--yes", package];
+    // A fresh machine does not know of any package yet.
+    let done = apt_get(&install) || (apt_get(&["update"]) && apt_get(&install));
+    anyhow::ensure!(done, "apt-get failed; {by_hand}");
     Ok(())
 }
 
@@ -185,7 +219,7 @@ pub fn answers(program: &str, arguments: &[&str]) -> bool {
 /// Checks licences, sources and known faults of the dependencies with cargo-deny. A command of its own: building
 /// that tool takes longer than everything else.
 pub fn deny() -> anyhow::Result<()> {
-    let root = reference::target_folder().join("tools");
+    let root = target_folder().join("tools");
     let own = root.join("bin/cargo-deny");
     let program = if answers("cargo-deny", &["--version"]) {
         "cargo-deny".into()

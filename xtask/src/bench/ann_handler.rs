@@ -42,7 +42,7 @@ const PER_CORE_SECOND: &str = "announcements per core-second";
 /// Measures what it takes with every proof of work checked.
 pub fn measure_checked() -> anyhow::Result<Vec<Row>> {
     let mined = mined::announcements(MINED)?;
-    let reference = reference::installed();
+    let reference = reference::packetcrypt::installed();
     let mut rows = Vec::new();
     for (batch, known, goal) in [(LARGE, 5970.0, true), (SMALL, 5970.0, false)] {
         let ours = checked(&Which::Ours, &mined, batch, 0.0)?;

@@ -5,6 +5,7 @@
 pub mod relay;
 
 use std::collections::VecDeque;
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -31,12 +32,18 @@ impl Program {
 
     /// Starts any program.
     pub fn start(program: &Path, arguments: &[&str]) -> Self {
+        Self::with_environment(program, arguments, &[])
+    }
+
+    /// Starts any program, with these variables beside those of the test.
+    pub fn with_environment(program: &Path, arguments: &[&str], environment: &[(&str, &OsStr)]) -> Self {
         let name = arguments.first().copied().unwrap_or_default().to_owned();
         let mut child = Command::new(program)
             .args(arguments)
             .env_remove("HEADFRAME_CONFIG")
             .env_remove("RUST_LOG")
             .env("RUST_BACKTRACE", "0")
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
