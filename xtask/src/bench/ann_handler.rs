@@ -65,7 +65,7 @@ pub fn measure_checked() -> anyhow::Result<Vec<Row>> {
 pub fn measure_unchecked() -> anyhow::Result<Vec<Row>> {
     let unchecked = unchecked()?;
     let mined = mined::announcements(MINED)?;
-    let reference = reference::installed();
+    let reference = reference::packetcrypt::installed();
     let mut rows = Vec::new();
     let figures =
         [(LARGE, unchecked.large, 335_000.0, Some(700_000.0)), (SMALL, unchecked.small, 265_000.0, None)];
