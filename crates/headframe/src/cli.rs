@@ -28,7 +28,7 @@ pub struct CommandLine {
     /// How to log
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
-    /// The implementation of PacketCrypt's proof of work: plain, avx2 or avx512 [default: the fastest that runs here]
+    /// The implementation of both proofs of work: plain, avx2 or avx512 [default: the fastest that runs here]
     #[arg(long, global = true, env = BACKEND_VARIABLE, value_name = "BACKEND")]
     pub backend: Option<Backend>,
     /// What to do
@@ -66,6 +66,9 @@ pub enum Command {
     Bench(Bench),
     /// Runs the embedded chain alone: it answers pktd's JSON-RPC
     DevChain(DevChain),
+    /// Runs one role of the Nimiq pool alone, or its embedded chain
+    #[command(subcommand)]
+    Nimiq(NimiqCommand),
     /// Checks bytes offline: valid, or exactly why not
     #[command(subcommand)]
     Verify(Verify),
@@ -312,6 +315,8 @@ pub enum Bench {
     Blocks(BenchBlocks),
     /// Checking of announcements, as a handler does it
     Check(BenchSettings),
+    /// Mining of Nimiq's proof of work
+    Nimiq(BenchSettings),
 }
 
 /// What all measurements have in common.
@@ -368,6 +373,24 @@ pub enum DevChainRules {
     Steady,
     Instant,
     Public,
+}
+
+/// `nimiq`
+#[derive(Debug, Subcommand)]
+pub enum NimiqCommand {
+    /// Runs the embedded Nimiq chain alone: it answers the node's JSON-RPC
+    DevChain(NimiqDevChain),
+}
+
+/// `nimiq dev-chain`
+#[derive(Debug, Args)]
+pub struct NimiqDevChain {
+    /// Where it answers JSON-RPC
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8648")]
+    pub listen: SocketAddr,
+    /// The folder that the chain is kept in
+    #[arg(long, value_name = "DIR", default_value = "./headframe-data")]
+    pub data: PathBuf,
 }
 
 /// `verify`

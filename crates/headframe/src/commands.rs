@@ -6,5 +6,6 @@ pub mod dev_chain;
 pub mod ledger;
 pub mod mine;
 pub mod mine_nimiq;
+pub mod nimiq_dev_chain;
 pub mod verify;
 pub mod who_to_pay;

@@ -18,7 +18,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use cli::{Command, CommandLine, ConfigCommand, Mine};
+use cli::{Command, CommandLine, ConfigCommand, Mine, NimiqCommand};
+use packetcrypt::backend::Backend;
 use serve::Process;
 
 /// The exit code for a wrong configuration; a wrong command line is clap's 2.
@@ -28,7 +29,7 @@ fn main() -> ExitCode {
     let command_line = CommandLine::parse();
     let result = logging::start(&command_line).and_then(|()| {
         if let Some(backend) = command_line.backend {
-            backend.force()?;
+            force(backend)?;
         }
         let runtime = tokio::runtime::Runtime::new()?;
         runtime.block_on(run(command_line))
@@ -51,6 +52,9 @@ async fn run(command_line: CommandLine) -> anyhow::Result<ExitCode> {
         Command::Mine(Mine::Nimiq(arguments)) => commands::mine_nimiq::run(arguments, format).await?,
         Command::Bench(bench) => commands::bench::run(&bench)?,
         Command::DevChain(arguments) => commands::dev_chain::run(&arguments).await?,
+        Command::Nimiq(NimiqCommand::DevChain(arguments)) => {
+            commands::nimiq_dev_chain::run(&arguments).await?;
+        }
         Command::Verify(verify) => return commands::verify::run(&verify),
         Command::Ledger(command) => return commands::ledger::run(&command).await,
         Command::WhoToPay(arguments) => commands::who_to_pay::run(&arguments)?,
@@ -58,6 +62,12 @@ async fn run(command_line: CommandLine) -> anyhow::Result<ExitCode> {
         Command::Config(ConfigCommand::Check { file }) => commands::config::check(&file)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// One word chooses for both proofs of work. What a name needs of the processor is more for PacketCrypt's.
+fn force(backend: Backend) -> anyhow::Result<()> {
+    backend.force()?;
+    Ok(backend.to_string().parse::<nimiq::argon2d::Backend>()?.force()?)
 }
 
 /// One line with all its reasons; for a configuration, all its errors.

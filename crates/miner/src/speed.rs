@@ -1,12 +1,14 @@
 //! How fast this machine mines and checks, measured without any pool.
 //!
-//! What is measured is what mines: [announcements], [blocks], and the [check] of announcements that a handler makes.
+//! What is measured is what mines: [announcements], [blocks], the [check] of announcements that a handler makes, and
+//! [nimiq]'s hashes.
 //! The backend is the one that is [chosen](packetcrypt::backend::Backend::chosen). Rates are given per second of processor time as well as per second of the clock; where the machine does something
 //! else meanwhile, only the former says what the program can do.
 
 pub mod announcements;
 pub mod blocks;
 pub mod check;
+pub mod nimiq;
 mod stopwatch;
 
 use std::time::Duration;

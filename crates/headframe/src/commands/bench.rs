@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use miner::mining_threads::Placement;
-use miner::speed::{self, Elapsed, Trial, announcements, blocks, check};
+use miner::speed::{self, Elapsed, Trial, announcements, blocks, check, nimiq};
 use packetcrypt::backend::Backend;
 
 use crate::cli::{Bench, BenchAnnouncements, BenchBlocks, BenchSettings};
@@ -15,14 +15,20 @@ use crate::cli::{Bench, BenchAnnouncements, BenchBlocks, BenchSettings};
 pub fn run(bench: &Bench) -> anyhow::Result<()> {
     let (Bench::Announcements(BenchAnnouncements { settings, .. })
     | Bench::Blocks(BenchBlocks { settings, .. })
-    | Bench::Check(settings)) = bench;
+    | Bench::Check(settings)
+    | Bench::Nimiq(settings)) = bench;
     let trial = trial(settings)?;
     let threads = trial.placement.threads;
-    println!("backend {}, {threads} threads, {} s each", Backend::chosen(), settings.seconds);
+    let backend = match bench {
+        Bench::Nimiq(_) => ::nimiq::argon2d::Backend::chosen().to_string(),
+        _ => Backend::chosen().to_string(),
+    };
+    println!("backend {backend}, {threads} threads, {} s each", settings.seconds);
     let lines = match bench {
         Bench::Announcements(arguments) => mining_announcements(&trial, arguments.difficulty)?,
         Bench::Blocks(arguments) => mining_blocks(&trial, arguments.memory)?,
         Bench::Check(_) => checking(&trial),
+        Bench::Nimiq(_) => hashing(&trial),
     };
     lines.iter().try_for_each(|line| writeln!(std::io::stdout(), "{line}"))?;
     Ok(())
@@ -104,6 +110,17 @@ fn checking(trial: &Trial) -> Vec<String> {
         ));
     }
     lines
+}
+
+fn hashing(trial: &Trial) -> Vec<String> {
+    let speed = nimiq::measure(trial, &progress());
+    let each = speed.elapsed.processor.as_secs_f64() * 1e6 / speed.hashes.max(1) as f64;
+    vec![
+        "Nimiq's proof of work, for each second of processor time:".to_owned(),
+        row("hashes", &format!("{}, {each:.1} µs each", per_second(speed.hashes_per_second()))),
+        row("all threads together", &per_second(speed.in_all())),
+        took(speed.elapsed, trial),
+    ]
 }
 
 fn row(name: &str, figure: &str) -> String {

@@ -63,3 +63,13 @@ fn blocks_are_mined_with_all_announcements_that_there_is_room_for() {
         assert!(speed.seconds_per_million(speed.tree) > 0.0);
     });
 }
+
+#[test]
+fn every_thread_hashes_for_nimiq() {
+    let told = told(|progress| {
+        let speed = nimiq::measure(&trial(2), progress);
+        assert!(speed.hashes >= 2 * u64::from(nimiq::PORTION));
+        assert!(speed.hashes_per_second() > 0.0 && speed.in_all() > 0.0);
+    });
+    assert_eq!(told.last().unwrap(), &("hashing".to_owned(), 1.0));
+}

@@ -21,10 +21,16 @@ pub enum Backend {
     Avx512,
 }
 
-/// A backend was named that there is not.
+/// A backend was asked for by a name that there is none of, or that this processor cannot run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no backend {0:?}; there are: plain, avx2, avx512")]
-pub struct BackendError(String);
+pub enum BackendError {
+    /// No such name.
+    #[error("there is no backend {0:?}; there are: plain, avx2, avx512")]
+    Unknown(String),
+    /// The processor lacks something.
+    #[error("this processor cannot run the backend {0} of Argon2d")]
+    Unsupported(Backend),
+}
 
 static CHOSEN: OnceLock<Backend> = OnceLock::new();
 
@@ -37,13 +43,22 @@ impl Backend {
         Self::ALL.into_iter().filter(|backend| backend.is_supported())
     }
 
-    /// The backend that new hashers use: what the environment variable [`BACKEND_VARIABLE`] names, if the processor can
-    /// run that, else the fastest that it can run.
+    /// The backend that new hashers use: what [`Backend::force`] has set, else what the environment variable
+    /// [`BACKEND_VARIABLE`] names, if the processor can run that, else the fastest that it can run.
     pub fn chosen() -> Self {
         *CHOSEN.get_or_init(|| {
             let named = std::env::var(BACKEND_VARIABLE).ok().and_then(|name| name.parse().ok());
             named.filter(|backend: &Self| backend.is_supported()).unwrap_or_else(Self::fastest)
         })
+    }
+
+    /// Makes new hashers use this backend. To be called before the first of them; later calls change nothing.
+    pub fn force(self) -> Result<(), BackendError> {
+        if !self.is_supported() {
+            return Err(BackendError::Unsupported(self));
+        }
+        CHOSEN.get_or_init(|| self);
+        Ok(())
     }
 
     fn fastest() -> Self {
@@ -81,7 +96,7 @@ impl FromStr for Backend {
         Self::ALL
             .into_iter()
             .find(|backend| backend.to_string() == name)
-            .ok_or_else(|| BackendError(name.chars().take(40).collect()))
+            .ok_or_else(|| BackendError::Unknown(name.chars().take(40).collect()))
     }
 }
 
