@@ -3,8 +3,8 @@
 //! Rules: `docs/protocol/nimiq-pool.md` 2.8 and 2.10. Only contracts are removed; how they are written follows from the
 //! bodies in `vectors/nimiq/merkle.json`.
 
-use crate::byte_reader::ByteReader;
 use crate::{Address, FormatError, Height, Luna};
+use byte_reader::ByteReader;
 
 /// What kind of account an address has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -111,7 +111,7 @@ impl SecretHash {
 }
 
 fn luna(reader: &mut ByteReader<'_>, field: &'static str) -> Result<Luna, FormatError> {
-    reader.u64(field).map(Luna)
+    Luna::read(reader, field)
 }
 
 fn address(reader: &mut ByteReader<'_>, field: &'static str) -> Result<Address, FormatError> {

@@ -9,8 +9,8 @@ use std::fmt;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::format_error::excerpt;
 use crate::hash::blake2b_256;
+use byte_reader::excerpt;
 
 /// Bytes of an address.
 pub const ADDRESS_SIZE: usize = 20;

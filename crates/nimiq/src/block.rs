@@ -2,10 +2,10 @@
 //!
 //! Rules: `docs/protocol/nimiq-pool.md` 2.2.
 
-use crate::byte_reader::ByteReader;
 use crate::header::Header;
 use crate::interlink::Interlink;
 use crate::{Body, FormatError};
+use byte_reader::ByteReader;
 
 /// The most bytes of a whole block.
 pub const LARGEST_BLOCK: usize = 100_000;

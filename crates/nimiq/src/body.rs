@@ -3,9 +3,9 @@
 //! Rules: `docs/protocol/nimiq-pool.md` 2.5 and 2.10.
 
 use crate::account::PrunedAccount;
-use crate::byte_reader::ByteReader;
 use crate::merkle::{self, MerklePath};
 use crate::{Address, BodyHash, ExtraData, FormatError, Luna, MerkleHash, Transaction};
+use byte_reader::ByteReader;
 
 /// The body of a block.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use ruint::Uint;
 
-use crate::format_error::excerpt;
+use byte_reader::excerpt;
 
 /// Large enough for every intermediate of the chain's arithmetic.
 pub type Number = Uint<512, 8>;

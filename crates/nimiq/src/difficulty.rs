@@ -61,7 +61,7 @@ impl FromStr for Difficulty {
     type Err = ParseDecimalError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let refused = || ParseDecimalError { found: crate::format_error::excerpt(text) };
+        let refused = || ParseDecimalError { found: byte_reader::excerpt(text) };
         Self::new(text.parse()?).ok_or_else(refused)
     }
 }

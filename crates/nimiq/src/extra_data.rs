@@ -5,8 +5,8 @@
 use std::fmt;
 
 use crate::address::ADDRESS_SIZE;
-use crate::format_error::excerpt;
 use crate::{Address, CompactTarget};
+use byte_reader::excerpt;
 
 /// Up to 255 bytes that a block carries for its miner.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]

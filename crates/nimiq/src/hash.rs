@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use blake2::{Blake2b256, Digest};
 
-use crate::format_error::excerpt;
+use byte_reader::excerpt;
 
 /// `H`: BLAKE2b with a digest of 32 bytes, unkeyed, over the parts one after the other.
 pub fn blake2b_256(parts: &[&[u8]]) -> [u8; 32] {

@@ -2,11 +2,11 @@
 //!
 //! Rules: `docs/protocol/nimiq-pool.md` 2.2.
 
-use crate::byte_reader::ByteReader;
 use crate::hash::blake2b_256;
 use crate::{
     AccountsHash, BlockHash, BodyHash, CompactTarget, FormatError, Height, InterlinkHash, Timestamp,
 };
+use byte_reader::ByteReader;
 
 /// Bytes of a header.
 pub const HEADER_SIZE: usize = 146;

@@ -3,9 +3,9 @@
 //!
 //! Rules: `docs/protocol/nimiq-pool.md` 2.6.
 
-use crate::byte_reader::ByteReader;
 use crate::merkle::{self, is_set, pack_bits};
 use crate::{BlockHash, FormatError, InterlinkHash, MerkleHash, ProofOfWork, Target};
+use byte_reader::ByteReader;
 
 /// The most entries that the serialised form can count.
 pub const LONGEST: usize = 255;

@@ -8,11 +8,9 @@ pub mod address;
 pub mod argon2d;
 mod block;
 mod body;
-pub mod byte_reader;
 pub mod decimal;
 pub mod difficulty;
 mod extra_data;
-pub mod format_error;
 pub mod hash;
 pub mod header;
 mod height;
@@ -30,13 +28,13 @@ mod timestamp;
 pub mod transaction;
 pub mod work;
 
+pub use ::byte_reader::FormatError;
 pub use address::Address;
 pub use block::{Block, LARGEST_BLOCK, LightBlock};
 pub use body::Body;
 pub use decimal::Decimal;
 pub use difficulty::Difficulty;
 pub use extra_data::{DeviceId, ExtraData, PoolName, PoolNameError, SessionExtraData, SessionNonce};
-pub use format_error::FormatError;
 pub use hash::{AccountsHash, BlockHash, BodyHash, InterlinkHash, MerkleHash, ProofOfWork, TransactionHash};
 pub use header::Header;
 pub use height::Height;
@@ -49,3 +47,6 @@ pub use signature::{PrivateKey, PublicKey, Signature, SignatureProof};
 pub use target::{CompactTarget, ShareTarget, ShareWeight, Target};
 pub use timestamp::Timestamp;
 pub use transaction::Transaction;
+
+/// The largest `u64` that the chain's clients take: 2^53 − 1 (`docs/protocol/nimiq-pool.md` 0.2).
+pub const LARGEST_U64: u64 = (1 << 53) - 1;

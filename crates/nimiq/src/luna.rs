@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+use byte_reader::ByteReader;
+
+use crate::{FormatError, LARGEST_U64};
+
 /// An amount in luna; 1 NIM is 100,000 luna (`docs/protocol/nimiq-pool.md` 0.2).
 ///
 /// Never negative, and arithmetic is checked: money that does not fit is an error of the caller's to name.
@@ -14,6 +18,16 @@ impl Luna {
 
     /// Luna of one NIM.
     pub const PER_NIM: u64 = 100_000;
+
+    /// Reads an amount of at most [`LARGEST_U64`].
+    pub fn read(reader: &mut ByteReader<'_>, field: &'static str) -> Result<Self, FormatError> {
+        let start = reader.offset();
+        let amount = reader.u64(field)?;
+        if amount > LARGEST_U64 {
+            return Err(reader.error_at(start, field, "at most 2^53 - 1", amount.to_string()));
+        }
+        Ok(Self(amount))
+    }
 
     /// The sum, unless it does not fit.
     pub const fn checked_add(self, other: Self) -> Option<Self> {
@@ -60,6 +74,13 @@ impl fmt::Display for Luna {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_amount_that_the_clients_refuse_is_refused() {
+        let read = |amount: u64| Luna::read(&mut ByteReader::new("thing", &amount.to_be_bytes()), "value");
+        assert_eq!(read(LARGEST_U64), Ok(Luna(LARGEST_U64)));
+        assert!(read(LARGEST_U64 + 1).is_err());
+    }
 
     #[test]
     fn amounts_are_shown_in_nim() {

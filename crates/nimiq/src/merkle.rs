@@ -3,9 +3,9 @@
 //! Rules: `docs/protocol/nimiq-pool.md` 2.5. Leaves and inner nodes are hashed alike, so a path that folds to the right
 //! root does not say what its leaf is: [`share::smart`](crate::share::smart) adds the shape that it must have.
 
-use crate::byte_reader::ByteReader;
 use crate::hash::blake2b_256;
 use crate::{FormatError, MerkleHash};
+use byte_reader::ByteReader;
 
 /// The root over no leaves at all.
 pub fn empty_root() -> MerkleHash {

@@ -5,12 +5,12 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::format_error::excerpt;
 use crate::interlink::Interlink;
 use crate::{
     AccountsHash, Address, Block, BlockHash, Body, CompactTarget, ExtraData, Header, Height, InterlinkHash,
     Timestamp,
 };
+use byte_reader::excerpt;
 
 /// The number that a transaction carries, so that it is worth nothing on another network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

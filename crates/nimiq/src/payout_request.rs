@@ -2,7 +2,7 @@
 //!
 //! Rules: `docs/protocol/nimiq-pool.md` 1.3 (`payout`).
 
-use crate::byte_reader::LARGEST_U64;
+use crate::LARGEST_U64;
 use crate::{Address, PrivateKey, SignatureProof};
 
 const PREFIX: &[u8; 11] = b"POOL_PAYOUT";

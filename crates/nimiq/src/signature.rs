@@ -6,9 +6,9 @@ use std::fmt;
 
 use ed25519_dalek::{Signer, Verifier};
 
-use crate::byte_reader::ByteReader;
 use crate::merkle::MerklePath;
 use crate::{Address, FormatError, MerkleHash};
+use byte_reader::ByteReader;
 
 /// A key that checks signatures.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

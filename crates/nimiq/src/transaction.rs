@@ -7,8 +7,8 @@ mod content;
 mod defect;
 mod extended;
 
-use crate::byte_reader::ByteReader;
 use crate::{FormatError, TransactionHash};
+use byte_reader::ByteReader;
 
 pub use basic::{BasicTransaction, Payment};
 pub use content::{Content, Party, VALIDITY_BLOCKS, block_order};

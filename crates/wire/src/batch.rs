@@ -50,7 +50,7 @@ impl FromStr for BatchName {
     type Err = BatchNameFault;
 
     fn from_str(text: &str) -> Result<Self, BatchNameFault> {
-        parse_name(text).ok_or_else(|| BatchNameFault(crate::format_error::excerpt(text)))
+        parse_name(text).ok_or_else(|| BatchNameFault(byte_reader::excerpt(text)))
     }
 }
 

@@ -1,22 +1,13 @@
 //! Why bytes from the network are not what they should be: which document, where, what was expected.
 
+use byte_reader::excerpt;
+
 /// What is wrong with a document from the network.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FormatError {
     /// A binary document does not fit its layout.
-    #[error("{document}, byte {offset}: {field}: expected {expected}, found {found}")]
-    Bytes {
-        /// The kind of document, for example `work file`.
-        document: &'static str,
-        /// The field that could not be read, as the specification names it.
-        field: &'static str,
-        /// Where the field starts, in bytes from the start of the document.
-        offset: usize,
-        /// What should have stood there.
-        expected: String,
-        /// What stands there.
-        found: String,
-    },
+    #[error(transparent)]
+    Bytes(#[from] byte_reader::FormatError),
     /// A member of a JSON document has a value that it may not have.
     #[error("{document}: `{field}`: expected {expected}, found {found}")]
     Field {
@@ -69,14 +60,4 @@ impl FormatError {
     pub(crate) fn check_length(document: &'static str, found: usize, limit: usize) -> Result<(), Self> {
         if found > limit { Err(Self::TooLong { document, limit, found }) } else { Ok(()) }
     }
-}
-
-/// A foreign text, short enough for a log line and without control characters.
-pub(crate) fn excerpt(text: &str) -> String {
-    const LONGEST: usize = 80;
-    let mut short: String = text.chars().take(LONGEST).flat_map(char::escape_default).collect();
-    if text.chars().nth(LONGEST).is_some() {
-        short.push('…');
-    }
-    short
 }

@@ -21,7 +21,6 @@ pub mod announcement_post;
 mod arbitrary;
 pub mod batch;
 pub mod block_info;
-pub mod byte_reader;
 pub mod decimal;
 pub mod event;
 pub mod format_error;

@@ -257,10 +257,7 @@ impl<'de> Deserialize<'de> for PktAddress {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         Self::parse(&text).map_err(|fault| {
-            D::Error::custom(format_args!(
-                "{:?} cannot be paid: {fault}",
-                crate::format_error::excerpt(&text)
-            ))
+            D::Error::custom(format_args!("{:?} cannot be paid: {fault}", byte_reader::excerpt(&text)))
         })
     }
 }

@@ -8,7 +8,9 @@
 
 use packetcrypt::{BlockHash, Height};
 
-use crate::{event::EventFault, format_error::excerpt, pkt_address::AddressFault};
+use byte_reader::excerpt;
+
+use crate::{event::EventFault, pkt_address::AddressFault};
 
 /// The role that refuses, where that decides the status or the words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -5,7 +5,9 @@ use packetcrypt::{
     block::{Header, header::HEADER_SIZE},
 };
 
-use crate::{FormatError, byte_reader::ByteReader, var_int, work::height_in_name};
+use byte_reader::ByteReader;
+
+use crate::{FormatError, var_int, work::height_in_name};
 
 /// The largest template that is read: a block of the largest weight, with its coinbase twice more.
 pub const LIMIT: usize = 16 << 20;
@@ -37,14 +39,15 @@ impl BlockTemplate {
         let version = number(&mut reader, "format version")?;
         if version != FORMAT_VERSION {
             let found = version.to_string();
-            return Err(reader.error_at(0, "format version", FORMAT_VERSION.to_string(), found));
+            return Err(reader.error_at(0, "format version", FORMAT_VERSION.to_string(), found).into());
         }
         let height = height(&mut reader)?;
         let header = Header::from_bytes(&exactly(&mut reader, "block header")?);
-        let coinbase_no_witness = reader.prefixed("coinbase without witness")?.to_vec();
+        let coinbase_no_witness = var_int::read_prefixed(&mut reader, "coinbase without witness")?.to_vec();
         let branch = list(&mut reader, "merkle branch", |items| exactly(items, "merkle branch"))?;
-        let transactions =
-            list(&mut reader, "transactions", |items| items.prefixed("transaction").map(<[u8]>::to_vec))?;
+        let transactions = list(&mut reader, "transactions", |items| {
+            Ok(var_int::read_prefixed(items, "transaction")?.to_vec())
+        })?;
         reader.end()?;
         Ok(Self { height, header, coinbase_no_witness, branch, transactions })
     }
@@ -75,10 +78,10 @@ pub fn parse_file_name(name: &str) -> Option<Height> {
 /// A variable-length integer with its length before it.
 fn number(reader: &mut ByteReader<'_>, field: &'static str) -> Result<u64, FormatError> {
     let start = reader.offset();
-    let item = reader.prefixed(field)?;
+    let item = var_int::read_prefixed(reader, field)?;
     match var_int::read(item) {
         Some((number, length)) if length == item.len() => Ok(number),
-        _ => Err(reader.error_at(start, field, "one variable-length integer", hex::encode(item))),
+        _ => Err(reader.error_at(start, field, "one variable-length integer", hex::encode(item)).into()),
     }
 }
 
@@ -87,16 +90,18 @@ fn height(reader: &mut ByteReader<'_>) -> Result<Height, FormatError> {
     let height = number(reader, "height")?;
     match i32::try_from(height) {
         Ok(_) => Ok(Height(height as u32)),
-        Err(_) => Err(reader.error_at(start, "height", "a height from 0 to 2147483647", height.to_string())),
+        Err(_) => {
+            Err(reader.error_at(start, "height", "a height from 0 to 2147483647", height.to_string()).into())
+        }
     }
 }
 
 /// `N` bytes with their length before them.
 fn exactly<const N: usize>(reader: &mut ByteReader<'_>, field: &'static str) -> Result<[u8; N], FormatError> {
     let start = reader.offset();
-    let item = reader.prefixed(field)?;
+    let item = var_int::read_prefixed(reader, field)?;
     item.try_into()
-        .map_err(|_| reader.error_at(start, field, format!("{N} bytes"), format!("{}", item.len())))
+        .map_err(|_| reader.error_at(start, field, format!("{N} bytes"), item.len().to_string()).into())
 }
 
 /// Items, one after the other, in an item of their own. Offsets in errors count from the start of the list.
@@ -105,7 +110,7 @@ fn list<T>(
     field: &'static str,
     item: impl Fn(&mut ByteReader<'_>) -> Result<T, FormatError>,
 ) -> Result<Vec<T>, FormatError> {
-    let mut items = ByteReader::new(DOCUMENT, reader.prefixed(field)?);
+    let mut items = ByteReader::new(DOCUMENT, var_int::read_prefixed(reader, field)?);
     let mut list = Vec::new();
     while !items.rest().is_empty() {
         list.push(item(&mut items)?);

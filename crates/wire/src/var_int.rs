@@ -1,5 +1,7 @@
 //! Variable-length integers, as Bitcoin has them (`docs/protocol/packetcrypt-pool.md` 3.1).
 
+use byte_reader::{ByteReader, FormatError};
+
 /// The number that `bytes` start with, and how many bytes it takes; `None` where they end too early.
 ///
 /// A number in a longer form than it needs is accepted, as all peers do.
@@ -11,6 +13,21 @@ pub fn read(bytes: &[u8]) -> Option<(u64, usize)> {
         0xff => (u64::from_le_bytes(*rest.first_chunk()?), 9),
         small => (u64::from(*small), 1),
     })
+}
+
+/// The next field, which has its length before it.
+pub fn read_prefixed<'a>(reader: &mut ByteReader<'a>, field: &'static str) -> Result<&'a [u8], FormatError> {
+    let start = reader.offset();
+    let (length, width) =
+        read(reader.rest()).ok_or_else(|| reader.error(field, "a variable-length integer", "the end"))?;
+    reader.take(field, width)?;
+    let rest = reader.rest().len();
+    match usize::try_from(length) {
+        Ok(length) if length <= rest => reader.take(field, length),
+        _ => {
+            Err(reader.error_at(start, field, format!("{length} bytes"), format!("{rest} behind its length")))
+        }
+    }
 }
 
 /// Appends `value` in its shortest form.

@@ -9,7 +9,9 @@ use packetcrypt::{
     },
 };
 
-use crate::{FormatError, byte_reader::ByteReader};
+use byte_reader::ByteReader;
+
+use crate::FormatError;
 
 /// The largest work file that is read.
 pub const LIMIT: usize = 4 << 20;
@@ -49,6 +51,16 @@ pub struct WorkId {
 #[error("the coinbase of the work has no place for a commitment")]
 pub struct NoPlaceForCommitment;
 
+/// A block height: an `i32` that is not negative.
+fn height(reader: &mut ByteReader<'_>) -> Result<Height, FormatError> {
+    let start = reader.offset();
+    let height = reader.u32_le("height")?;
+    if i32::try_from(height).is_err() {
+        return Err(reader.error_at(start, "height", "from 0 to 2147483647", height.to_string()).into());
+    }
+    Ok(Height(height))
+}
+
 impl WorkFile {
     /// Reads a work file.
     pub fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
@@ -56,16 +68,16 @@ impl WorkFile {
         let mut reader = ByteReader::new(DOCUMENT, bytes);
         let header = Header::from_bytes(&reader.array::<HEADER_SIZE>("block header")?);
         let signing_key = SigningKey::new(reader.array("signing key")?);
-        let share_target = reader.target("share target")?;
-        let ann_target = reader.target("announcement target")?;
-        let height = reader.height("height")?;
-        let length = reader.u32("coinbase length")?;
+        let share_target = CompactTarget(reader.u32_le("share target")?);
+        let ann_target = CompactTarget(reader.u32_le("announcement target")?);
+        let height = height(&mut reader)?;
+        let length = reader.u32_le("coinbase length")?;
         let coinbase = reader.take("coinbase", length as usize)?.to_vec();
         let branch = match reader.rest().as_chunks() {
             (hashes, []) => hashes.to_vec(),
             (_, rest) => {
                 let found = format!("{} bytes behind the last one", rest.len());
-                return Err(reader.error("merkle branch", "hashes of 32 bytes", found));
+                return Err(reader.error("merkle branch", "hashes of 32 bytes", found).into());
             }
         };
         Ok(Self { header, signing_key, share_target, ann_target, height, coinbase, branch })

@@ -1,8 +1,8 @@
 //! The short form: a key pays from its own address, without data.
 
 use super::content::{Content, Party};
-use crate::byte_reader::ByteReader;
 use crate::{Address, FormatError, Height, Luna, NetworkId, PrivateKey, PublicKey, Signature};
+use byte_reader::ByteReader;
 
 /// A payment that nobody has signed yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -73,8 +73,8 @@ impl BasicTransaction {
             public_key: PublicKey(reader.array("public key")?),
             payment: Payment {
                 recipient: Address(reader.array("recipient")?),
-                value: Luna(reader.u64("value")?),
-                fee: Luna(reader.u64("fee")?),
+                value: Luna::read(reader, "value")?,
+                fee: Luna::read(reader, "fee")?,
                 validity_start: Height(reader.u32("validityStartHeight")?),
                 network: NetworkId(reader.u8("networkId")?),
             },

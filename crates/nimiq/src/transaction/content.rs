@@ -3,9 +3,9 @@
 use std::cmp::{Ordering, Reverse};
 
 use crate::account::AccountType;
-use crate::byte_reader::ByteReader;
 use crate::hash::blake2b_256;
 use crate::{Address, FormatError, Height, Luna, NetworkId, TransactionHash};
+use byte_reader::ByteReader;
 
 /// How many blocks may take a transaction, from its validity start on.
 pub const VALIDITY_BLOCKS: u32 = 120;
@@ -64,8 +64,8 @@ impl Content {
             data: reader.take("data", length)?.to_vec(),
             sender: Party::read(reader, "sender", "sender type")?,
             recipient: Party::read(reader, "recipient", "recipient type")?,
-            value: Luna(reader.u64("value")?),
-            fee: Luna(reader.u64("fee")?),
+            value: Luna::read(reader, "value")?,
+            fee: Luna::read(reader, "fee")?,
             validity_start: Height(reader.u32("validityStartHeight")?),
             network: NetworkId(reader.u8("networkId")?),
             flags: reader.u8("flags")?,

@@ -2,7 +2,7 @@
 
 use super::content::Content;
 use crate::FormatError;
-use crate::byte_reader::ByteReader;
+use byte_reader::ByteReader;
 
 /// A transaction in the long form.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

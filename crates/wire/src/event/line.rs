@@ -8,7 +8,9 @@ use super::{
     AnnsEvent, BlockEvent, DEFAULT_TARGET, Event, EventFault, EventId, LINE_LIMIT, MOST_ENCRYPTIONS,
     ShareEvent, is_creditable_target,
 };
-use crate::{Decimal, PktAddress, format_error::excerpt};
+use byte_reader::excerpt;
+
+use crate::{Decimal, PktAddress};
 
 /// The members of all kinds of events, of any type: what is wrong is said by name.
 #[derive(Deserialize)]

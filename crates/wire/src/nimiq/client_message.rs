@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::{PayoutRequest, Register, Share};
 use crate::FormatError;
-use crate::format_error::excerpt;
+use byte_reader::excerpt;
 
 /// The most bytes of a frame that a server reads.
 pub const LARGEST_CLIENT_MESSAGE: usize = 256 << 10;

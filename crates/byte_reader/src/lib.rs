@@ -1,9 +1,11 @@
-//! A cursor over serialised bytes: big-endian numbers, and errors that say which field was cut short, and where.
+//! A cursor over serialised bytes, and errors that say which field was cut short, and where.
+//!
+//! Total and bounded: it reads what is there, and never more. Both chains' formats are read with it; numbers are
+//! big-endian, as Nimiq has them, unless a method's name says otherwise.
 
-use crate::FormatError;
+mod format_error;
 
-/// The largest `u64` that the chain's clients take: 2^53 − 1 (`docs/protocol/nimiq-pool.md` 0.2).
-pub const LARGEST_U64: u64 = (1 << 53) - 1;
+pub use format_error::{FormatError, excerpt};
 
 /// Reads the fields of a serialised thing one after the other.
 #[derive(Debug, Clone)]
@@ -60,14 +62,14 @@ impl<'a> ByteReader<'a> {
         self.array(field).map(u32::from_be_bytes)
     }
 
-    /// Eight bytes that are at most [`LARGEST_U64`].
+    /// Eight bytes.
     pub fn u64(&mut self, field: &'static str) -> Result<u64, FormatError> {
-        let start = self.offset;
-        let number = self.array(field).map(u64::from_be_bytes)?;
-        if number > LARGEST_U64 {
-            return Err(self.error_at(start, field, "at most 2^53 - 1", number.to_string()));
-        }
-        Ok(number)
+        self.array(field).map(u64::from_be_bytes)
+    }
+
+    /// Four bytes, little-endian.
+    pub fn u32_le(&mut self, field: &'static str) -> Result<u32, FormatError> {
+        self.array(field).map(u32::from_le_bytes)
     }
 
     /// Refuses bytes behind the last field.
@@ -113,10 +115,11 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_the_clients_refuse_is_refused() {
-        let bytes = (LARGEST_U64 + 1).to_be_bytes();
-        assert!(ByteReader::new("thing", &bytes).u64("value").is_err());
-        assert_eq!(ByteReader::new("thing", &LARGEST_U64.to_be_bytes()).u64("value"), Ok(LARGEST_U64));
+    fn numbers_are_big_endian_unless_it_is_said() {
+        let mut reader = ByteReader::new("thing", &[0, 0, 1, 2, 0, 0, 1, 2]);
+        assert_eq!(reader.u32("first"), Ok(0x0102));
+        assert_eq!(reader.u32_le("second"), Ok(0x0201_0000));
+        assert_eq!(reader.offset(), 8);
     }
 
     #[test]
