@@ -6,9 +6,11 @@
 
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
+mod certificate;
 mod library;
 mod network;
 mod node_client;
 mod reply_shapes;
 #[path = "../sandbox/mod.rs"]
 mod sandbox;
+mod stock_miners;

@@ -1,12 +1,12 @@
 //! A private network of real nodes, started for one test.
 
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nimiq::argon2d::Hasher;
-use nimiq::{Block, ExtraData, Header, Height, Network as Chain, Timestamp};
+use nimiq::{Address, Block, ExtraData, Header, Height, Network as Chain, Timestamp};
 use node::nimiq::{NimiqConfig, NodeTemplate};
 use node::{Credentials, NimiqClient, NodeAddress, TlsTrust};
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::sandbox::{Http, Program, free_ports};
 
 /// The folder with the JavaScript packages, if the tests are to run.
-pub fn packages(test: &str) -> Option<PathBuf> {
+fn packages(test: &str) -> Option<PathBuf> {
     let folder = std::env::var_os("NIMIQ_CORE_FOLDER").map(PathBuf::from);
     if folder.is_none() {
         println!("SKIPPED {test}: NIMIQ_CORE_FOLDER names no folder (cargo xtask test installs one)");
@@ -22,12 +22,14 @@ pub fn packages(test: &str) -> Option<PathBuf> {
     folder
 }
 
-/// One of the JavaScript programs beside these tests.
-pub fn javascript(packages: &std::path::Path, program: &str, arguments: &[&str]) -> Program {
-    let peers = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/nimiq_network/peers");
+/// One of the JavaScript programs beside these tests, which trusts a certificate beside those of public authorities.
+fn javascript(packages: &Path, program: &str, arguments: &[&str], certificate: Option<&Path>) -> Program {
+    let peers = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/nimiq_network/peers");
     let script = peers.join(program).to_str().unwrap().to_owned();
     let arguments: Vec<&str> = std::iter::once(script.as_str()).chain(arguments.iter().copied()).collect();
-    Program::with_environment("node".as_ref(), &arguments, &[("NODE_PATH", packages.as_os_str())])
+    let mut environment = vec![("NODE_PATH", packages.as_os_str())];
+    environment.extend(certificate.map(|file| ("NODE_EXTRA_CA_CERTS", file.as_os_str())));
+    Program::with_environment("node".as_ref(), &arguments, &environment)
 }
 
 /// Two real nodes that have consensus, and the first one's RPC.
@@ -35,7 +37,12 @@ pub struct Network {
     _program: Program,
     http: Http,
     runtime: tokio::runtime::Runtime,
-    url: String,
+    packages: PathBuf,
+    p2p: u16,
+    /// The key by which clients know the first node.
+    seed_key: String,
+    /// Where the first node's RPC is.
+    pub url: String,
 }
 
 /// What a node says of a block that is given to it.
@@ -61,12 +68,26 @@ impl Network {
     pub fn start(test: &str) -> Option<Self> {
         let packages = packages(test)?;
         let [p2p, rpc] = free_ports();
-        let mut program = javascript(&packages, "network.js", &[&p2p.to_string(), &rpc.to_string()]);
-        program.line(&["publicKey"]);
+        let mut program = javascript(&packages, "network.js", &[&p2p.to_string(), &rpc.to_string()], None);
+        let ready: Value = serde_json::from_str(&program.line(&["publicKey"])).unwrap();
+        let seed_key = ready["publicKey"].as_str().unwrap().to_owned();
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let url = format!("http://127.0.0.1:{rpc}");
-        Some(Self { _program: program, http: Http::new(), runtime, url })
+        Some(Self { _program: program, http: Http::new(), runtime, packages, p2p, seed_key, url })
+    }
+
+    /// Starts a stock miner, which follows the chain by the first node; its pool is on this machine, and shows this
+    /// certificate.
+    pub fn stock_miner(&self, mode: &str, pool: u16, certificate: &Path, payee: &Address) -> Program {
+        let (p2p, pool) = (self.p2p.to_string(), pool.to_string());
+        let arguments = [mode, &p2p, &self.seed_key, &pool, &payee.to_string()];
+        javascript(&self.packages, "miner.js", &arguments, Some(certificate))
+    }
+
+    /// Does something beside the test.
+    pub fn spawn(&self, doing: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(doing);
     }
 
     /// Our client of the first node.
@@ -119,7 +140,7 @@ impl Network {
 
 /// The first blocks of a chain that real nodes and miners made, without the genesis block.
 pub fn recorded_chain() -> Vec<Block> {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../vectors/nimiq/chain-dev.json");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../vectors/nimiq/chain-dev.json");
     let file: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let block = |entry: &Value| hex::decode(entry["block"].as_str().unwrap()).unwrap();
     let blocks = file["blocks"].as_array().unwrap();

@@ -37,7 +37,9 @@ impl Program {
 
     /// Starts any program, with these variables beside those of the test.
     pub fn with_environment(program: &Path, arguments: &[&str], environment: &[(&str, &OsStr)]) -> Self {
-        let name = arguments.first().copied().unwrap_or_default().to_owned();
+        // A script's name is its file's.
+        let name =
+            arguments.first().copied().unwrap_or_default().rsplit('/').next().unwrap_or_default().to_owned();
         let mut child = Command::new(program)
             .args(arguments)
             .env_remove("HEADFRAME_CONFIG")

@@ -102,6 +102,7 @@ exports.methods = node => {
             if (code === INVALID || code === EXPIRED) fail('Transaction invalid');
             return transaction.hash().toHex();
         },
+        minFeePerByte: () => 0,
         mempoolContent: withTransactions => mempool.getTransactions().map(transaction =>
             withTransactions ? transactionObject(transaction) : transaction.hash().toHex()),
         // The library's own index, kept in memory, misses some; a short chain is soon searched.
