@@ -5,6 +5,7 @@
 use std::fmt;
 
 use ed25519_dalek::{Signer, Verifier};
+use zeroize::Zeroizing;
 
 use crate::merkle::MerklePath;
 use crate::{Address, FormatError, MerkleHash};
@@ -55,7 +56,7 @@ impl PrivateKey {
 
     /// From the node's `wallet.seed`, or from a private key alone, in hexadecimal digits.
     pub fn from_wallet_seed(digits: &str) -> Result<Self, WalletSeedError> {
-        let mut bytes = [0; 65];
+        let mut bytes = Zeroizing::new([0; 65]);
         let length = digits.len() / 2;
         let place = bytes.get_mut(..length).filter(|place| place.len() == 32 || place.len() == 65);
         hex::decode_to_slice(digits, place.ok_or(WalletSeedError::Form)?)

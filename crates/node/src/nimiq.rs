@@ -89,7 +89,7 @@ pub struct NimiqClient {
 
 #[derive(Debug)]
 struct Shared {
-    nodes: Vec<JsonRpc>,
+    nodes: Vec<Arc<JsonRpc>>,
     /// The node that answered last.
     active: AtomicUsize,
     network: Network,
@@ -104,7 +104,8 @@ impl NimiqClient {
             return Err(ConfigFault::NoNodes);
         }
         let NimiqConfig { nodes, network, limits, query_time, work_time } = config;
-        let prepare = |address| JsonRpc::new(address, limits).map(|node| node.in_dialect(Dialect::Nimiq));
+        let prepare =
+            |address| JsonRpc::new(address, limits).map(|node| Arc::new(node.in_dialect(Dialect::Nimiq)));
         let nodes = nodes.into_iter().map(prepare).collect::<Result<Vec<_>, _>>()?;
         let shared = Shared { nodes, active: AtomicUsize::new(0), network, query_time, work_time };
         Ok(Self { shared: Arc::new(shared) })
@@ -118,6 +119,35 @@ impl NimiqClient {
     /// Whether the node has consensus with its network: only then is its head worth mining on.
     pub async fn has_consensus(&self) -> Result<bool, NodeError> {
         Ok(self.query("consensus", json!([])).await? == "established")
+    }
+
+    /// The first node that has consensus, alone: what several calls say then comes from one view of the chain. `None`:
+    /// nodes answer, but none has consensus.
+    pub async fn with_consensus(&self) -> Result<Option<Self>, NodeError> {
+        let (nodes, first) = (&self.shared.nodes, self.shared.active.load(Ordering::Relaxed));
+        let mut failed = None;
+        let mut without = false;
+        for index in (0..nodes.len()).map(|offset| (first + offset) % nodes.len()) {
+            let node = self.alone(index);
+            match node.has_consensus().await {
+                Ok(true) => {
+                    self.note_active(index);
+                    return Ok(Some(node));
+                }
+                Ok(false) => without = true,
+                Err(error) => failed = Some(error),
+            }
+        }
+        failed.filter(|_| !without).map_or(Ok(None), Err)
+    }
+
+    /// One of the nodes, as if there were no others.
+    fn alone(&self, index: usize) -> Self {
+        let Shared { nodes, network, query_time, work_time, .. } = &*self.shared;
+        let nodes = vec![Arc::clone(&nodes[index])];
+        let (network, query_time, work_time) = (*network, *query_time, *work_time);
+        let shared = Shared { nodes, active: AtomicUsize::new(0), network, query_time, work_time };
+        Self { shared: Arc::new(shared) }
     }
 
     /// The height of the newest block.
@@ -208,6 +238,11 @@ impl NimiqClient {
         replies::luna(&self.query("getBalance", json!([address.to_string()])).await?)
     }
 
+    /// Luna for each byte that a transaction must pay for this node to pass it on; a fraction is rounded up.
+    pub async fn min_fee_per_byte(&self) -> Result<Luna, NodeError> {
+        replies::rounded_up(&self.query("minFeePerByte", json!([])).await?)
+    }
+
     async fn query(&self, method: &str, params: Value) -> Result<Value, NodeError> {
         self.call(method, params, self.shared.query_time).await
     }
@@ -218,8 +253,7 @@ impl NimiqClient {
 
     /// Calls the node that answered last, and the others in turn where it fails.
     async fn call(&self, method: &str, params: Value, time: Duration) -> Result<Value, NodeError> {
-        let (nodes, active) = (&self.shared.nodes, &self.shared.active);
-        let first = active.load(Ordering::Relaxed);
+        let (nodes, first) = (&self.shared.nodes, self.shared.active.load(Ordering::Relaxed));
         let mut last = NodeError::Unreachable { what: "no node is configured".to_owned() };
         for index in (0..nodes.len()).map(|offset| (first + offset) % nodes.len()) {
             match nodes[index].call(method, params.clone(), time).await {
@@ -228,13 +262,17 @@ impl NimiqClient {
                     last = error;
                 }
                 answered => {
-                    if active.swap(index, Ordering::Relaxed) != index {
-                        tracing::warn!(node = nodes[index].address().url, "changed to another node");
-                    }
+                    self.note_active(index);
                     return answered;
                 }
             }
         }
         Err(last)
+    }
+
+    fn note_active(&self, index: usize) {
+        if self.shared.active.swap(index, Ordering::Relaxed) != index {
+            tracing::warn!(node = self.shared.nodes[index].address().url, "changed to another node");
+        }
     }
 }

@@ -102,7 +102,8 @@ impl PayoutTerms {
         head.0 < self.validity_start.0.saturating_add(VALIDITY_BLOCKS)
     }
 
-    fn is_expired(self, head: Height) -> bool {
+    /// Whether it can never be in a block of this chain, if none up to `head` holds it.
+    pub fn is_expired(self, head: Height) -> bool {
         let end =
             u64::from(self.validity_start.0) + u64::from(VALIDITY_BLOCKS) + u64::from(self.confirmations);
         u64::from(head.0) >= end
@@ -143,6 +144,32 @@ impl PayoutState {
         match self {
             Self::Mined { height } | Self::Confirmed { height } => Some(height),
             _ => None,
+        }
+    }
+
+    /// The turn that brings the state towards what the chain shows: `seen` is the height of the block of the main chain
+    /// that holds the transaction, `head` that of the newest block. `None`: they agree; a transaction that is not mined
+    /// is still to be sent.
+    pub fn turn_towards(self, seen: Option<Height>, head: Height, terms: PayoutTerms) -> Option<PayoutTurn> {
+        match (self, seen) {
+            (Self::Prepared | Self::Broadcast | Self::Expired, Some(height)) => {
+                Some(PayoutTurn::Mine { height })
+            }
+            (Self::Prepared | Self::Broadcast, None) => {
+                terms.is_expired(head).then_some(PayoutTurn::Expire { head })
+            }
+            (Self::Mined { height: known }, Some(height)) if known != height => {
+                Some(PayoutTurn::Mine { height })
+            }
+            (Self::Mined { height }, Some(_)) => {
+                let deep = head.0.checked_sub(terms.confirmations).is_some_and(|deep| deep >= height.0);
+                deep.then_some(PayoutTurn::Confirm { head })
+            }
+            (Self::Mined { .. } | Self::Confirmed { .. }, None) => Some(PayoutTurn::Remove),
+            (Self::Confirmed { height: known }, Some(height)) => {
+                (known != height).then_some(PayoutTurn::Remove)
+            }
+            (Self::Expired, None) | (Self::Review, _) => None,
         }
     }
 
@@ -223,6 +250,46 @@ mod tests {
             Some((PayoutState::Review, PayoutBooking::None))
         );
         assert_eq!(turn(PayoutState::Expired, PayoutTurn::Send), None);
+    }
+
+    #[test]
+    fn whatever_the_chain_shows_is_reached_in_a_few_turns_and_then_nothing_is_left_to_do() {
+        let states = [
+            PayoutState::Prepared,
+            PayoutState::Broadcast,
+            PayoutState::Mined { height: Height(1005) },
+            PayoutState::Confirmed { height: Height(1005) },
+            PayoutState::Expired,
+            PayoutState::Review,
+        ];
+        for (head, first) in (1000..1200).flat_map(|head| states.map(|state| (Height(head), state))) {
+            for seen in std::iter::once(None).chain((1000..=head.0).map(|height| Some(Height(height)))) {
+                let mut state = first;
+                let mut turns = 0;
+                while let Some(turn) = state.turn_towards(seen, head, TERMS) {
+                    (state, _) = state.turn(turn, TERMS).unwrap();
+                    turns += 1;
+                    assert!(turns <= 3, "{first:?} {seen:?} {head:?}");
+                }
+                let deep = |height: Height| height.0 + TERMS.confirmations <= head.0;
+                match (first, seen) {
+                    (PayoutState::Review, _) | (PayoutState::Expired, Some(_)) => {
+                        assert_eq!(state, PayoutState::Review);
+                    }
+                    (PayoutState::Expired, None) => assert_eq!(state, PayoutState::Expired),
+                    (PayoutState::Confirmed { height }, Some(same)) if height == same => {
+                        assert_eq!(state, first);
+                    }
+                    (_, Some(height)) if deep(height) => {
+                        assert_eq!(state, PayoutState::Confirmed { height });
+                    }
+                    (_, Some(height)) => assert_eq!(state, PayoutState::Mined { height }),
+                    (_, None) if TERMS.is_expired(head) => assert_eq!(state, PayoutState::Expired),
+                    (PayoutState::Prepared, None) => assert_eq!(state, PayoutState::Prepared),
+                    (_, None) => assert_eq!(state, PayoutState::Broadcast),
+                }
+            }
+        }
     }
 
     #[test]

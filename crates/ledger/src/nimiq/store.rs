@@ -24,7 +24,7 @@ pub use bans::Ban;
 pub use chain::{ChainBlock, ChainUpdate, Followed, FoundReward};
 pub use connection::{Accounts, AccountsError, Dialect};
 pub use intake::{IntakeReport, NewShare, SetAside};
-pub use leases::{Duty, PayoutLease, ServiceLease};
+pub use leases::{Duty, Lease, PayoutLease, ServiceLease};
 pub use payouts::{PayoutRow, SignedPayment};
 pub use requests::RequestOutcome;
 pub use retention::{Compacted, RetentionRule};

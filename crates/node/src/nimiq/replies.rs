@@ -223,6 +223,16 @@ pub fn luna(reply: &Value) -> Result<Luna, NodeError> {
     amount.ok_or_else(|| NodeError::bad_reply(format!("expected an amount in luna, not {}", short(reply))))
 }
 
+/// Reads an amount that may have decimals, and takes the next whole one.
+pub fn rounded_up(reply: &Value) -> Result<Luna, NodeError> {
+    let number = reply.as_number().map(ToString::to_string).unwrap_or_default();
+    let (whole, part) = number.split_once('.').unwrap_or((&number, ""));
+    let is_plain = part.bytes().all(|digit| digit.is_ascii_digit());
+    let more = u64::from(part.bytes().any(|digit| digit != b'0'));
+    let amount = whole.parse::<u64>().ok().filter(|_| is_plain).and_then(|whole| whole.checked_add(more));
+    amount.map(Luna).ok_or_else(|| NodeError::bad_reply(format!("expected an amount, not {}", short(reply))))
+}
+
 fn members<T: DeserializeOwned>(what: &str, reply: Value) -> Result<T, NodeError> {
     serde_json::from_value(reply)
         .map_err(|error| NodeError::bad_reply(format!("this is not {what}: {error}")))
@@ -248,4 +258,20 @@ fn extra_data(digits: &str) -> Result<ExtraData, NodeError> {
 
 fn short(value: &Value) -> String {
     value.to_string().chars().take(80).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fee_with_decimals_is_rounded_up() {
+        let read = |text: &str| rounded_up(&serde_json::from_str(text).unwrap()).ok();
+        for (text, expected) in [("0", 0), ("1", 1), ("1.0", 1), ("0.5", 1), ("2.000001", 3)] {
+            assert_eq!(read(text), Some(Luna(expected)), "{text}");
+        }
+        for text in ["-1", "\"1\"", "null", "1e3", "18446744073709551615.5", "[]"] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
 }

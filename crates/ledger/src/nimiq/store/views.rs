@@ -115,6 +115,25 @@ impl Accounts {
             .collect()
     }
 
+    /// How many blocks of the pool are in each state; a state that none is in is left out.
+    pub async fn blocks_by_state(&self) -> Result<BTreeMap<FoundState, u64>, AccountsError> {
+        let doing = "counting the pool's blocks";
+        let rows = sqlx::query(
+            "SELECT found_blocks.state, COUNT(*) FROM found_blocks JOIN blocks ON blocks.id = found_blocks.block \
+             WHERE blocks.chain = $1 GROUP BY found_blocks.state",
+        )
+        .bind(CHAIN)
+        .fetch_all(&self.reader)
+        .await
+        .map_err(failed(doing))?;
+        rows.iter()
+            .map(|row| {
+                let fields = Fields { row, doing };
+                Ok((found_state(&fields.text(0)?)?, fields.number(1)?))
+            })
+            .collect()
+    }
+
     /// The newest blocks of the pool, newest first.
     pub async fn found_blocks(&self, limit: u32) -> Result<Vec<FoundRow>, AccountsError> {
         let doing = "reading the pool's blocks";
@@ -131,14 +150,12 @@ impl Accounts {
         rows.iter()
             .map(|row| {
                 let fields = Fields { row, doing };
-                let state = fields.text(5)?;
                 Ok(FoundRow {
                     hash: BlockHash(fields.hash(0)?),
                     height: fields.height(1)?,
                     seen_at: UnixMillis(fields.number(2)?),
                     total: Luna(fields.number(3)? + fields.number(4)?),
-                    state: FoundState::from_name(&state)
-                        .ok_or_else(|| AccountsError::Foreign(format!("the state {state:?} of a block")))?,
+                    state: found_state(&fields.text(5)?)?,
                 })
             })
             .collect()
@@ -168,4 +185,9 @@ impl Accounts {
         }
         Ok(figures)
     }
+}
+
+fn found_state(name: &str) -> Result<FoundState, AccountsError> {
+    FoundState::from_name(name)
+        .ok_or_else(|| AccountsError::Foreign(format!("the state {name:?} of a block")))
 }

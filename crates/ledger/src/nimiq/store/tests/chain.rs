@@ -8,6 +8,7 @@ use sqlx::AssertSqlSafe;
 use super::on_both_stores;
 use super::stand::{Stand, TOTAL, WEIGHT, address, foreign, hash, ours};
 use crate::nimiq::audit::audit;
+use crate::nimiq::found_block::FoundState;
 use crate::nimiq::journal::{Account, Holder};
 use crate::nimiq::store::{ChainUpdate, NewShare};
 use crate::nimiq::window::{Span, WindowRule};
@@ -43,6 +44,8 @@ async fn a_block_is_distributed_and_matures(mut stand: Stand) {
     assert_eq!(totals["reward"], -(TOTAL as i64));
     let found = stand.accounts.found_blocks(10).await.unwrap();
     assert_eq!((found.len(), found[0].height, found[0].total), (1, Height(101), Luna(TOTAL)));
+    let counts = stand.accounts.blocks_by_state().await.unwrap();
+    assert_eq!(counts, BTreeMap::from([(FoundState::Mature, 1)]));
     stand.assert_sound().await;
 }
 

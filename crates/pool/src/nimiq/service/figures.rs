@@ -1,0 +1,126 @@
+//! The service's figures.
+
+use std::collections::HashMap;
+
+use ledger::UnixMillis;
+use ledger::nimiq::found_block::FoundState;
+use ledger::nimiq::store::Compacted;
+use ledger::nimiq::{Accounts, AccountsError, Settled};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+
+use super::ServiceFault;
+use super::following::Look;
+use crate::metrics::Metrics;
+
+/// The names of the book's accounts, for labels.
+const ACCOUNTS: [&str; 10] = [
+    "reward",
+    "immature",
+    "immature_fee",
+    "immature_undistributed",
+    "mature",
+    "fee",
+    "undistributed",
+    "outgoing",
+    "paid",
+    "network_fees",
+];
+
+pub(super) struct Figures {
+    blocks: [(FoundState, Gauge); FoundState::ALL.len()],
+    book: [(&'static str, Gauge); ACCOUNTS.len()],
+    lag: Gauge,
+    node_up: Gauge,
+    settled: Counter,
+    window_shares: Gauge,
+    window_miners: Gauge,
+    last_settle: Gauge,
+    last_block: Gauge,
+    reorganised: Counter,
+    compacted: Counter,
+    failures: HashMap<&'static str, Counter>,
+}
+
+impl Figures {
+    pub(super) fn new(metrics: &Metrics) -> Self {
+        let blocks = |state: FoundState| {
+            metrics.with_label("state", state.name()).gauge("nimiq_blocks", "Blocks of the pool, by state")
+        };
+        let account = |name| {
+            metrics.with_label("account", name).gauge(
+                "nimiq_book_luna",
+                "Sums of the book by account, in luna: mature is due to miners, reward is minus all that was earned",
+            )
+        };
+        let failures = |what| {
+            let counter =
+                metrics.with_label("of", what).counter("nimiq_failures", "Looks that failed, by what failed");
+            (what, counter)
+        };
+        Self {
+            blocks: FoundState::ALL.map(|state| (state, blocks(state))),
+            book: ACCOUNTS.map(|name| (name, account(name))),
+            lag: metrics.gauge("nimiq_lag_blocks", "Blocks that the node has and the accounts have not"),
+            node_up: metrics.gauge("nimiq_node_up", "1 if a node with consensus answered the last look"),
+            settled: metrics.counter("nimiq_blocks_settled", "Blocks whose reward was distributed"),
+            window_shares: metrics.gauge("nimiq_window_shares", "Shares that the last settled block pays"),
+            window_miners: metrics.gauge("nimiq_window_miners", "Miners that the last settled block pays"),
+            last_settle: metrics
+                .gauge("nimiq_last_settle_timestamp_seconds", "When a block was settled last, since 1970"),
+            last_block: metrics.gauge(
+                "nimiq_last_block_timestamp_seconds",
+                "When the pool's last block was seen, since 1970",
+            ),
+            reorganised: metrics
+                .counter("nimiq_blocks_orphaned", "Blocks of the pool that left the main chain"),
+            compacted: metrics.counter("nimiq_shares_compacted", "Old shares that became part of sums"),
+            failures: ["node", "accounts"].map(failures).into(),
+        }
+    }
+
+    pub(super) fn looked(&self, look: &Look, settled: &[Settled], now: UnixMillis) {
+        self.node_up.set(1);
+        self.lag.set(i64::from(look.behind));
+        self.reorganised.inc_by(look.followed.orphaned.len() as u64);
+        if let Some(last) = settled.last() {
+            self.settled.inc_by(settled.len() as u64);
+            self.last_settle.set((now.0 / 1000) as i64);
+            self.window_shares.set(last.window.parts.values().map(|part| part.shares as i64).sum());
+            self.window_miners.set(last.window.parts.len() as i64);
+        }
+    }
+
+    pub(super) fn compacted(&self, compacted: Compacted) {
+        self.compacted.inc_by(compacted.shares);
+    }
+
+    pub(super) fn failed(&self, fault: &ServiceFault) {
+        let what = match fault {
+            ServiceFault::Node(_) | ServiceFault::NoConsensus => {
+                self.node_up.set(0);
+                "node"
+            }
+            ServiceFault::Accounts(_) => "accounts",
+        };
+        if let Some(counter) = self.failures.get(what) {
+            counter.inc();
+        }
+    }
+
+    /// Reads what stands in the accounts.
+    pub(super) async fn read(&self, accounts: &Accounts) -> Result<(), AccountsError> {
+        let counts = accounts.blocks_by_state().await?;
+        for (state, gauge) in &self.blocks {
+            gauge.set(counts.get(state).copied().unwrap_or_default() as i64);
+        }
+        let totals = accounts.totals().await?;
+        for (name, gauge) in &self.book {
+            gauge.set(totals.get(*name).copied().unwrap_or_default());
+        }
+        if let Some(newest) = accounts.found_blocks(1).await?.first() {
+            self.last_block.set((newest.seen_at.0 / 1000) as i64);
+        }
+        Ok(())
+    }
+}
