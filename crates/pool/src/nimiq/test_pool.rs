@@ -17,6 +17,7 @@ use ledger::nimiq::audit::audit;
 use ledger::nimiq::payout_plan::{FeePayer, PayoutRules};
 use ledger::nimiq::payout_state::PayoutState;
 use ledger::nimiq::split::FeePpm;
+use ledger::nimiq::store::Dialect;
 use ledger::nimiq::window::WindowRule;
 use ledger::nimiq::{Accounts, CreditRules, NewShare, ServerId};
 use nimiq::{Address, BlockHash, Luna, Network, PrivateKey, ShareWeight};
@@ -247,6 +248,14 @@ impl TestPool {
 
     pub async fn postgres() -> Option<Self> {
         Some(Self::open(postgres_database()?, tempfile::tempdir().unwrap()).await)
+    }
+
+    /// A new pool on the same engine.
+    pub async fn another(&self) -> Self {
+        match self.accounts.dialect() {
+            Dialect::Sqlite => Self::sqlite().await,
+            Dialect::Postgres => Self::postgres().await.unwrap(),
+        }
     }
 
     async fn open(url: String, folder: tempfile::TempDir) -> Self {
