@@ -166,14 +166,11 @@ impl Pool {
         let mut board = self.board.clone();
         loop {
             let latest = board.borrow_and_update().clone();
-            let candidates = match session.weigh(share, &latest, now())? {
-                Weighing::Hash(candidates) => candidates,
+            let Weighing::Hash(candidates) = session.weigh(share, &latest, now())? else {
                 // The miner is ahead of us; the node has the head, or will.
-                Weighing::UnknownHead => {
-                    let later = tokio::time::timeout(Duration::from_secs(5), board.changed());
-                    later.await.map_err(|_| Refusal::BadPrevious)?.unwrap();
-                    continue;
-                }
+                let later = tokio::time::timeout(Duration::from_secs(5), board.changed());
+                later.await.map_err(|_| Refusal::BadPrevious)?.unwrap();
+                continue;
             };
             let [candidate] = &candidates[..] else { panic!("stock miners name their header") };
             if !seen.insert(candidate.hash) {
