@@ -1,8 +1,8 @@
 //! Files of accepted announcements for block miners (`docs/protocol/packetcrypt-pool.md` 6.1, rules R-D1 to R-D4).
 //!
 //! Announcements collect per parent height; 1024 of them, or what has waited for five seconds, become a file that never
-//! changes. The newest files are kept in memory; the oldest makes room. Where a post is taken as a whole its own
-//! bytes become the file, without a copy.
+//! changes. The newest files are kept in memory; the oldest makes room. A post of 1024 becomes a file as it is, without
+//! a copy, whatever else is waiting.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -58,26 +58,17 @@ impl Batches {
         height: Height,
         parent: BlockHash,
         handler: u32,
-        announcements: Bytes,
+        mut announcements: Bytes,
         now: Instant,
     ) {
         let mut state = self.state();
-        let waiting = state.waiting.entry(height).or_insert_with(|| Waiting::new(parent, handler, now));
-        if waiting.parent != parent {
-            *waiting = Waiting::new(parent, handler, now);
-        }
-        waiting.bytes += announcements.len();
-        waiting.parts.push(announcements);
-        let mut full = Vec::new();
-        while waiting.bytes >= FILE_BYTES {
-            full.push(waiting.take(FILE_BYTES));
-            waiting.since = now;
-        }
-        if waiting.bytes == 0 {
-            state.waiting.remove(&height);
-        }
-        for file in full {
+        // A full file's worth goes past what waits: joined with that, everything would have to be copied.
+        while announcements.len() >= FILE_BYTES {
+            let file = announcements.split_to(FILE_BYTES);
             state.publish(height, parent, handler, file);
+        }
+        if !announcements.is_empty() {
+            state.wait(height, parent, handler, announcements, now);
         }
         self.make_room(&mut state);
     }
@@ -141,6 +132,25 @@ impl Batches {
 }
 
 impl State {
+    /// Adds less than a file's worth to what waits, and makes a file of that when there is enough.
+    fn wait(&mut self, height: Height, parent: BlockHash, handler: u32, announcements: Bytes, now: Instant) {
+        let waiting = self.waiting.entry(height).or_insert_with(|| Waiting::new(parent, handler, now));
+        if waiting.parent != parent {
+            *waiting = Waiting::new(parent, handler, now);
+        }
+        waiting.bytes += announcements.len();
+        waiting.parts.push(announcements);
+        if waiting.bytes < FILE_BYTES {
+            return;
+        }
+        let file = waiting.take(FILE_BYTES);
+        waiting.since = now;
+        if waiting.bytes == 0 {
+            self.waiting.remove(&height);
+        }
+        self.publish(height, parent, handler, file);
+    }
+
     fn publish(&mut self, parent_height: Height, parent: BlockHash, handler: u32, file: Bytes) {
         let name = BatchName { file_number: self.numbers.take(), parent_height, handler };
         self.files.push_back((name, parent, file));
@@ -200,6 +210,20 @@ mod tests {
         let [name] = names(&batches).try_into().unwrap();
         assert_eq!(name.to_string(), "anns_65_2_100.bin");
         assert_eq!(batches.file(&name).unwrap().as_ptr(), post.as_ptr());
+    }
+
+    #[test]
+    fn what_waits_does_not_make_whole_posts_be_copied() {
+        let (batches, now) = (batches(8, 100), Instant::now());
+        batches.add(Height(65), PARENT, 0, announcements(1, 1), now);
+        let post = announcements(2049, 2);
+        batches.add(Height(65), PARENT, 0, post.clone(), now + LONGEST_WAIT / 2);
+        let [one, other] = names(&batches).try_into().unwrap();
+        let (one, other) = (batches.file(&one).unwrap(), batches.file(&other).unwrap());
+        assert_eq!((one.as_ptr(), other.as_ptr()), (post.as_ptr(), post[FILE_BYTES..].as_ptr()));
+        batches.flush(now + LONGEST_WAIT);
+        let rest = batches.file(names(&batches).last().unwrap()).unwrap();
+        assert_eq!((rest.len(), rest[0], rest[ANNOUNCEMENT_BYTES]), (2 * ANNOUNCEMENT_BYTES, 1, 2));
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub(super) type Outcome = Result<AnnsEvent, Refusal>;
 pub(super) struct Job {
     pub headers: PostHeaders,
     pub body: Bytes,
+    /// The hash prefix of each announcement of the body.
+    pub prefixes: Vec<u64>,
     pub client: Client,
     pub reply: oneshot::Sender<Outcome>,
     /// Gives the body's bytes back to the budget.
@@ -136,6 +138,7 @@ mod tests {
         Job {
             headers: PostHeaders { share_version: 1, work_number: 61, pay_to },
             body: body.into(),
+            prefixes: Vec::new(),
             client: Client { address: [127, 0, 0, 1].into(), exempt: true },
             reply: oneshot::channel().0,
             reservation: ByteBudget::new(0).reservation(),

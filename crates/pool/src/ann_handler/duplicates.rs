@@ -3,10 +3,15 @@
 //! A prefix takes 8 bytes in a table that is at least half full, so at most 16 bytes (15 in fact) for each. The set is
 //! cut into shards, which keeps the cost of growing small: one shard is copied at a time.
 
+mod slot_memory;
+
 use std::hint::black_box;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-const SHARDS: usize = 16;
+use slot_memory::SlotMemory;
+
+/// Few, so that they soon are as large as huge pages.
+const SHARDS: usize = 4;
 /// Prefixes whose slots are fetched from memory side by side: as many as a processor can wait for at once.
 const FETCHED_TOGETHER: usize = 32;
 /// Slots of a shard that holds something.
@@ -26,7 +31,7 @@ struct Shards([Shard; SHARDS]);
 /// An open-addressing table: a prefix stands at its home slot or behind it without a gap.
 #[derive(Debug, Default)]
 struct Shard {
-    slots: Vec<u64>,
+    slots: SlotMemory,
     used: usize,
 }
 
@@ -66,7 +71,7 @@ impl DuplicateTable {
     /// Bytes that the table takes.
     #[cfg(test)]
     fn bytes(&self) -> usize {
-        self.shards().0.iter().map(|shard| shard.slots.capacity() * size_of::<u64>()).sum()
+        self.shards().0.iter().map(|shard| size_of_val(shard.slots.all())).sum()
     }
 
     fn shards(&self) -> MutexGuard<'_, Shards> {
@@ -84,29 +89,37 @@ impl Shards {
 impl Shard {
     /// Where a prefix would stand if the table were empty: its place among all 2^64.
     fn home(&self, prefix: u64) -> usize {
-        ((u128::from(prefix) * self.slots.len() as u128) >> 64) as usize
+        ((u128::from(prefix) * self.slots.all().len() as u128) >> 64) as usize
     }
 
     /// What the home slot of a prefix holds.
     fn at_home(&self, prefix: u64) -> u64 {
-        self.slots.get(self.home(prefix)).copied().unwrap_or(EMPTY)
+        self.slots.all().get(self.home(prefix)).map_or(EMPTY, |slot| u64::from_ne_bytes(*slot))
+    }
+
+    fn get(&self, slot: usize) -> u64 {
+        u64::from_ne_bytes(self.slots.all()[slot])
+    }
+
+    fn set(&mut self, slot: usize, prefix: u64) {
+        self.slots.all_mut()[slot] = prefix.to_ne_bytes();
     }
 
     fn next(&self, slot: usize) -> usize {
-        if slot + 1 == self.slots.len() { 0 } else { slot + 1 }
+        if slot + 1 == self.slots.all().len() { 0 } else { slot + 1 }
     }
 
     /// The slot of a prefix, or the free one where it belongs. The table must have a free slot.
     fn find(&self, prefix: u64) -> usize {
         let mut slot = self.home(prefix);
-        while self.slots[slot] != EMPTY && self.slots[slot] != prefix {
+        while self.get(slot) != EMPTY && self.get(slot) != prefix {
             slot = self.next(slot);
         }
         slot
     }
 
     fn contains(&self, prefix: u64) -> bool {
-        !self.slots.is_empty() && self.slots[self.find(prefix)] == prefix
+        !self.slots.all().is_empty() && self.get(self.find(prefix)) == prefix
     }
 
     fn insert(&mut self, prefix: u64) -> bool {
@@ -114,13 +127,13 @@ impl Shard {
             return false;
         }
         // At most four fifths full, so that searches stay short.
-        if (self.used + 1) * 5 > self.slots.len() * 4 {
+        if (self.used + 1) * 5 > self.slots.all().len() * 4 {
             self.grow();
         }
         let slot = self.find(prefix);
-        let new = self.slots[slot] == EMPTY;
+        let new = self.get(slot) == EMPTY;
         if new {
-            self.slots[slot] = prefix;
+            self.set(slot, prefix);
             self.used += 1;
         }
         new
@@ -128,11 +141,12 @@ impl Shard {
 
     /// Grows by half: at least 8/15 of the slots stay used.
     fn grow(&mut self) {
-        let larger = (self.slots.len() + self.slots.len() / 2).max(SMALLEST);
-        let old = std::mem::replace(&mut self.slots, vec![EMPTY; larger]);
-        for prefix in old.into_iter().filter(|prefix| *prefix != EMPTY) {
-            let slot = self.find(prefix);
-            self.slots[slot] = prefix;
+        let slots = self.slots.all().len();
+        let larger = SlotMemory::new((slots + slots / 2).max(SMALLEST));
+        let old = std::mem::replace(&mut self.slots, larger);
+        for prefix in old.all().iter().map(|slot| u64::from_ne_bytes(*slot)).filter(|prefix| *prefix != EMPTY)
+        {
+            self.set(self.find(prefix), prefix);
         }
     }
 
@@ -141,16 +155,16 @@ impl Shard {
             return;
         }
         let mut gap = self.find(prefix);
-        self.slots[gap] = EMPTY;
+        self.set(gap, EMPTY);
         self.used -= 1;
         // Those behind the gap move up, unless that would put them before their home.
         let mut slot = self.next(gap);
-        while self.slots[slot] != EMPTY {
-            let home = self.home(self.slots[slot]);
-            let distance = |from: usize| (slot + self.slots.len() - from) % self.slots.len();
+        while self.get(slot) != EMPTY {
+            let (home, slots) = (self.home(self.get(slot)), self.slots.all().len());
+            let distance = |from: usize| (slot + slots - from) % slots;
             if distance(home) >= distance(gap) {
-                self.slots[gap] = self.slots[slot];
-                self.slots[slot] = EMPTY;
+                self.set(gap, self.get(slot));
+                self.set(slot, EMPTY);
                 gap = slot;
             }
             slot = self.next(slot);

@@ -36,7 +36,6 @@ struct Post {
     job: Job,
     event_id: EventId,
     slot: Arc<Slot>,
-    prefixes: Vec<u64>,
     summary: Summary,
     /// Announcements whose proof of work is to be checked, by their place in the body.
     wanted: Vec<usize>,
@@ -51,7 +50,6 @@ struct Post {
 /// What the cheap checks find out about a post.
 struct Inspected {
     slot: Arc<Slot>,
-    prefixes: Vec<u64>,
     summary: Summary,
 }
 
@@ -106,21 +104,21 @@ impl<'a> Round<'a> {
         if slot.known.len() + announcements.len() > self.shared.announcements_per_height {
             return Err(Refusal::Overloaded { role: wire::refusal::Role::AnnHandler });
         }
-        let prefixes = hashing::prefixes(announcements);
-        let summary = post::inspect(announcements, &prefixes, job.headers.assignment(), &slot)?;
-        Ok(Inspected { slot, prefixes, summary })
+        let summary = post::inspect(announcements, &job.prefixes, job.headers.assignment(), &slot)?;
+        Ok(Inspected { slot, summary })
     }
 
     fn open(&self, job: Job, event_id: EventId, inspected: Inspected) -> Post {
-        let Inspected { slot, prefixes, summary } = inspected;
-        let (wanted, probe) = self.wanted(&job, &prefixes, &slot);
+        let Inspected { slot, summary } = inspected;
+        let (wanted, probe) = self.wanted(&job, &slot);
         let unchecked = wanted.len();
-        Post { job, event_id, slot, prefixes, summary, wanted, probe, unchecked, bad: None }
+        Post { job, event_id, slot, summary, wanted, probe, unchecked, bad: None }
     }
 
     /// The announcements whose proof of work is to be checked: every one that is not known and not sampled out (rules
     /// R-A1, R-A6).
-    fn wanted(&self, job: &Job, prefixes: &[u64], slot: &Slot) -> (Vec<usize>, Option<usize>) {
+    fn wanted(&self, job: &Job, slot: &Slot) -> (Vec<usize>, Option<usize>) {
+        let prefixes = &job.prefixes;
         let conduct = &self.shared.conduct;
         let distrusted = conduct.is_distrusted(job.client, &job.headers.pay_to, Instant::now());
         let may_skip = conduct.skips_some() && !distrusted;
@@ -218,14 +216,14 @@ impl<'a> Round<'a> {
 
     /// Takes a post whose announcements are all good.
     fn accept(&self, post: Post, started: Instant) {
-        let Post { job, event_id, slot, prefixes, summary, .. } = post;
+        let Post { job, event_id, slot, summary, .. } = post;
         if !self.shared.slots.load().has(slot.height, &slot.parent) {
             return self.refuse(job, Refusal::ParentReplaced, started);
         }
-        let (new, accepted) = claim(&job.body, &prefixes, &slot);
+        let (new, accepted) = claim(&job.body, &job.prefixes, &slot);
         let event = AnnsEvent {
             accepted: new.len() as u32,
-            duplicate: (prefixes.len() - new.len()) as u32,
+            duplicate: (job.prefixes.len() - new.len()) as u32,
             pay_to: job.headers.pay_to,
             unsigned: summary.unsigned,
             total_length: 0,
@@ -248,7 +246,7 @@ impl<'a> Round<'a> {
         let record = Record {
             scope: good.slot.height.0,
             event: line.trim_end().as_bytes().to_vec(),
-            keys: good.new.iter().flat_map(|prefix| prefix.to_le_bytes()).collect(),
+            keys: good.new.iter().map(|prefix| prefix.to_le_bytes()).collect::<Vec<_>>().into_flattened(),
         };
         let shared = Arc::clone(self.shared);
         let Job { reply, reservation, .. } = job;

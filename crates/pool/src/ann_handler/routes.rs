@@ -20,6 +20,7 @@ use wire::{AnnsEvent, Refusal};
 
 use super::Shared;
 use super::checking::Job;
+use super::hashing::Prefixes;
 use crate::listener::{BodyFault, Client, drain_body, read_body_into};
 
 const JSON: &str = "application/json";
@@ -83,11 +84,15 @@ async fn submit(shared: &Arc<Shared>, request: Request) -> Result<AnnsEvent, Ref
     let coming = shared.intake.coming_one();
     let mut reservation = shared.budget.reservation();
     let limits = shared.body_limits;
-    let body = read_body_into(shared.buffers.take(), body, limits, |bytes| reservation.grow(bytes))
+    let mut prefixes = Prefixes::default();
+    let reserve = |bytes| reservation.grow(bytes);
+    let look = |so_far: &[u8]| prefixes.extend_to(so_far);
+    let body = read_body_into(shared.buffers.take(), body, limits, reserve, look)
         .await
         .map_err(|fault| refusal(&fault))?;
+    let prefixes = prefixes.of_whole(&body);
     let (reply, outcome) = oneshot::channel();
-    let job = Job { headers, body, client, reply, reservation };
+    let job = Job { headers, body, prefixes, client, reply, reservation };
     shared.intake.offer(job).map_err(|_full| Refusal::Overloaded { role: Role::AnnHandler })?;
     drop(coming);
     // The job is dropped unanswered only if the role is stopping.

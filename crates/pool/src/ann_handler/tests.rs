@@ -22,6 +22,7 @@ use wire::pool_config::PoolConfig;
 use wire::sprayer::{Datagram, Subscription};
 use wire::{Event, EventId};
 
+use super::hashing::Prefixes;
 use super::*;
 use crate::fake_master::{self, FakeMaster};
 use crate::http_client;
@@ -577,8 +578,9 @@ async fn r_a10_a_post_whose_client_has_gone_is_dropped_without_a_trace() {
     let headers = PostHeaders { share_version: 1, work_number: 61, pay_to: PAY_TO.parse().unwrap() };
     let client = Client { address: "127.0.0.1".parse().unwrap(), exempt: true };
     let reservation = shared.budget.reservation();
-    let body = many(0..10).as_flattened().to_vec().into();
-    jobs.send(Job { headers, body, client, reply, reservation })
+    let body: Bytes = many(0..10).as_flattened().to_vec().into();
+    let prefixes = Prefixes::default().of_whole(&body);
+    jobs.send(Job { headers, body, prefixes, client, reply, reservation })
         .unwrap_or_else(|_| panic!("the queue has room"));
     drop(jobs);
     tokio::task::spawn_blocking(move || checking::work(&shared, &queue)).await.unwrap();

@@ -44,19 +44,20 @@ pub enum BodyFault {
 
 /// Reads a whole body within `limits`. Never holds more than the limit plus one read buffer.
 pub async fn read_body(body: Body, limits: BodyLimits) -> Result<Bytes, BodyFault> {
-    read_body_into(BytesMut::new(), body, limits, |_| true).await
+    read_body_into(BytesMut::new(), body, limits, |_| true, |_| ()).await
 }
 
 /// As [`read_body`], but reads into `buffer`, whose content is overwritten, and asks `reserve` for room before it
-/// keeps each part; without room it is [`BodyFault::NoRoom`].
+/// keeps each part; without room it is [`BodyFault::NoRoom`]. `look` is shown all that has come after each part.
 pub async fn read_body_into(
     mut buffer: BytesMut,
     body: Body,
     limits: BodyLimits,
     reserve: impl FnMut(usize) -> bool,
+    look: impl FnMut(&[u8]),
 ) -> Result<Bytes, BodyFault> {
     buffer.clear();
-    match tokio::time::timeout(limits.time, collect(buffer, body, limits.bytes, reserve)).await {
+    match tokio::time::timeout(limits.time, collect(buffer, body, limits.bytes, reserve, look)).await {
         Ok(collected) => collected,
         Err(_elapsed) => Err(BodyFault::TooSlow { time: limits.time }),
     }
@@ -82,6 +83,7 @@ async fn collect(
     mut body: Body,
     limit: usize,
     mut reserve: impl FnMut(usize) -> bool,
+    mut look: impl FnMut(&[u8]),
 ) -> Result<Bytes, BodyFault> {
     let announced = body.size_hint().exact();
     if announced.is_some_and(|bytes| bytes > limit as u64) {
@@ -97,6 +99,7 @@ async fn collect(
             return Err(BodyFault::NoRoom);
         }
         if announced == Some(data.len() as u64) {
+            look(&data);
             return Ok(data);
         }
         if collected.is_empty() {
@@ -105,6 +108,7 @@ async fn collect(
             collected.reserve(expected.max(data.len()));
         }
         collected.extend_from_slice(&data);
+        look(&collected);
     }
     Ok(collected.freeze())
 }
@@ -126,6 +130,16 @@ mod tests {
         assert_eq!(whole.unwrap(), "0123456789");
         let longer = read_body(chunked(vec![b"01234", b"56789", b"!"]), LIMITS).await;
         assert_eq!(longer, Err(BodyFault::TooLarge { limit: 10 }));
+    }
+
+    #[tokio::test]
+    async fn what_has_come_is_shown_after_each_part() {
+        let mut seen = Vec::new();
+        for body in [chunked(vec![b"012", b"3456"]), Body::from("0123456")] {
+            let look = |so_far: &[u8]| seen.push(so_far.len());
+            read_body_into(BytesMut::new(), body, LIMITS, |_| true, look).await.unwrap();
+        }
+        assert_eq!(seen, [3, 7, 7]);
     }
 
     #[tokio::test]

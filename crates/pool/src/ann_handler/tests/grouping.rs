@@ -51,8 +51,10 @@ impl Pool {
         let headers = PostHeaders { share_version: 1, work_number: 61, pay_to: PAY_TO.parse().unwrap() };
         let client = Client { address: IpAddr::from(address), exempt: false };
         let reservation = self.handler.shared.budget.reservation();
-        let body = announcements.as_flattened().to_vec().into();
-        (Job { headers, body, client, reply, reservation }, outcome)
+        let body = announcements.as_flattened();
+        let prefixes = Prefixes::default().of_whole(body);
+        let body = body.to_vec().into();
+        (Job { headers, body, prefixes, client, reply, reservation }, outcome)
     }
 
     /// Deals with posts in one round.
