@@ -29,6 +29,8 @@ const MINED: usize = CHECKED + 1;
 /// Announcements posted to the handler that checks no proof of work, in large and in small posts.
 const UNCHECKED_LARGE: usize = 1536 << 10;
 const UNCHECKED_SMALL: usize = 512 << 10;
+/// Announcements before the growth of the duplicate table is looked at.
+const BEFORE_REMEMBERED: usize = 128 << 10;
 /// Announcements over which the growth of the duplicate table is seen.
 const REMEMBERED: usize = 6 << 20;
 /// Runs of the reference without proof of work: each is too short for the clock.
@@ -215,6 +217,8 @@ fn unchecked() -> anyhow::Result<Unchecked> {
         Ok(accepted as f64 / seconds)
     };
     let (large, small) = (take(UNCHECKED_LARGE, LARGE)?, take(UNCHECKED_SMALL, SMALL)?);
+    // The buffers of posts get the size that they have with large posts.
+    take(BEFORE_REMEMBERED, LARGE)?;
     let before = program.usage()?.resident_bytes;
     take(REMEMBERED, LARGE)?;
     let grown = program.usage()?.resident_bytes.saturating_sub(before);

@@ -1,6 +1,6 @@
 //! Which announcements are known: a set of hash prefixes for each parent height (V4, W9).
 //!
-//! A prefix takes 8 bytes in a table that is at least half full, so at most 16 bytes (15 in fact) for each. The set is
+//! A prefix takes 8 bytes in a table that is at least half full, so at most 16 bytes (12 on average) for each. The set is
 //! cut into shards, which keeps the cost of growing small: one shard is copied at a time.
 
 mod slot_memory;
@@ -12,10 +12,11 @@ use slot_memory::SlotMemory;
 
 /// Few, so that they soon are as large as huge pages.
 const SHARDS: usize = 4;
+/// Slots of each shard when it first holds something. They differ by a quarter of what a shard grows by, so that the
+/// shards grow one after the other: all together they are then never much larger than on average.
+const FIRST_SLOTS: [usize; SHARDS] = [64, 71, 78, 87];
 /// Prefixes whose slots are fetched from memory side by side: as many as a processor can wait for at once.
 const FETCHED_TOGETHER: usize = 32;
-/// Slots of a shard that holds something.
-const SMALLEST: usize = 64;
 /// No prefix: [`zero`](wire::Refusal::ReservedHash) is refused before it comes here.
 const EMPTY: u64 = 0;
 
@@ -25,12 +26,19 @@ pub(super) struct DuplicateTable {
     shards: Mutex<Shards>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shards([Shard; SHARDS]);
 
+impl Default for Shards {
+    fn default() -> Self {
+        Self(FIRST_SLOTS.map(|first_slots| Shard { first_slots, slots: SlotMemory::default(), used: 0 }))
+    }
+}
+
 /// An open-addressing table: a prefix stands at its home slot or behind it without a gap.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shard {
+    first_slots: usize,
     slots: SlotMemory,
     used: usize,
 }
@@ -142,7 +150,7 @@ impl Shard {
     /// Grows by half: at least 8/15 of the slots stay used.
     fn grow(&mut self) {
         let slots = self.slots.all().len();
-        let larger = SlotMemory::new((slots + slots / 2).max(SMALLEST));
+        let larger = SlotMemory::new((slots + slots / 2).max(self.first_slots));
         let old = std::mem::replace(&mut self.slots, larger);
         for prefix in old.all().iter().map(|slot| u64::from_ne_bytes(*slot)).filter(|prefix| *prefix != EMPTY)
         {

@@ -49,8 +49,9 @@ fn map(bytes: usize) -> std::io::Result<SlotMemory> {
     // A huge page begins at a multiple of its size; what is mapped around it is never touched.
     let map = MmapOptions::new().len(bytes + HUGE_PAGE).map_anon()?;
     let start = map.as_ptr().align_offset(HUGE_PAGE);
-    // Where the system does not heed it the memory is as good, only slower.
-    let _ = map.advise(memmap2::Advice::HugePage);
+    // The rest lies in ordinary pages: a huge one would be larger. Where the system does not heed the advice the memory
+    // is as good, only slower.
+    let _ = map.advise_range(memmap2::Advice::HugePage, start, bytes / HUGE_PAGE * HUGE_PAGE);
     Ok(SlotMemory { map: Some(map), used: start..start + bytes })
 }
 
