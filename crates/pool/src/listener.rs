@@ -3,16 +3,18 @@
 //! [`Limits`] bound connections in total and per address, the time of a request's header (also the time a
 //! kept-alive connection may idle), and the time a client may take to read an answer. Bodies are read by the
 //! routes themselves with [`read_body`], which bounds bytes and time. [`Client`] says who asks; it is found in the
-//! extensions of each request.
+//! extensions of each request, and so is [`Held`], with which a task that takes a connection over keeps its place.
 
 mod body;
 mod client;
 mod connections;
 mod stall;
+mod tls;
 
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -23,6 +25,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus_client::metrics::counter::Counter;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -34,6 +37,7 @@ pub use client::{Client, address_group};
 use crate::metrics::Metrics;
 use connections::{Place, Places};
 use stall::StallGuard;
+pub use tls::{Tls, TlsFault};
 
 /// hyper's smallest read buffer: a waiting long-poll client costs about this much.
 const READ_BUFFER_BYTES: usize = 8 * 1024;
@@ -87,9 +91,26 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
+/// The place of a request's connection among the listener's limits. A WebSocket outlives its request: whoever speaks
+/// on it keeps this as long.
+#[derive(Clone)]
+pub struct Held(#[expect(dead_code, reason = "it is there to be dropped")] Arc<Place>);
+
 /// Serves `router` on `listener` until `shutdown`, then lets open requests finish.
 pub async fn serve(
     listener: TcpListener,
+    router: Router,
+    limits: Limits,
+    metrics: &Metrics,
+    shutdown: CancellationToken,
+) {
+    serve_with(listener, None, router, limits, metrics, shutdown).await;
+}
+
+/// The same; with `tls`, to clients that speak that.
+pub async fn serve_with(
+    listener: TcpListener,
+    tls: Option<Tls>,
     router: Router,
     limits: Limits,
     metrics: &Metrics,
@@ -105,8 +126,18 @@ pub async fn serve(
             continue;
         };
         figures.accepted.inc();
-        let serving = serve_connection(stream, peer, router.clone(), limits.clone(), place, shutdown.clone());
-        let cut = cut.clone();
+        // Only a hint to the kernel: an answer is sent all the same where it fails.
+        let _ = stream.set_nodelay(true);
+        let stream = StallGuard::new(stream, limits.write_time);
+        let connection =
+            Connection { peer, router: router.clone(), limits: limits.clone(), place: Held(Arc::new(place)) };
+        let (tls, shutdown, cut) = (tls.clone(), shutdown.clone(), cut.clone());
+        let serving = async move {
+            match tls {
+                None => connection.serve(stream, shutdown).await,
+                Some(tls) => connection.serve_tls(&tls, stream, shutdown).await,
+            }
+        };
         connections.spawn(async move {
             tokio::select! { () = serving => {}, () = cut.cancelled() => {} }
         });
@@ -160,46 +191,61 @@ async fn accept(
     }
 }
 
-async fn serve_connection(
-    stream: TcpStream,
+/// A connection that was accepted.
+struct Connection {
     peer: SocketAddr,
     router: Router,
     limits: Limits,
-    place: Place,
-    shutdown: CancellationToken,
-) {
-    // Only a hint to the kernel: an answer is sent all the same where it fails.
-    let _ = stream.set_nodelay(true);
-    let trusted = limits.trusted_proxies.contains(&peer.ip());
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        let client = Client::of_request(peer.ip(), trusted, request.headers());
-        request.extensions_mut().insert(client);
-        let router = router.clone();
-        async move {
-            let answer = router.oneshot(request.map(Body::new)).await;
-            answer.map_err(|impossible: Infallible| match impossible {})
+    place: Held,
+}
+
+impl Connection {
+    /// Shakes hands first, in the time that a header may take.
+    async fn serve_tls(self, tls: &Tls, stream: StallGuard<TcpStream>, shutdown: CancellationToken) {
+        let handshake = tokio::time::timeout(self.limits.header_time, tls.acceptor.accept(stream));
+        match shutdown.run_until_cancelled(handshake).await {
+            Some(Ok(Ok(stream))) => self.serve(stream, shutdown).await,
+            Some(Ok(Err(error))) => tracing::debug!(peer = %self.peer, %error, "no TLS"),
+            Some(Err(_)) => tracing::debug!(peer = %self.peer, "the TLS handshake took too long"),
+            None => {}
         }
-    });
-    let buffer = if limits.large_bodies { LARGE_READ_BUFFER_BYTES } else { READ_BUFFER_BYTES };
-    let stream = TokioIo::new(StallGuard::new(stream, limits.write_time));
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_time)
-        .max_buf_size(buffer)
-        .serve_connection(stream, service)
-        .with_upgrades();
-    tokio::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = shutdown.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%peer, %error, "connection ended early");
     }
-    drop(place);
+
+    async fn serve<S>(self, stream: S, shutdown: CancellationToken)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Self { peer, router, limits, place } = self;
+        let trusted = limits.trusted_proxies.contains(&peer.ip());
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            let client = Client::of_request(peer.ip(), trusted, request.headers());
+            request.extensions_mut().insert(client);
+            request.extensions_mut().insert(place.clone());
+            let router = router.clone();
+            async move {
+                let answer = router.oneshot(request.map(Body::new)).await;
+                answer.map_err(|impossible: Infallible| match impossible {})
+            }
+        });
+        let buffer = if limits.large_bodies { LARGE_READ_BUFFER_BYTES } else { READ_BUFFER_BYTES };
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.header_time)
+            .max_buf_size(buffer)
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades();
+        tokio::pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = shutdown.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%peer, %error, "connection ended early");
+        }
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! Three nouns. A [`Record`] is one event line, with opaque *keys* (what its sender needs to recognise repetitions
 //! after a restart) and a *scope* (a height, which says until when the keys are needed). A *segment* is a file of
 //! records; the newest is open and grows, the others are closed and never change. The [`upload`] sends closed
-//! segments as newline-delimited JSON, oldest first, one at a time.
+//! segments as newline-delimited JSON, oldest first, one at a time; a [`Delivery`] hands one to any other taker.
 //!
 //! Invariants (rules R-A7, R-A11, R-L1):
 //! * an append that was answered `Ok` is synced to disk, whatever kills the process afterwards;
@@ -13,6 +13,7 @@
 //!
 //! Many appends share one sync (group commit). What it does not do: look into events or keys.
 
+mod delivery;
 mod reading;
 mod record;
 mod segment;
@@ -28,6 +29,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 
+pub use delivery::Delivery;
 pub use record::Record;
 pub use upload::{UploadConfig, upload};
 
@@ -175,6 +177,16 @@ impl Outbox {
     pub fn unconfirmed(&self) -> u64 {
         let segments = self.shared.segments.lock().unwrap_or_else(PoisonError::into_inner);
         segments.iter().filter(|segment| segment.state == State::Closed).map(|segment| segment.records).sum()
+    }
+
+    /// The oldest closed segment that is not confirmed, as soon as there is one.
+    async fn next_closed(&self) -> Segment {
+        loop {
+            if let Some(segment) = self.shared.oldest_closed() {
+                return segment;
+            }
+            self.shared.closed.notified().await;
+        }
     }
 
     /// Closes the open segment now, so that it can be uploaded. Returns when that is done.

@@ -1,16 +1,34 @@
-//! The server's decisions about its clients: what they are told, and what their shares are worth.
+//! The server: it speaks with miners, decides which of their shares are good, and submits their blocks.
 //!
-//! [`board`] is what there is to mine, [`session`] one registered client, [`share_difficulty`] how fast its shares shall
-//! come, [`hashing`] the threads for the dear step of a check, [`seen`] the shares that counted, [`terms`] what the
-//! pool offers everyone. Nothing here reads a socket: messages and times come in, messages and verdicts go out.
+//! Its decisions read no socket: messages and times come in, messages and verdicts go out. [`board`] is what there is to
+//! mine, [`session`] one registered client, [`share_difficulty`] how fast its shares shall come, [`hashing`] the threads for
+//! the dear step of a check, [`seen`] the shares that counted, [`terms`] what the pool offers everyone.
+//!
+//! Around them: `routes` and `connection` speak with clients whom `admission` lets in, `heads` puts the node's work on the
+//! board, `share_intake` takes a share through all steps onto the disk (`journal`), `delivery` carries it into the accounts,
+//! `submission` a block to the node; `session_nonces` keeps connections apart. [`role`] starts and stops it all.
 
+mod admission;
 pub mod board;
+mod clock;
+mod connection;
+mod delivery;
+mod figures;
 pub mod hashing;
+mod heads;
+mod journal;
+pub mod role;
+mod routes;
 pub mod seen;
 pub mod session;
+mod session_nonces;
 pub mod share_difficulty;
+mod share_intake;
+mod submission;
 pub mod terms;
 
+pub use admission::{AdmissionLimits, Unwanted, UnwantedFault};
 pub use board::{Board, Work};
+pub use role::{NimiqServer, NimiqServerConfig, NimiqServerFault, Times};
 pub use session::Session;
 pub use terms::Terms;

@@ -103,10 +103,8 @@ impl Uploader {
         let mut refusals = (0, 0);
         loop {
             self.unconfirmed.set(self.outbox.unconfirmed() as i64);
-            let Some(segment) = self.outbox.shared.oldest_closed() else {
-                self.outbox.shared.closed.notified().await;
-                continue;
-            };
+            let segment = self.outbox.next_closed().await;
+            self.unconfirmed.set(self.outbox.unconfirmed() as i64);
             match self.send(&segment).await {
                 Ok(()) => {
                     self.uploads.inc();

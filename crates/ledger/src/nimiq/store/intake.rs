@@ -151,7 +151,9 @@ impl Accounts {
         let doing = "storing shares";
         let server = column("server", server.0)?;
         let mut transaction = self.begin().await?;
-        let users = self.users_of(&mut transaction, shares.iter().map(|share| share.address)).await?;
+        // Lists, not iterators, are kept while the database works: with those this future could not change threads.
+        let payees: Vec<Address> = shares.iter().map(|share| share.address).collect();
+        let users = self.users_of(&mut transaction, payees.into_iter()).await?;
         let blocks = self.blocks_of(&mut transaction, shares).await?;
         let first = take_numbers(&mut transaction, NumberTable::Intake, "shares", shares.len()).await?;
         let mut rows = Vec::with_capacity(shares.len());
@@ -342,7 +344,10 @@ async fn set_aside_strangers(
     let doing = "telling repeated shares from others";
     let mut stored = HashSet::new();
     // Shares of a batch lie on few blocks: one question for each part of the batch and block.
-    for (part, block) in shares.chunks(512).flat_map(|part| blocks.iter().map(move |block| (part, *block))) {
+    let parts: Vec<_> = shares.chunks(512).collect();
+    let questions: Vec<_> =
+        parts.iter().flat_map(|part| blocks.iter().map(move |block| (*part, *block))).collect();
+    for (part, block) in questions {
         let sql = format!(
             "SELECT hash FROM shares WHERE hash IN ({}) AND previous_block = ${}",
             list(part.len()),
@@ -357,7 +362,10 @@ async fn set_aside_strangers(
         }
     }
     let mut strangers = Vec::new();
-    for share in shares.iter().filter(|share| !stored.contains(&share.hash.0)) {
+    for share in shares {
+        if stored.contains(&share.hash.0) {
+            continue;
+        }
         let reason = "the server has given this number to another share".to_owned();
         strangers.push(set_aside(transaction, server, share, reason).await?);
     }

@@ -59,7 +59,10 @@ pub enum Weighing {
     /// Hash these, one after the other, until one is good.
     Hash(Vec<Candidate>),
     /// It is on a block that is not known here: ask the node for its head, then weigh again.
-    UnknownHead,
+    UnknownHead {
+        /// That block.
+        previous: BlockHash,
+    },
 }
 
 /// A good share.
@@ -330,7 +333,7 @@ fn place(
         Placement::OnHead(next) => (next, false),
         Placement::IsHead(next) => (next, true),
         Placement::Expired => return Err(Refusal::Expired),
-        Placement::Unknown => return Ok(Weighing::UnknownHead),
+        Placement::Unknown => return Ok(Weighing::UnknownHead { previous: header.previous }),
     };
     let (target, job) = check(next)?;
     Ok(Weighing::Hash(vec![Candidate { header, hash, target, in_chain, job }]))

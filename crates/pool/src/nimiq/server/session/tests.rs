@@ -206,7 +206,7 @@ fn a_share_on_an_older_head_is_expired_and_on_an_unknown_one_unknown() {
     let mut on_nothing = light.clone();
     on_nothing.block.header.previous = BlockHash([8; 32]);
     let asked = bench.session.weigh(&Share::Nano(on_nothing), &bench.board, CLOCK);
-    assert!(matches!(asked, Ok(Weighing::UnknownHead)));
+    assert!(matches!(asked, Ok(Weighing::UnknownHead { .. })));
     let other_block =
         LightBlock { header: mined(bench.header(), CompactTarget(0x2010_0000)), ..light.block.clone() };
     bench.board = bench.board.with(work_on(&other_block, &bench.session));

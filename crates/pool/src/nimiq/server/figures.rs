@@ -1,0 +1,113 @@
+//! What a server counts of its clients and their shares.
+
+use nimiq::ShareWeight;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use wire::nimiq::Mode;
+
+use crate::metrics::Metrics;
+
+/// Figures of one server.
+pub(super) struct Figures {
+    metrics: Metrics,
+    /// Connections that have not registered.
+    pub unregistered: Gauge,
+    smart: OfMode,
+    nano: OfMode,
+    dumb: OfMode,
+    hashes: Counter,
+    pub without_body: Counter,
+    pub not_stored: Counter,
+    pub payout_requests: Counter,
+}
+
+/// Figures of the clients of one mode.
+pub(super) struct OfMode {
+    /// Connections.
+    pub clients: Gauge,
+    /// Shares that count.
+    pub accepted: Counter,
+}
+
+/// Why a connection was ended by the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Closing {
+    /// It did not register in time.
+    NotRegistered,
+    /// No share of it was accepted for too long.
+    Silent,
+    /// It sent what is no message, or nothing that belongs here.
+    Protocol,
+    /// It was told why.
+    Refused,
+    /// The server stops.
+    Shutdown,
+    /// It is gone, or takes nothing.
+    Gone,
+}
+
+impl Closing {
+    /// The code in logs and metrics.
+    pub(super) const fn code(self) -> &'static str {
+        match self {
+            Self::NotRegistered => "not_registered",
+            Self::Silent => "silent",
+            Self::Protocol => "protocol",
+            Self::Refused => "refused",
+            Self::Shutdown => "shutdown",
+            Self::Gone => "gone",
+        }
+    }
+}
+
+impl Figures {
+    pub(super) fn new(metrics: &Metrics) -> Self {
+        let of_mode = |mode: Mode| {
+            let metrics = metrics.with_label("mode", mode.name());
+            OfMode {
+                clients: metrics.gauge("nimiq_clients", "Registered connections, by mode"),
+                accepted: metrics.counter("nimiq_shares_accepted", "Shares that count, by mode"),
+            }
+        };
+        Self {
+            unregistered: metrics.gauge("nimiq_clients_unregistered", "Connections that have not registered"),
+            smart: of_mode(Mode::Smart),
+            nano: of_mode(Mode::Nano),
+            dumb: of_mode(Mode::Dumb),
+            hashes: metrics
+                .counter("nimiq_share_hashes", "Hashes that the accepted shares take on average, all together"),
+            without_body: metrics
+                .counter("nimiq_block_without_body", "Shares that were blocks, but came without their body"),
+            not_stored: metrics
+                .counter("nimiq_shares_not_stored", "Good shares that the disk did not take, not credited"),
+            payout_requests: metrics.counter("nimiq_payout_requests", "Payout requests with a good signature"),
+            metrics: metrics.clone(),
+        }
+    }
+
+    pub(super) fn of(&self, mode: Mode) -> &OfMode {
+        match mode {
+            Mode::Smart => &self.smart,
+            Mode::Nano => &self.nano,
+            Mode::Dumb => &self.dumb,
+        }
+    }
+
+    /// A share counts.
+    pub(super) fn accepted(&self, mode: Mode, weight: ShareWeight) {
+        self.of(mode).accepted.inc();
+        self.hashes.inc_by(weight.0 / ShareWeight::PER_HASH);
+    }
+
+    /// Something was refused, by its code.
+    pub(super) fn refused(&self, code: &'static str) {
+        let metrics = self.metrics.with_label("reason", code);
+        metrics.counter("nimiq_refusals", "Messages and connections refused, by reason").inc();
+    }
+
+    /// The server ended a connection.
+    pub(super) fn closed(&self, closing: Closing) {
+        let metrics = self.metrics.with_label("reason", closing.code());
+        metrics.counter("nimiq_connections_closed", "Connections that ended, by reason").inc();
+    }
+}

@@ -1,0 +1,247 @@
+//! The running server: what it is started with, what its connections share, and how it stops.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use ledger::nimiq::{Accounts, AccountsError};
+use node::NimiqClient;
+use node::nimiq::FollowSettings;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::admission::{Admission, AdmissionLimits};
+use super::board::Board;
+use super::clock;
+use super::delivery::Deliverer;
+use super::figures::Figures;
+use super::hashing::Hashing;
+use super::heads::{HeadKeeper, UnknownHeads};
+use super::journal::Replay;
+use super::routes;
+use super::seen::Seen;
+use super::session_nonces::SessionNonces;
+use super::share_intake::ShareNumbers;
+use super::submission::Submissions;
+use super::terms::Terms;
+use crate::health::Health;
+use crate::metrics::Metrics;
+use crate::outbox::{Outbox, OutboxConfig, OutboxError};
+
+/// Bytes of shares in one segment of the outbox, so that a delivery is one transaction of some thousand shares.
+const SEGMENT_BYTES: u64 = 256 << 10;
+/// Time that connections, blocks and bans have to come to an end when the server stops.
+const LAST_TASKS: Duration = Duration::from_secs(20);
+
+/// What a server is started with.
+#[derive(Debug, Clone)]
+pub struct NimiqServerConfig {
+    /// Its name among the servers of the pool: shares are numbered under it.
+    pub name: String,
+    /// Folder of its own for shares and blocks; one process at a time.
+    pub folder: PathBuf,
+    /// What the pool offers.
+    pub terms: Arc<Terms>,
+    /// How the head is followed.
+    pub follow: FollowSettings,
+    /// Threads that compute proofs of work.
+    pub hashing_threads: NonZeroUsize,
+    /// Who may connect.
+    pub admission: AdmissionLimits,
+    /// How long things may take.
+    pub times: Times,
+    /// How long shares wait for others to be delivered with them.
+    pub segment_time: Duration,
+}
+
+/// How long things may take, and how often others happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Times {
+    /// Until a client has registered.
+    pub register: Duration,
+    /// Without an accepted share.
+    pub silence: Duration,
+    /// Between pings, and between looks at the share difficulty.
+    pub tick: Duration,
+    /// Between balances.
+    pub balance: Duration,
+}
+
+impl Default for Times {
+    /// Those of `docs/protocol/nimiq-pool.md` 1.11.
+    fn default() -> Self {
+        Self {
+            register: Duration::from_secs(30),
+            silence: Duration::from_mins(10),
+            tick: Duration::from_secs(10),
+            balance: Duration::from_mins(5),
+        }
+    }
+}
+
+impl NimiqServerConfig {
+    /// The usual limits.
+    pub fn new(name: impl Into<String>, folder: impl Into<PathBuf>, terms: Arc<Terms>) -> Self {
+        Self {
+            name: name.into(),
+            folder: folder.into(),
+            terms,
+            follow: FollowSettings::default(),
+            hashing_threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            admission: AdmissionLimits::default(),
+            times: Times::default(),
+            segment_time: Duration::from_secs(2),
+        }
+    }
+}
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum NimiqServerFault {
+    /// Its shares cannot be kept.
+    #[error("the server's folder")]
+    Outbox(#[from] OutboxError),
+    /// Its blocks cannot be kept, or its threads cannot be started.
+    #[error("the server's blocks or threads")]
+    System(#[from] std::io::Error),
+    /// The accounts do not know it, or do not answer.
+    #[error("the server's place in the accounts")]
+    Accounts(#[from] AccountsError),
+}
+
+/// A running server.
+pub struct NimiqServer {
+    routes: Router,
+    health: Health,
+    outbox: Outbox,
+    tasks: Vec<JoinHandle<()>>,
+    trackers: [TaskTracker; 2],
+}
+
+/// What all connections share.
+pub(super) struct Shared {
+    pub config: NimiqServerConfig,
+    pub board: watch::Receiver<Arc<Board>>,
+    pub seen: Arc<Seen>,
+    pub hashing: Hashing,
+    pub outbox: Outbox,
+    pub numbers: ShareNumbers,
+    pub accounts: Accounts,
+    pub submissions: Submissions,
+    pub unknown_heads: UnknownHeads,
+    pub admission: Arc<Admission>,
+    pub nonces: Arc<SessionNonces>,
+    pub figures: Figures,
+    pub connections: TaskTracker,
+    pub shutdown: CancellationToken,
+}
+
+impl NimiqServer {
+    /// Starts a server on top of `node`. It is ready when the node has given work.
+    pub async fn start(
+        config: NimiqServerConfig,
+        node: NimiqClient,
+        accounts: Accounts,
+        metrics: &Metrics,
+        shutdown: CancellationToken,
+    ) -> Result<Self, NimiqServerFault> {
+        let metrics = metrics.for_role("nimiq_server", &config.name);
+        let health = Health::starting("nimiq_server", config.name.clone());
+        let server = accounts.server(&config.name).await?;
+        let (outbox, replay) = open_outbox(&config, &metrics).await?;
+        let last = accounts.last_server_sequence(server).await?.max(replay.last_sequence);
+        let (under_way, connections) = (TaskTracker::new(), TaskTracker::new());
+        let admission =
+            Admission::new(config.admission.clone(), accounts.clone(), under_way.clone(), &metrics);
+        admission.refresh().await?;
+        let folder = config.folder.join("blocks");
+        let submissions =
+            Submissions::start(node.clone(), folder, under_way.clone(), shutdown.clone(), &metrics)?;
+        let (board, boards) = watch::channel(Arc::default());
+        let seen = Arc::<Seen>::default();
+        let keeper = HeadKeeper {
+            heads: node.follow(config.terms.address, config.follow, shutdown.clone()),
+            board,
+            seen: Arc::clone(&seen),
+            outbox: outbox.clone(),
+            accounts: accounts.clone(),
+            health: health.clone(),
+            height: HeadKeeper::height(&metrics),
+        };
+        let deliverer =
+            Deliverer::new(outbox.clone(), accounts.clone(), server, health.clone(), &metrics);
+        let shared = Arc::new(Shared {
+            board: boards,
+            seen,
+            hashing: Hashing::start(config.hashing_threads, &metrics)?,
+            outbox: outbox.clone(),
+            numbers: ShareNumbers::new(last, clock::unix_millis()),
+            accounts,
+            submissions,
+            unknown_heads: UnknownHeads::new(node),
+            admission: Arc::clone(&admission),
+            nonces: SessionNonces::new(server),
+            figures: Figures::new(&metrics),
+            connections: connections.clone(),
+            shutdown: shutdown.clone(),
+            config,
+        });
+        let tasks = vec![
+            tokio::spawn(keeper.run(replay, shutdown.clone())),
+            tokio::spawn(deliverer.run(shutdown.clone())),
+            tokio::spawn(admission.keep(shutdown)),
+        ];
+        health.ready();
+        Ok(Self { routes: routes::router(shared), health, outbox, tasks, trackers: [connections, under_way] })
+    }
+
+    /// What the port for miners answers, at every path.
+    pub fn routes(&self) -> Router {
+        self.routes.clone()
+    }
+
+    /// Whether it has work to give out, and what troubles it.
+    pub fn health(&self) -> Health {
+        self.health.clone()
+    }
+
+    /// Returns when the server has ended after the stop signal. What is not delivered stays on disk.
+    pub async fn stopped(self) {
+        drop(self.routes);
+        for tracker in &self.trackers {
+            tracker.close();
+            if tokio::time::timeout(LAST_TASKS, tracker.wait()).await.is_err() {
+                tracing::warn!(tasks = tracker.len(), "connections or blocks are left unfinished");
+            }
+        }
+        for task in self.tasks {
+            if let Err(fault) = task.await {
+                tracing::error!(%fault, "a part of the Nimiq server ended badly");
+            }
+        }
+        self.outbox.rotate().await;
+    }
+}
+
+/// Opens the outbox and reads what an earlier run has accepted.
+async fn open_outbox(
+    config: &NimiqServerConfig,
+    metrics: &Metrics,
+) -> Result<(Outbox, Replay), OutboxError> {
+    let outbox = OutboxConfig {
+        segment_time: config.segment_time,
+        segment_event_bytes: SEGMENT_BYTES,
+        ..OutboxConfig::new(config.folder.join("shares"))
+    };
+    let metrics = metrics.clone();
+    let opening = move || {
+        let mut replay = Replay::default();
+        let outbox = Outbox::open(&outbox, &metrics, |scope, keys| replay.add(scope, keys))?;
+        Ok((outbox, replay))
+    };
+    tokio::task::spawn_blocking(opening).await.map_err(|_| OutboxError::Closed)?
+}
