@@ -75,8 +75,10 @@ mod tests {
         let made = || rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
         let (one, other) = (made(), made());
         let certificate = write("certificate.pem", one.cert.pem());
-        let (key, other_key) =
-            (write("key.pem", one.signing_key.serialize_pem()), write("other.pem", other.signing_key.serialize_pem()));
+        let (key, other_key) = (
+            write("key.pem", one.signing_key.serialize_pem()),
+            write("other.pem", other.signing_key.serialize_pem()),
+        );
         assert!(Tls::from_files(&certificate, &key).is_ok());
         assert!(matches!(Tls::from_files(&certificate, &other_key), Err(TlsFault::Library(_))));
         assert!(matches!(Tls::from_files(&key, &key), Err(TlsFault::Empty { .. })));

@@ -26,6 +26,8 @@ pub mod share_difficulty;
 mod share_intake;
 mod submission;
 pub mod terms;
+#[cfg(test)]
+mod tests;
 
 pub use admission::{AdmissionLimits, Unwanted, UnwantedFault};
 pub use board::{Board, Work};

@@ -135,7 +135,8 @@ impl Admission {
     /// Lets a connection in, or says why not.
     pub(super) fn admit(self: &Arc<Self>, client: Client) -> Result<Admitted, Reason> {
         let address = client.address.to_canonical();
-        let unwanted = |one: &Unwanted| matches!(one, Unwanted::Network(network) if network.contains(&address));
+        let unwanted =
+            |one: &Unwanted| matches!(one, Unwanted::Network(network) if network.contains(&address));
         if self.limits.banned.iter().any(unwanted) {
             return Err(Reason::Banned);
         }
@@ -159,7 +160,7 @@ impl Admission {
 
     /// Whether the operator does not want this payout address.
     pub(super) fn is_unwanted(&self, payee: &Address) -> bool {
-        self.limits.banned.iter().any(|one| *one == Unwanted::Payee(*payee))
+        self.limits.banned.contains(&Unwanted::Payee(*payee))
     }
 
     fn take_places(self: &Arc<Self>, groups: Vec<IpNet>) -> Result<Admitted, Reason> {
@@ -315,8 +316,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_place_comes_back_but_haste_is_refused() {
-        let limits =
-            AdmissionLimits { fresh: NonZeroU32::new(3).unwrap(), ..AdmissionLimits::default() };
+        let limits = AdmissionLimits { fresh: NonZeroU32::new(3).unwrap(), ..AdmissionLimits::default() };
         let (admission, _folder) = admission(limits).await;
         for _ in 0..3 {
             drop(admission.admit(client("192.0.2.1")).ok().unwrap());
@@ -351,7 +351,8 @@ mod tests {
     #[tokio::test]
     async fn the_operator_may_refuse_a_network_or_a_payee() {
         let payee = Address([9; 20]);
-        let banned = ["192.0.2.0/24".to_owned(), payee.to_string()].iter().map(|one| one.parse().unwrap());
+        let banned =
+            ["192.0.2.0/24".to_owned(), payee.to_string()].into_iter().map(|one| one.parse().unwrap());
         let limits = AdmissionLimits { banned: banned.collect(), ..AdmissionLimits::default() };
         let (admission, _folder) = admission(limits).await;
         assert_eq!(admission.admit(client("192.0.2.77")).err(), Some(Reason::Banned));

@@ -274,8 +274,7 @@ impl Registered {
 
     async fn review_difficulty(&mut self) -> Step {
         let board = self.board.borrow().clone();
-        let messages =
-            self.session.review_difficulty(&board, Instant::now().into_std(), clock::timestamp());
+        let messages = self.session.review_difficulty(&board, Instant::now().into_std(), clock::timestamp());
         self.connection.say(messages).await
     }
 

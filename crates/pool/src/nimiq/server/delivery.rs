@@ -63,8 +63,10 @@ impl Deliverer {
             repeated: metrics.counter("nimiq_shares_repeated", "Shares that the accounts had already"),
             set_aside: metrics
                 .counter("nimiq_shares_set_aside", "Shares that the accounts refuse, kept with the reason"),
-            failures: metrics
-                .counter("nimiq_delivery_failures", "Deliveries to the accounts that failed and are repeated"),
+            failures: metrics.counter(
+                "nimiq_delivery_failures",
+                "Deliveries to the accounts that failed and are repeated",
+            ),
             undelivered: metrics
                 .gauge("nimiq_undelivered_shares", "Shares in closed segments that wait for the accounts"),
         }

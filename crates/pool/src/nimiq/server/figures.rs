@@ -74,13 +74,16 @@ impl Figures {
             smart: of_mode(Mode::Smart),
             nano: of_mode(Mode::Nano),
             dumb: of_mode(Mode::Dumb),
-            hashes: metrics
-                .counter("nimiq_share_hashes", "Hashes that the accepted shares take on average, all together"),
+            hashes: metrics.counter(
+                "nimiq_share_hashes",
+                "Hashes that the accepted shares take on average, all together",
+            ),
             without_body: metrics
                 .counter("nimiq_block_without_body", "Shares that were blocks, but came without their body"),
             not_stored: metrics
                 .counter("nimiq_shares_not_stored", "Good shares that the disk did not take, not credited"),
-            payout_requests: metrics.counter("nimiq_payout_requests", "Payout requests with a good signature"),
+            payout_requests: metrics
+                .counter("nimiq_payout_requests", "Payout requests with a good signature"),
             metrics: metrics.clone(),
         }
     }

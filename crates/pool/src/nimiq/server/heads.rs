@@ -160,7 +160,8 @@ impl UnknownHeads {
             if known.await.is_none() {
                 return false;
             }
-            let has_come = |board: &Arc<Board>| board.heads.newest().is_some_and(|next| next.previous == block);
+            let has_come =
+                |board: &Arc<Board>| board.heads.newest().is_some_and(|next| next.previous == block);
             board.wait_for(has_come).await.is_ok()
         };
         tokio::time::timeout(PATIENCE, coming).await.unwrap_or(false)

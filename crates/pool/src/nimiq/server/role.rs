@@ -172,8 +172,7 @@ impl NimiqServer {
             health: health.clone(),
             height: HeadKeeper::height(&metrics),
         };
-        let deliverer =
-            Deliverer::new(outbox.clone(), accounts.clone(), server, health.clone(), &metrics);
+        let deliverer = Deliverer::new(outbox.clone(), accounts.clone(), server, health.clone(), &metrics);
         let shared = Arc::new(Shared {
             board: boards,
             seen,
@@ -228,10 +227,7 @@ impl NimiqServer {
 }
 
 /// Opens the outbox and reads what an earlier run has accepted.
-async fn open_outbox(
-    config: &NimiqServerConfig,
-    metrics: &Metrics,
-) -> Result<(Outbox, Replay), OutboxError> {
+async fn open_outbox(config: &NimiqServerConfig, metrics: &Metrics) -> Result<(Outbox, Replay), OutboxError> {
     let outbox = OutboxConfig {
         segment_time: config.segment_time,
         segment_event_bytes: SEGMENT_BYTES,

@@ -53,7 +53,8 @@ impl Submissions {
             found: metrics.counter("nimiq_blocks_found", "Shares that were blocks with their bodies"),
             accepted: metrics.counter("nimiq_blocks_accepted", "Blocks that the node took"),
             lost: metrics.counter("nimiq_blocks_lost", "Blocks that the node did not take"),
-            failures: metrics.counter("nimiq_submission_failures", "Submissions that failed and are repeated"),
+            failures: metrics
+                .counter("nimiq_submission_failures", "Submissions that failed and are repeated"),
         };
         let submissions = Self { node, folder, under_way, shutdown, outcomes: Arc::new(outcomes) };
         for entry in std::fs::read_dir(&submissions.folder)? {

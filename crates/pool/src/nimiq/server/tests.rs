@@ -1,0 +1,6 @@
+//! The whole server in this process, over real sockets: on a dev chain that answers RPC, with accounts on disk.
+
+mod bad_input;
+mod modes;
+mod restarts;
+mod stand;

@@ -1,0 +1,186 @@
+//! What miners must not get away with: each is told the reason of the specification, counted, and not credited.
+
+use nimiq::share::SmartShare;
+use nimiq::{BlockHash, Network};
+use tokio_tungstenite::tungstenite::Message;
+use wire::nimiq::{ClientMessage, Mode, Share};
+
+use super::stand::{Miner, Stand, mined};
+use crate::nimiq::server::{AdmissionLimits, Unwanted};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_message_ends_the_connection_without_a_word() {
+    let stand = Stand::new().await;
+    let server = stand.start().await;
+    let large = format!(r#"{{"message":"register","x":"{}"}}"#, "x".repeat(300 << 10));
+    let bad = [
+        Message::text("{nope"),
+        Message::text("[]"),
+        Message::text(r#"{"message":"register","mode":"turbo"}"#),
+        Message::text(large),
+        Message::binary(vec![1, 2, 3]),
+    ];
+    for message in &bad {
+        let mut miner = Miner::connect(&server).await;
+        miner.send_raw(message.clone()).await;
+        miner.hear_the_end().await;
+        assert_eq!(miner.errors, Vec::<String>::new(), "{message:.60?}");
+    }
+    for message in
+        [r#"{"message":"share","block":"?"}"#, r#"{"message":"dance"}"#, r#"{"message":"share","nonce":1}"#]
+    {
+        let mut miner = Miner::register(&server, Mode::Smart).await;
+        miner.send(message).await;
+        miner.hear_the_end().await;
+        assert_eq!(miner.errors, Vec::<String>::new(), "{message}");
+    }
+    assert!(server.refusals("malformed") >= 6);
+    stand.credited(0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_register_as_it_should_is_told_why() {
+    let stand = Stand::new().await;
+    let server = stand.start().await;
+    let mut miner = Miner::connect(&server).await;
+    miner.send(r#"{"message":"share","nonce":1}"#).await;
+    assert_eq!(miner.hear_error().await, "registration required");
+    miner.hear_the_end().await;
+    let mut miner = Miner::connect(&server).await;
+    let mut stranger = miner.registration(Mode::Nano);
+    stranger.genesis_hash = Network::Main.genesis_hash();
+    miner.say(&ClientMessage::Register(stranger)).await;
+    assert_eq!(miner.hear_error().await, "different genesis block");
+    miner.hear_the_end().await;
+    let mut miner = Miner::register(&server, Mode::Nano).await;
+    miner.say(&ClientMessage::Register(miner.registration(Mode::Nano))).await;
+    assert_eq!(miner.hear_error().await, "already registered");
+    let share = miner.mine(&stand.chain, 0);
+    miner.share(share).await;
+    stand.credited(1).await;
+    assert_eq!(server.refusals("registration_required"), 1);
+    assert_eq!(server.refusals("different_genesis"), 1);
+}
+
+/// A smart share changed by somebody who wants more than is due.
+fn changed(miner: &Miner, stand: &Stand, change: impl FnOnce(&mut SmartShare)) -> Share {
+    let Share::Smart(mut share) = miner.mine(&stand.chain, 0) else { panic!("a smart share") };
+    change(&mut share);
+    share.header = mined(share.header, 0, miner.settings.as_ref().unwrap().target_compact);
+    Share::Smart(share)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shares_that_are_none_are_refused_with_their_reasons() {
+    let stand = Stand::new().await;
+    let server = stand.start().await;
+    let mut miner = Miner::register(&server, Mode::Smart).await;
+    let settings = miner.settings.clone().unwrap();
+    let mut reasons = Vec::new();
+    // Pays somebody else; carries somebody else's extra data.
+    for (payee, extra_data) in
+        [(miner.address(), settings.extra_data.clone()), (Stand::pool(), nimiq::ExtraData::cut(b"mine"))]
+    {
+        let body = stand.chain.template(payee, extra_data).body;
+        let share = changed(&miner, &stand, |share| {
+            share.header.body_hash = body.hash();
+            (share.miner_proof, share.extra_data_proof) = (body.miner_proof(), body.extra_data_proof());
+        });
+        miner.share(share).await;
+        reasons.push(miner.hear_error().await);
+    }
+    let share = changed(&miner, &stand, |share| share.header.previous = BlockHash([9; 32]));
+    miner.share(share).await;
+    reasons.push(miner.hear_error().await);
+    let share = changed(&miner, &stand, |share| share.header.timestamp.0 += 3600);
+    miner.share(share).await;
+    reasons.push(miner.hear_error().await);
+    let Share::Smart(mut weak) = miner.mine(&stand.chain, 0) else { panic!("a smart share") };
+    weak.header.nonce = weak.header.nonce.wrapping_add(1);
+    miner.share(Share::Smart(weak)).await;
+    reasons.push(miner.hear_error().await);
+    let expected = [
+        "invalid share: miner address mismatch",
+        "invalid share: extra data mismatch",
+        "invalid share: bad prev",
+        "invalid share: bad timestamp",
+        "invalid share: invalid pow",
+    ];
+    assert_eq!(reasons, expected);
+    // One more than is allowed.
+    let share = changed(&miner, &stand, |share| share.header.timestamp.0 += 3600);
+    miner.share(share).await;
+    miner.hear_the_end().await;
+    assert_eq!(server.refusals("invalid_pow"), 1);
+    assert_eq!(server.refusals("bad_timestamp"), 2);
+    stand.credited(0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_duplicate_is_a_ban_for_the_address_and_not_for_others() {
+    let stand = Stand::new().await;
+    let server = stand.start().await;
+    let mut miner = Miner::try_connect(&server, "192.0.2.1", None).await.unwrap();
+    miner.send_register(Mode::Nano).await;
+    let share = miner.mine(&stand.chain, 0);
+    for _ in 0..3 {
+        miner.share(share.clone()).await;
+    }
+    miner.hear_the_end().await;
+    assert_eq!(miner.errors, ["submitted share twice", "submitted share twice"]);
+    stand.credited(1).await;
+    assert!(Miner::try_connect(&server, "192.0.2.1", None).await.is_err());
+    assert!(Miner::try_connect(&server, "192.0.2.2", None).await.is_ok());
+    server.stop().await;
+    // Bans outlive the server.
+    let restarted = stand.start().await;
+    assert!(Miner::try_connect(&restarted, "192.0.2.1", None).await.is_err());
+    assert_eq!(restarted.refusals("banned"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_work_of_another_connection_is_worth_nothing() {
+    let stand = Stand::new().await;
+    let server = stand.start().await;
+    for (mode, reason) in
+        [(Mode::Smart, "invalid share: extra data mismatch"), (Mode::Nano, "invalid share: wrong body hash")]
+    {
+        let (owner, mut thief) = (Miner::register(&server, mode).await, Miner::register(&server, mode).await);
+        thief.share(owner.mine(&stand.chain, 0)).await;
+        assert_eq!(thief.hear_error().await, reason);
+    }
+    stand.credited(0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_silent_has_to_go() {
+    let stand = Stand::new().await;
+    let mut config = stand.config("main");
+    config.times.register = std::time::Duration::from_millis(300);
+    config.times.silence = std::time::Duration::from_millis(900);
+    let server = stand.start_with(config, None).await;
+    Miner::connect(&server).await.hear_the_end().await;
+    assert_eq!(server.closed("not_registered"), 1);
+    Miner::register(&server, Mode::Smart).await.hear_the_end().await;
+    assert_eq!(server.closed("silent"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_many_connections_of_one_address_are_told_so() {
+    let stand = Stand::new().await;
+    let payee = Miner::connect(&stand.start().await).await.address();
+    let mut config = stand.config("limited");
+    let banned = vec!["198.51.100.0/24".parse().unwrap(), Unwanted::Payee(payee)];
+    config.admission = AdmissionLimits { open: 2, banned, ..AdmissionLimits::default() };
+    let server = stand.start_with(config, None).await;
+    let connect = |from: &'static str| Miner::try_connect(&server, from, None);
+    let (_one, _two) = (connect("192.0.2.1").await.unwrap(), connect("192.0.2.1").await.unwrap());
+    let mut third = connect("192.0.2.1").await.unwrap();
+    assert_eq!(third.hear_error().await, "too many consecutive or total connections per IP");
+    third.hear_the_end().await;
+    assert!(connect("198.51.100.7").await.is_err());
+    let mut unwanted = connect("192.0.2.2").await.unwrap();
+    unwanted.say(&ClientMessage::Register(unwanted.registration(Mode::Smart))).await;
+    assert_eq!(unwanted.hear_error().await, "Banned");
+    unwanted.hear_the_end().await;
+}

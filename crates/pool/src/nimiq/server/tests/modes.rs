@@ -1,0 +1,151 @@
+//! Clients of every mode: what they are told, that their shares are credited, that their blocks reach the chain.
+
+use ledger::nimiq::UserId;
+use nimiq::{Luna, PrivateKey};
+use wire::nimiq::{ClientMessage, Mode, NewBlock};
+
+use super::stand::{Miner, Stand};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shares_of_every_mode_are_credited() {
+    let stand = Stand::new().await;
+    let server = stand.start().await;
+    for (number, mode) in Mode::ALL.into_iter().enumerate() {
+        let mut miner = Miner::register(&server, mode).await;
+        assert_eq!(miner.settings.as_ref().unwrap().address, Stand::pool());
+        assert_eq!(miner.balance.unwrap().balance, Luna(0));
+        let share = miner.mine(&stand.chain, 0);
+        miner.share(share).await;
+        stand.credited(number + 1).await;
+        let metric = format!(
+            r#"headframe_nimiq_shares_accepted_total{{role="nimiq_server",name="main",mode="{mode}"}}"#
+        );
+        assert_eq!(server.figure(&metric), 1, "{}", server.metrics.text());
+        assert_eq!(miner.errors, Vec::<String>::new());
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_tls_it_is_the_same_and_a_browser_gets_a_few_words() {
+    let stand = Stand::new().await;
+    let (tls, connector) = stand.tls();
+    let server = stand.start_with(stand.config("main"), Some(tls)).await;
+    let mut miner = Miner::try_connect(&server, "127.0.0.1", Some(connector)).await.unwrap();
+    miner.send_register(Mode::Nano).await;
+    let share = miner.mine(&stand.chain, 0);
+    miner.share(share).await;
+    stand.credited(1).await;
+    let pem = std::fs::read(stand.path().join("certificate.pem")).unwrap();
+    let browser = reqwest::Client::builder()
+        .tls_certs_merge([reqwest::Certificate::from_pem(&pem).unwrap()])
+        .build()
+        .unwrap();
+    let answer = browser.get(format!("https://{}/anything", server.address)).send().await.unwrap();
+    assert!(answer.status().is_success());
+    assert!(answer.text().await.unwrap().starts_with("Nimiq Pool Server"));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_head_is_told_and_shares_on_the_old_one_are_expired_but_no_error() {
+    let stand = Stand::new().await;
+    let server = stand.start().await;
+    let mut nano = Miner::register(&server, Mode::Nano).await;
+    let mut smart = Miner::register(&server, Mode::Smart).await;
+    let late = [nano.mine(&stand.chain, 0), smart.mine(&stand.chain, 0)];
+    stand.chain.extend(Stand::pool(), 1).unwrap();
+    let head = stand.chain.head().hash;
+    nano.hear_until(|miner| match &miner.new_block {
+        Some(NewBlock::Nano(block)) => block.previous.header.hash() == head,
+        _ => false,
+    })
+    .await;
+    for (miner, share) in [&mut nano, &mut smart].into_iter().zip(late) {
+        // More often than errors are allowed.
+        for _ in 0..8 {
+            miner.share(share.clone()).await;
+            assert_eq!(miner.hear_error().await, "share expired");
+        }
+        let share = miner.mine(&stand.chain, 0);
+        miner.share(share).await;
+    }
+    stand.credited(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_share_on_a_head_that_the_server_has_not_noticed_waits_for_it() {
+    let stand = Stand::new().await;
+    let mut config = stand.config("main");
+    config.follow.poll = std::time::Duration::from_millis(700);
+    let server = stand.start_with(config, None).await;
+    let mut smart = Miner::register(&server, Mode::Smart).await;
+    stand.chain.extend(Stand::pool(), 1).unwrap();
+    let share = smart.mine(&stand.chain, 0);
+    smart.share(share).await;
+    stand.credited(1).await;
+    assert_eq!(smart.errors, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn blocks_of_every_mode_reach_the_chain_and_count_as_shares() {
+    let stand = Stand::new().await;
+    let server = stand.start().await;
+    for mode in Mode::ALL {
+        let mut miner = Miner::register(&server, mode).await;
+        let before = stand.chain.head();
+        let network = stand.chain.template(Stand::pool(), nimiq::ExtraData::default()).next.target;
+        let share = miner.mine_until(&stand.chain, 0, network);
+        miner.share(share).await;
+        stand.chain.watch_head().wait_for(|head| head.height > before.height).await.unwrap();
+        stand.credited_on(before.hash, 1).await;
+    }
+    let reward = stand.chain.balance(&Stand::pool());
+    assert!(reward > Luna(0), "blocks pay the pool");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_difficulty_follows_the_shares_and_a_ping_comes() {
+    let stand = Stand::new().await;
+    let server = stand.start().await;
+    let mut miner = Miner::register(&server, Mode::Smart).await;
+    assert!(miner.ping_seen().await);
+    let first = miner.settings.clone().unwrap().target_compact;
+    let mut nonce = 0;
+    while miner.settings.as_ref().unwrap().target_compact == first {
+        let share = miner.mine(&stand.chain, nonce);
+        nonce += 100_000;
+        miner.share(share).await;
+        // A question whose answer shows that the share has been dealt with.
+        miner.say(&ClientMessage::Register(miner.registration(Mode::Smart))).await;
+        miner.hear_error().await;
+    }
+    let harder = miner.settings.clone().unwrap().target_compact;
+    assert!(harder.target() < first.target());
+    assert!(miner.errors.iter().all(|error| error == "already registered"), "{:?}", miner.errors);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signed_payout_request_is_stored_once() {
+    let stand = Stand::new().await;
+    let server = stand.start().await;
+    let mut miner = Miner::register(&server, Mode::Smart).await;
+    let key = PrivateKey::new(&[11; 32]);
+    let nonce = miner.settings.as_ref().unwrap().nonce;
+    miner.request_payout(&key).await;
+    miner.hear_until(|miner| miner.settings.as_ref().unwrap().nonce != nonce).await;
+    miner.hear_until(|miner| miner.balance.unwrap().payout_request_active).await;
+    assert_eq!(stand.accounts.payout_requests().await.unwrap(), [UserId(1)]);
+    miner.request_payout(&key).await;
+    let nonce = miner.settings.as_ref().unwrap().nonce;
+    miner.hear_until(|miner| miner.settings.as_ref().unwrap().nonce != nonce).await;
+    assert_eq!(stand.accounts.payout_requests().await.unwrap().len(), 1);
+    // The stock client's request has no proof.
+    miner.send(r#"{"message":"payout"}"#).await;
+    assert_eq!(miner.hear_error().await, "payout request requires a signature proof");
+    // Somebody else's signature.
+    miner.request_payout(&PrivateKey::new(&[12; 32])).await;
+    assert_eq!(miner.hear_error().await, "invalid payout proof");
+    miner.hear_the_end().await;
+}
