@@ -6,8 +6,8 @@
 use std::ops::Range;
 
 use crate::WorkHash;
-use crate::crypto_cycle::{BATCH_MAX, BEHIND_ITEM, Batch, State, WHOLE};
-use crate::item::ItemNumber;
+use crate::crypto_cycle::{BATCH_MAX, BEHIND_ITEM, Batch, BatchPair, PAIR_MAX, State, WHOLE};
+use crate::item::{Item, ItemNumber};
 
 /// Items that an attempt takes in.
 const ITEMS: usize = 4;
@@ -57,4 +57,19 @@ pub fn attempt_all<Fault>(
     }
     batch.finish(work_hashes);
     Ok(wanted)
+}
+
+/// As [`attempt_all`], for both batches of a pair; `item_of` gives the items of a table.
+pub fn attempt_in_turns<'a>(
+    batches: &mut BatchPair,
+    work_hashes: &mut [WorkHash; PAIR_MAX],
+    item_of: impl Fn(ItemNumber) -> &'a Item,
+) -> [ItemNumber; PAIR_MAX] {
+    let mut wanted = [ItemNumber::default(); PAIR_MAX];
+    batches.update(ITEMS, |_, index, number| {
+        wanted[index] = ItemNumber::from_random(number);
+        item_of(wanted[index])
+    });
+    batches.finish(work_hashes);
+    wanted
 }

@@ -17,6 +17,7 @@ use std::sync::OnceLock;
 mod absent;
 #[cfg(test)]
 mod against_plain;
+pub(crate) mod ahead;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]

@@ -12,6 +12,7 @@ use crate::backend::wide_program::{WINDOWS, WideProgram};
 use crate::crypto_cycle::{self, BATCH_MAX, ITEM_PART, State, Template};
 use crate::hash::{blake2b_512, expand};
 use crate::instruction::PROGRAM_LENGTH_MAX;
+use crate::pages::Memory;
 use crate::rand_gen::{Generator, TooBig};
 use crate::rand_hash::{
     HALF, ITEM_CYCLES, Machine, MalformedProgram, Program, TooLong, VERSION_0_UPDATE_CYCLES,
@@ -277,12 +278,12 @@ fn seal(state: &mut State) {
 }
 
 /// All items of a recipe.
-#[derive(Clone, Debug)]
-pub struct Table(Box<[Item]>);
+#[derive(Debug)]
+pub struct Table(Memory);
 
 impl Default for Table {
     fn default() -> Self {
-        Self(vec![[0; ITEM_SIZE]; TABLE_ITEMS].into_boxed_slice())
+        Self(Memory::new(TABLE_ITEMS * ITEM_SIZE).expect("address space for 8 MiB"))
     }
 }
 
@@ -328,7 +329,7 @@ impl Table {
                     add_to_first_word(&mut sealed, (number - first) as u32);
                 }
                 seal(&mut sealed);
-                self.0[number] = *sealed.item_part();
+                self.items_mut()[number] = *sealed.item_part();
             }
         }
         Ok(())
@@ -351,7 +352,7 @@ impl Table {
             let numbers: [usize; BATCH_MAX] = std::array::from_fn(|offset| first + offset);
             lanes.run(source, &numbers);
             for number in (first..TABLE_ITEMS).step_by(run_numbers) {
-                lanes.seal(BATCH_MAX, number - first, self.0[number..].iter_mut());
+                lanes.seal(BATCH_MAX, number - first, self.items_mut()[number..].iter_mut());
             }
         }
         Ok(())
@@ -359,19 +360,23 @@ impl Table {
 
     /// The table of version 0 (3.1), whose items need no program.
     pub fn fill_version_0(&mut self, seed: &[u8; 32]) {
-        for (number, item) in ItemNumber::all().zip(&mut self.0) {
+        for (number, item) in ItemNumber::all().zip(self.items_mut()) {
             *item = memohash_item(seed, number);
         }
     }
 
     /// One item.
     pub fn item(&self, number: ItemNumber) -> &Item {
-        &self.0[number.index()]
+        &self.items()[number.index()]
     }
 
     /// All items in order.
     pub fn items(&self) -> &[Item] {
-        &self.0
+        self.0.bytes().as_chunks().0
+    }
+
+    fn items_mut(&mut self) -> &mut [Item] {
+        self.0.bytes_mut().as_chunks_mut().0
     }
 }
 

@@ -17,6 +17,7 @@ pub mod instruction;
 pub mod item;
 pub mod merkle;
 pub mod mine;
+pub mod pages;
 pub mod rand_gen;
 pub mod rand_hash;
 pub mod target;

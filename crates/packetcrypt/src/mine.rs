@@ -3,14 +3,13 @@
 //! Rules: `docs/protocol/packetcrypt-announcements.md` 7.3. A hard nonce costs two tables before the first attempt;
 //! after that each soft nonce is one attempt. Version 0 can only be checked, not mined.
 
-use std::convert::Infallible;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::announcement::{attempt_seed, hash_table_seed};
-use crate::attempt::attempt_all;
+use crate::attempt::attempt_in_turns;
 use crate::backend::Backend;
-use crate::crypto_cycle::{BATCH_MAX, Batch, Template};
+use crate::crypto_cycle::{BatchPair, PAIR_MAX, Template};
 use crate::item::{BadProgram, Recipe, Table, TableFault, Workshop, table_cost};
 use crate::merkle::Tree;
 use crate::rand_hash::TooLong;
@@ -18,7 +17,7 @@ use crate::target::HashThreshold;
 use crate::{Announcement, AnnouncementHeader, BlockHash, WorkHash};
 
 /// Attempts between two looks at the stop flag: less than a millisecond.
-const BATCH: u32 = BATCH_MAX as u32;
+const BATCH: u32 = PAIR_MAX as u32;
 
 /// Why a hard nonce cannot be mined. All but the last mean: take the next one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -83,7 +82,7 @@ pub struct Miner {
     recipe: Recipe,
     table: Table,
     tree: Tree,
-    batch: Batch,
+    batches: BatchPair,
 }
 
 impl Default for Miner {
@@ -105,7 +104,7 @@ impl Miner {
             recipe: Recipe::default(),
             table: Table::default(),
             tree: Tree::default(),
-            batch: Batch::new(backend),
+            batches: BatchPair::new(backend),
         }
     }
 
@@ -165,7 +164,7 @@ impl Miner {
         if header.version == 0 {
             return Err(Unusable::VersionZero);
         }
-        let Self { workshop, recipe, table, tree, batch } = self;
+        let Self { workshop, recipe, table, tree, batches } = self;
 
         let proof_table_seed = header.hash_with_parent(parent);
         recipe.replace(&proof_table_seed, workshop)?;
@@ -184,7 +183,7 @@ impl Miner {
             attempts,
             table,
             tree,
-            batch,
+            batches,
         })
     }
 }
@@ -198,7 +197,7 @@ pub struct AnnouncementJob<'m> {
     attempts: Template,
     table: &'m Table,
     tree: &'m Tree,
-    batch: &'m mut Batch,
+    batches: &'m mut BatchPair,
 }
 
 impl AnnouncementJob<'_> {
@@ -211,20 +210,18 @@ impl AnnouncementJob<'_> {
     /// that the work bits do not allow are left out.
     pub fn attempt(&mut self, soft_nonces: Range<u32>, mut found: impl FnMut(Announcement)) {
         let soft_nonces = soft_nonces.start..soft_nonces.end.min(self.soft_nonces().end);
-        let mut work_hashes = [WorkHash::default(); BATCH_MAX];
-        for first in soft_nonces.clone().step_by(BATCH_MAX) {
-            let nonces = first..soft_nonces.end.min(first + BATCH_MAX as u32);
-            self.batch.start(&self.attempts, nonces.len(), |index| u64::from(first) + index as u64);
-            let Ok(fourth_items) = attempt_all(self.batch, &mut work_hashes, |batch, wanted, kept| {
-                batch.update(|index| self.table.item(wanted[index]), kept);
-                Ok::<(), Infallible>(())
-            });
+        let mut work_hashes = [WorkHash::default(); PAIR_MAX];
+        for first in soft_nonces.clone().step_by(PAIR_MAX) {
+            let nonces = first..soft_nonces.end.min(first + BATCH);
+            self.batches.start(&self.attempts, nonces.len(), |index| u64::from(first) + index as u64);
+            let item_of = |number| self.table.item(number);
+            let fourth_items = attempt_in_turns(self.batches, &mut work_hashes, item_of);
             for (index, soft_nonce) in nonces.enumerate() {
                 if self.threshold.is_met_by(&work_hashes[index].0) {
                     let branch = self.tree.branch(fourth_items[index]);
                     let mut announcement =
                         Announcement::assemble(&self.header, soft_nonce, &branch, self.tree.root());
-                    announcement.crypt(self.batch.state(index));
+                    announcement.crypt(self.batches.state(index));
                     found(announcement);
                 }
             }

@@ -4,7 +4,6 @@
 //! them together. Memory is bounded; when it is full the class of least value gives way
 //! (`docs/protocol/packetcrypt-blocks.md` 6.3).
 
-mod pages;
 mod segment;
 
 use std::{
@@ -20,11 +19,11 @@ use packetcrypt::{
         mine::{AnnouncementStore, Slot},
         selection::{Class, aged_bits},
     },
+    pages::HUGE_PAGE,
 };
 
 use crate::pool_client::KnownChain;
-use pages::HUGE_PAGE;
-pub use pages::{Pages, bytes_in_huge_pages};
+pub use packetcrypt::pages::{Pages, bytes_in_huge_pages};
 pub use segment::Segment;
 use segment::SegmentCount;
 

@@ -2,8 +2,9 @@
 //!
 //! Of this type there is no value, so the lane engine compiles everywhere and is never entered.
 
+use super::ahead::Ahead;
 use super::blocks::{Blocks, FirstBlocks, Inputs};
-use super::kernels::{DIGEST_LANES, ITEM_LANES, Kernels, Message, TAG_LANES, Tail, Words};
+use super::kernels::{DIGEST_LANES, ITEM_LANES, Items, Kernels, Message, TAG_LANES, Tail, Words};
 use super::states::{BATCH, STATE, States};
 use super::wide_program::WideProgram;
 use crate::instruction::PROGRAM_LENGTH_MAX;
@@ -23,11 +24,11 @@ impl Kernels for Absent {
         match self {}
     }
 
-    fn apply(self, _: &mut Blocks, _: &Inputs, _: &mut States) {
+    fn apply(self, _: &mut Blocks, _: &Inputs, _: &mut States, _: Option<&Items<'_>>, _: &mut Ahead<'_>) {
         match self {}
     }
 
-    fn tags(self, _: &States, _: &[Message; TAG_LANES], _: &Tail) -> [Words; 2] {
+    fn tags(self, _: &States, _: &[Message<'_>; TAG_LANES], _: &Tail, _: &mut Ahead<'_>) -> [Words; 2] {
         match self {}
     }
 

@@ -5,6 +5,7 @@ use ::chacha20::cipher::{KeyIvInit, StreamCipher, StreamCipherSeek};
 use ::poly1305::Poly1305;
 use ::poly1305::universal_hash::KeyInit;
 
+use super::ahead::Ahead;
 use super::batch::Batch;
 use super::blocks::{Blocks, Inputs};
 use super::kernels::{DIGEST_LANES, ITEM_LANES, Kernels, Message, TAG_LANES, Tail};
@@ -89,7 +90,7 @@ fn key_stream_of_every_length_and_start(kernels: impl Kernels) {
             blocks.push(message, offset, skip, length);
             expected.push((state, words::<16>(&first_block)));
         }
-        kernels.apply(&mut blocks, &inputs, &mut states);
+        kernels.apply(&mut blocks, &inputs, &mut states, None, &mut Ahead::new(&[]));
         kernels.first_blocks(&inputs, &mut first_blocks);
         for (message, (state, first_block)) in expected.iter().enumerate() {
             assert!(states.state(message) == state, "length {length}, message {message}");
@@ -121,9 +122,9 @@ fn tags_of_every_length_beside_every_other(kernels: impl Kernels) {
             let mut text = states.state(lane)[DATA..DATA + 16 * blocks].to_vec();
             text.extend(lengths);
             expected.push(Poly1305::new(&key.into()).compute_unpadded(&text));
-            Message { state: lane, blocks }
+            Message { state: lane, blocks, item: None }
         });
-        let [low, high] = kernels.tags(&states, &messages, &tail);
+        let [low, high] = kernels.tags(&states, &messages, &tail, &mut Ahead::new(&[]));
         for (lane, expected) in expected.iter().enumerate() {
             let tag = [low.0[lane].to_le_bytes(), high.0[lane].to_le_bytes()].concat();
             assert_eq!(tag[..], expected[..], "round {round}, lane {lane}");
@@ -187,7 +188,7 @@ fn attempts_of_batches_of_every_size<K: Kernels>(_: K) {
         }
         for kept in [BEHIND_ITEM, BEHIND_ITEM, BEHIND_ITEM, WHOLE] {
             let numbers: Vec<u64> = plain.iter().map(State::item_number).collect();
-            batch.update(|index| item_of(numbers[index]), &kept);
+            batch.update(|index| item_of(numbers[index]), &kept, &[]);
             for state in &mut plain {
                 state.update(item_of(state.item_number()));
             }

@@ -5,8 +5,9 @@ mod chacha20;
 mod poly1305;
 mod rand_hash;
 
+use super::ahead::Ahead;
 use super::blocks::{Blocks, FirstBlocks, Inputs};
-use super::kernels::{DIGEST_LANES, ITEM_LANES, Kernels, Message, TAG_LANES, Tail, Words};
+use super::kernels::{DIGEST_LANES, ITEM_LANES, Items, Kernels, Message, TAG_LANES, Tail, Words};
 use super::states::{BATCH, STATE, States};
 use super::wide_program::WideProgram;
 use crate::base_multiplication;
@@ -28,14 +29,27 @@ impl Kernels for Avx2 {
         unsafe { chacha20::first_blocks(inputs, blocks) }
     }
 
-    fn apply(self, blocks: &mut Blocks, inputs: &Inputs, states: &mut States) {
+    fn apply(
+        self,
+        blocks: &mut Blocks,
+        inputs: &Inputs,
+        states: &mut States,
+        items: Option<&Items<'_>>,
+        ahead: &mut Ahead<'_>,
+    ) {
         // SAFETY: there is a value, so the processor has this feature.
-        unsafe { chacha20::apply(blocks, inputs, states) }
+        unsafe { chacha20::apply(blocks, inputs, states, items, ahead) }
     }
 
-    fn tags(self, states: &States, messages: &[Message; TAG_LANES], tail: &Tail) -> [Words; 2] {
+    fn tags(
+        self,
+        states: &States,
+        messages: &[Message<'_>; TAG_LANES],
+        tail: &Tail,
+        ahead: &mut Ahead<'_>,
+    ) -> [Words; 2] {
         // SAFETY: there is a value, so the processor has this feature.
-        unsafe { poly1305::tags(states, messages, tail) }
+        unsafe { poly1305::tags(states, messages, tail, ahead) }
     }
 
     fn digests<const DIGEST: usize>(

@@ -2,33 +2,14 @@
 
 use core::ops::Range;
 
-use super::kernels::{DIGEST_LANES, Kernels};
+use super::ahead::Ahead;
+use super::kernels::{DIGEST_LANES, Items, Kernels};
 use super::passes::Passes;
-use super::states::{BATCH, STATE, States};
+use super::states::{BATCH, ITEM, STATE, States};
 use crate::crypto_cycle::{Control, ITEM_SIZE, SHARED_SECRET, Template, WorkHash};
 
-/// Where an item is copied to.
-const ITEM: Range<usize> = 32..32 + ITEM_SIZE;
 const CONTROL: Range<usize> = 12..16;
 const KEY: usize = 16;
-
-/// Items lie at random places of large tables: so many are asked for ahead of the one that is copied.
-const PREFETCH_DISTANCE: usize = 12;
-
-/// Asks for all sixteen cache lines of an item.
-#[cfg(target_arch = "x86_64")]
-#[inline]
-fn prefetch(item: &[u8; ITEM_SIZE]) {
-    use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-    for line in item.as_chunks::<64>().0 {
-        // SAFETY: a prefetch has no effect but on speed.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
-    }
-}
-
-/// Batches in lanes are never made here.
-#[cfg(not(target_arch = "x86_64"))]
-fn prefetch(_: &[u8; ITEM_SIZE]) {}
 
 /// Up to [`BATCH`] states. There is one only where the processor can run the backend.
 pub(crate) struct Batch<K> {
@@ -78,34 +59,33 @@ impl<K: Kernels> Batch<K> {
         }
     }
 
-    /// CC_UPDATE of each state with its item.
+    /// CC_UPDATE of each state with its item; meanwhile the items `ahead` are fetched.
     pub(crate) fn update<'a>(
         &mut self,
         mut item_of: impl FnMut(usize) -> &'a [u8; ITEM_SIZE],
         kept: &Range<usize>,
+        ahead: &[&[u8; ITEM_SIZE]],
     ) {
         let mut items = [&[0; ITEM_SIZE]; BATCH];
         for (index, item) in items[..self.count].iter_mut().enumerate() {
             *item = item_of(index);
         }
-        items[..self.count].iter().take(PREFETCH_DISTANCE).for_each(|item| prefetch(item));
-        for index in 0..self.count {
-            if let Some(item) = items[..self.count].get(index + PREFETCH_DISTANCE) {
-                prefetch(item);
-            }
-            self.states.state_mut(index)[ITEM].copy_from_slice(items[index]);
-        }
-        self.crypt(kept);
+        self.pass(Some(&items), kept, ahead);
     }
 
     /// MAKE_FUZZABLE and CRYPT of each state.
     pub(crate) fn crypt(&mut self, kept: &Range<usize>) {
+        self.pass(None, kept, &[]);
+    }
+
+    fn pass(&mut self, items: Option<&Items<'_>>, kept: &Range<usize>, ahead: &[&[u8; ITEM_SIZE]]) {
         for index in 0..self.count {
             let state = self.states.state_mut(index);
             let random = u32::from_le_bytes([state[KEY], state[KEY + 1], state[KEY + 2], state[KEY + 3]]);
             state[CONTROL].copy_from_slice(&Control::fuzzable(random).word().to_le_bytes());
         }
-        self.passes.crypt(self.kernels, &mut self.states, self.count, kept);
+        let (states, ahead) = (&mut self.states, &mut Ahead::new(ahead));
+        self.passes.crypt(self.kernels, states, self.count, items, kept, ahead);
     }
 
     /// CC_SMUL of each state.

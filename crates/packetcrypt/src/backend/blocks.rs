@@ -4,7 +4,7 @@
 //! a lane follows one *block*: every block of every message is one entry of a flat list, and lanes are filled
 //! from that list whatever message a block belongs to. `docs/performance.md`, "ChaCha20", has the figures.
 
-use super::states::{BATCH, STATE};
+use super::states::{BATCH, ITEM, STATE};
 
 /// The ChaCha20 keys and nonces of a batch, word by word: `key[w][m]` is word `w` of message `m`.
 #[repr(C, align(64))]
@@ -29,9 +29,15 @@ pub(crate) type FirstBlocks = [[u32; BATCH]; 16];
 pub(crate) const CONSTANTS: [u32; 4] = [0x6170_7865, 0x3320_646e, 0x7962_2d32, 0x6b20_6574];
 
 /// The list, collected message by message and run at once.
+///
+/// Blocks that end with their messages, and so may be shorter, are collected apart and come last: kernels need no masks
+/// for the others.
 pub(crate) struct Blocks {
     columns: Box<Columns>,
+    /// Whole blocks so far.
     count: usize,
+    ends: Box<[End; BATCH]>,
+    end_count: usize,
 }
 
 /// An entry for each block.
@@ -42,9 +48,17 @@ struct Columns {
     words: [u16; LENGTH_MAX],
 }
 
+/// The entry of a shorter block.
+#[derive(Clone, Copy, Default)]
+struct End {
+    source: u32,
+    place: u32,
+    words: u16,
+}
+
 /// Neighbouring entries of the list.
 pub(crate) struct Entries<'a> {
-    /// Message in the low [`COUNTER_SHIFT`] bits, block counter above.
+    /// Message in the low bits, [`IN_ITEM`], and from [`COUNTER_SHIFT`] on the block counter.
     pub source: &'a [u32],
     /// Where the block goes, in bytes from the first state.
     pub place: &'a [u32],
@@ -52,6 +66,17 @@ pub(crate) struct Entries<'a> {
     pub words: &'a [u16],
 }
 
+impl<'a> Entries<'a> {
+    /// Some of them.
+    #[inline]
+    pub(crate) fn part(&self, range: core::ops::Range<usize>) -> Entries<'a> {
+        let Self { source, place, words } = *self;
+        Entries { source: &source[range.clone()], place: &place[range.clone()], words: &words[range] }
+    }
+}
+
+/// Bit of [`Entries::source`]: the text that the block goes over lies inside the item.
+pub(crate) const IN_ITEM: u32 = BATCH as u32;
 /// Where in [`Entries::source`] the block counter begins.
 pub(crate) const COUNTER_SHIFT: u32 = 8;
 /// Most entries that a backend runs at a time.
@@ -70,6 +95,8 @@ impl Blocks {
                 words: [0; LENGTH_MAX],
             }),
             count: 0,
+            ends: Box::new([End::default(); BATCH]),
+            end_count: 0,
         }
     }
 
@@ -81,31 +108,42 @@ impl Blocks {
         if skip >= end {
             return;
         }
-        let blocks = (end - skip).div_ceil(64);
         let first_source = message as u32 | (1 + skip as u32 / 64) << COUNTER_SHIFT;
         let first_place = (message * STATE + offset + skip) as u32;
+        let inside_item = (ITEM.end.saturating_sub(offset + skip) / 64) as u32;
+        let source_of =
+            |k: u32| first_source + (k << COUNTER_SHIFT) + if k < inside_item { IN_ITEM } else { 0 };
+        let place_of = |k: u32| first_place + 64 * k;
+        let (whole, last_words) = ((end - skip) / 64, (end - skip) % 64 / 4);
         // Written are always as many entries as a message can have; those too many are written over by the next.
-        let Columns { source, place, words } = &mut *self.columns;
+        let Columns { source, place, .. } = &mut *self.columns;
         let entries = self.count..self.count + BLOCKS_MAX;
         let source = &mut source[entries.clone()].as_chunks_mut::<BLOCKS_MAX>().0[0];
-        let place = &mut place[entries.clone()].as_chunks_mut::<BLOCKS_MAX>().0[0];
-        let words = &mut words[entries].as_chunks_mut::<BLOCKS_MAX>().0[0];
-        for k in 0..BLOCKS_MAX {
-            source[k] = first_source + ((k as u32) << COUNTER_SHIFT);
-            place[k] = first_place + 64 * k as u32;
+        let place = &mut place[entries].as_chunks_mut::<BLOCKS_MAX>().0[0];
+        for k in 0..BLOCKS_MAX as u32 {
+            source[k as usize] = source_of(k);
+            place[k as usize] = place_of(k);
         }
-        words.fill(u16::MAX);
-        let last_words = (end - skip - 64 * (blocks - 1)) / 4;
-        words[blocks - 1] = u16::MAX >> (16 - last_words);
-        self.count += blocks;
+        self.count += whole;
+        if last_words > 0 {
+            let [source, place] = [source_of(whole as u32), place_of(whole as u32)];
+            self.ends[self.end_count] = End { source, place, words: u16::MAX >> (16 - last_words) };
+            self.end_count += 1;
+        }
     }
 
     /// Empties the list and gives what was in it, filled up to a multiple of `group` with entries that do nothing.
     pub(crate) fn take(&mut self, group: usize) -> impl Iterator<Item = Entries<'_>> {
         assert!(group <= GROUP_MAX, "at most {GROUP_MAX} entries at a time");
-        let count = core::mem::take(&mut self.count);
+        let whole = core::mem::take(&mut self.count);
+        let ends = core::mem::take(&mut self.end_count);
+        let count = whole + ends;
         let end = count.next_multiple_of(group);
         let Columns { source, place, words } = &mut *self.columns;
+        words[..whole].fill(u16::MAX);
+        for (k, end) in (whole..).zip(&self.ends[..ends]) {
+            (source[k], place[k], words[k]) = (end.source, end.place, end.words);
+        }
         source[count..end].fill(0);
         place[count..end].fill(0);
         words[count..end].fill(0);

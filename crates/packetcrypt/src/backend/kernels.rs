@@ -3,9 +3,11 @@
 //! The lane engine ([`batch`](super::batch), [`passes`](super::passes), [`items`](super::items)) decides what goes
 //! through which lane; it is written once. A backend computes, and mirrors the others file by file.
 
+use super::ahead::Ahead;
 use super::blocks::{Blocks, FirstBlocks, Inputs};
 use super::states::{BATCH, STATE, States};
 use super::wide_program::WideProgram;
+use crate::crypto_cycle::ITEM_SIZE;
 use crate::instruction::PROGRAM_LENGTH_MAX;
 
 /// Messages in one call of [`Kernels::tags`].
@@ -26,11 +28,25 @@ pub(crate) trait Kernels: Copy {
     /// Block 0 of every message's key stream.
     fn first_blocks(self, inputs: &Inputs, blocks: &mut FirstBlocks);
 
-    /// Makes all blocks of the list and XORs them into the states.
-    fn apply(self, blocks: &mut Blocks, inputs: &Inputs, states: &mut States);
+    /// Makes all blocks of the list, and writes to the states what they and the texts come to. The text of a block
+    /// that lies inside an item is read there, if there are `items`.
+    fn apply(
+        self,
+        blocks: &mut Blocks,
+        inputs: &Inputs,
+        states: &mut States,
+        items: Option<&Items<'_>>,
+        ahead: &mut Ahead<'_>,
+    );
 
     /// Poly1305 tags of the texts of eight states, as low and high words.
-    fn tags(self, states: &States, messages: &[Message; TAG_LANES], tail: &Tail) -> [Words; 2];
+    fn tags(
+        self,
+        states: &States,
+        messages: &[Message<'_>; TAG_LANES],
+        tail: &Tail,
+        ahead: &mut Ahead<'_>,
+    ) -> [Words; 2];
 
     /// BLAKE2b digests of sixteen messages of equal, non-zero length, of as many bytes (1 to 64) as the places have.
     fn digests<const DIGEST: usize>(
@@ -53,6 +69,9 @@ pub(crate) trait Kernels: Copy {
     );
 }
 
+/// The item that each state takes in.
+pub(crate) type Items<'a> = [&'a [u8; ITEM_SIZE]; BATCH];
+
 /// A 64-bit word of each lane.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
@@ -60,9 +79,11 @@ pub(crate) struct Words(pub [u64; TAG_LANES]);
 
 /// What is authenticated of a state: so many blocks of 16 bytes behind its header.
 #[derive(Clone, Copy)]
-pub(crate) struct Message {
+pub(crate) struct Message<'a> {
     pub state: usize,
     pub blocks: usize,
+    /// Where the text is read as long as it is the item's.
+    pub item: Option<&'a [u8; ITEM_SIZE]>,
 }
 
 /// What the eight messages need beside their text.

@@ -5,9 +5,10 @@
 
 use core::ops::Range;
 
+use super::ahead::Ahead;
 use super::blocks::{Blocks, FirstBlocks, Inputs};
-use super::kernels::{Kernels, Message, TAG_LANES, Tail};
-use super::states::{BATCH, DATA, States};
+use super::kernels::{Items, Kernels, Message, TAG_LANES, Tail};
+use super::states::{BATCH, DATA, ITEM, States};
 use crate::crypto_cycle::Control;
 
 /// Byte offsets of a state's fields.
@@ -33,22 +34,32 @@ impl Passes {
         }
     }
 
-    /// CRYPT of the first `count` states, whose control words are legal (made by MAKE_FUZZABLE). Of what is
-    /// decrypted, only the bytes in `kept` will be looked at again.
+    /// CRYPT of the first `count` states, whose control words are legal (made by MAKE_FUZZABLE), with the `items` in
+    /// them if there are any. Of what is decrypted, only the bytes in `kept` will be looked at again.
     pub(crate) fn crypt(
         &mut self,
         kernels: impl Kernels,
         states: &mut States,
         count: usize,
+        items: Option<&Items<'_>>,
         kept: &Range<usize>,
+        ahead: &mut Ahead<'_>,
     ) {
+        for (m, item) in items.into_iter().flatten().enumerate().take(count) {
+            states.take_in(m, item);
+        }
         self.read_headers(states, count);
         kernels.first_blocks(&self.inputs, &mut self.first_blocks);
         let (decrypting, encrypting) = self.by_length(count);
-        self.authenticate(kernels, states, &decrypting);
+        self.authenticate(kernels, states, &decrypting, items, ahead);
         for m in 0..count {
             let control = self.controls[m];
             let (message, length) = (DATA + control.data_length(), control.message_length());
+            if let Some(items) = items
+                && kept.start < ITEM.end
+            {
+                states.take_in_from(message + length, m, items[m]);
+            }
             if control.decrypts() {
                 let skip = kept.start.saturating_sub(message) / 64 * 64;
                 let end = kept.end.saturating_sub(message).next_multiple_of(16).min(length);
@@ -57,7 +68,7 @@ impl Passes {
                 self.blocks.push(m, message, 0, length);
             }
         }
-        kernels.apply(&mut self.blocks, &self.inputs, states);
+        kernels.apply(&mut self.blocks, &self.inputs, states, items, ahead);
         for &m in encrypting.as_slice() {
             let control = self.controls[usize::from(m)];
             let end = DATA + control.data_length() + control.message_length();
@@ -66,7 +77,8 @@ impl Passes {
                     (u128::from_le_bytes(*last) & u128::MAX >> (8 * control.tail_zero_count())).to_le_bytes();
             }
         }
-        self.authenticate(kernels, states, &encrypting);
+        self.authenticate(kernels, states, &encrypting, None, ahead);
+        ahead.fetch_rest();
     }
 
     /// Takes nonces, keys and control words out of the states, and puts the normalised control words back.
@@ -113,8 +125,16 @@ impl Passes {
         (decrypting, encrypting)
     }
 
-    /// Puts the tags of the listed states where their keys were.
-    fn authenticate(&self, kernels: impl Kernels, states: &mut States, order: &Order) {
+    /// Puts the tags of the listed states where their keys were. Of texts that have not been enciphered yet, what
+    /// belongs to the `items` is read there.
+    fn authenticate(
+        &self,
+        kernels: impl Kernels,
+        states: &mut States,
+        order: &Order,
+        items: Option<&Items<'_>>,
+        ahead: &mut Ahead<'_>,
+    ) {
         for group in order.as_slice().chunks(TAG_LANES) {
             let mut tail = Tail::default();
             // Lanes without a message repeat the last one.
@@ -130,9 +150,9 @@ impl Passes {
                     tail.s[half].0[lane] = key(4 + 2 * half);
                 }
                 [tail.lengths[0].0[lane], tail.lengths[1].0[lane]] = control.authenticated_lengths();
-                Message { state: m, blocks: control.units() }
+                Message { state: m, blocks: control.units(), item: items.map(|items| items[m]) }
             });
-            let tags = kernels.tags(states, &messages, &tail);
+            let tags = kernels.tags(states, &messages, &tail, ahead);
             for (lane, &m) in group.iter().enumerate() {
                 let state = states.state_mut(m.into());
                 state[KEY..KEY + 8].copy_from_slice(&tags[0].0[lane].to_le_bytes());

@@ -5,7 +5,7 @@
 
 use crate::WorkHash;
 use crate::announcement::ANNOUNCEMENT_SIZE;
-use crate::crypto_cycle::{BATCH_MAX, BEHIND_ITEM, Batch, State, Template, WHOLE};
+use crate::crypto_cycle::{BATCH_MAX, BEHIND_ITEM, Batch, BatchPair, PAIR_MAX, State, Template, WHOLE};
 
 use super::commitment::AnnouncementCount;
 use super::elements::{PROOF_ANNOUNCEMENTS, Proof};
@@ -54,36 +54,29 @@ impl Attempt {
     /// its low nonce; attempts that draw an announcement which is not there are left out.
     pub fn mine_many<'a>(
         &mut self,
-        batch: &mut Batch,
+        batches: &mut BatchPair,
         start: u32,
-        batch_count: usize,
+        attempts: usize,
         count: AnnouncementCount,
         announcement: impl Fn(u64) -> Option<&'a [u8; ANNOUNCEMENT_SIZE]>,
         mut take: impl FnMut(u32, Outcome),
     ) {
-        const EMPTY: [u8; ANNOUNCEMENT_SIZE] = [0; ANNOUNCEMENT_SIZE];
+        const EMPTY: &[u8; ANNOUNCEMENT_SIZE] = &[0; ANNOUNCEMENT_SIZE];
         let nonce2 = |index: usize| start.wrapping_add(index as u32);
-        batch.start(&self.template, batch_count, |index| nonce2(index).into());
-        let mut numbers = [[0; PROOF_ANNOUNCEMENTS]; BATCH_MAX];
-        let mut complete = [true; BATCH_MAX];
-        #[allow(clippy::needless_range_loop, reason = "positions are the inner index")]
-        for position in 0..PROOF_ANNOUNCEMENTS {
-            let mut items = [&EMPTY; BATCH_MAX];
-            for index in 0..batch_count {
-                let number = batch.item_number(index);
-                numbers[index][position] = number;
-                match announcement(count.index_of(number)) {
-                    Some(item) => items[index] = item,
-                    None => complete[index] = false,
-                }
-            }
-            let kept = if position + 1 < PROOF_ANNOUNCEMENTS { BEHIND_ITEM } else { WHOLE };
-            batch.update(|index| items[index], &kept);
-        }
-        batch.multiply_scalars();
-        let mut work_hashes = [WorkHash::default(); BATCH_MAX];
-        batch.finish(&mut work_hashes);
-        for index in (0..batch_count).filter(|&index| complete[index]) {
+        batches.start(&self.template, attempts, |index| nonce2(index).into());
+        let mut numbers = [[0; PROOF_ANNOUNCEMENTS]; PAIR_MAX];
+        let mut complete = [true; PAIR_MAX];
+        batches.update(PROOF_ANNOUNCEMENTS, |position, index, number| {
+            numbers[index][position] = number;
+            announcement(count.index_of(number)).unwrap_or_else(|| {
+                complete[index] = false;
+                EMPTY
+            })
+        });
+        batches.multiply_scalars();
+        let mut work_hashes = [WorkHash::default(); PAIR_MAX];
+        batches.finish(&mut work_hashes);
+        for index in (0..attempts).filter(|&index| complete[index]) {
             take(nonce2(index), Outcome { numbers: numbers[index], work_hash: work_hashes[index] });
         }
     }

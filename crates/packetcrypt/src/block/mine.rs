@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use crate::announcement::ANNOUNCEMENT_SIZE;
 use crate::backend::Backend;
-use crate::crypto_cycle::{BATCH_MAX, Batch};
+use crate::crypto_cycle::{BatchPair, PAIR_MAX};
+use crate::pages::Memory;
 use crate::target::{CanonicalTarget, CompactTarget, HashThreshold, effective_target};
 use crate::{Announcement, AnnouncementHash, WorkHash};
 
@@ -47,23 +48,26 @@ impl AnnouncementStore for Vec<[u8; ANNOUNCEMENT_SIZE]> {
 #[derive(Debug, Clone)]
 pub struct MiningSet {
     tree: Arc<ProofTree>,
-    /// Slots in the order of the tree.
-    slots: Arc<[Slot]>,
+    /// Slots in the order of the tree, four bytes each: an attempt looks up three of them at random places.
+    slots: Arc<Memory>,
     least_work: CanonicalTarget,
 }
 
 impl MiningSet {
     /// Puts announcements into order, drops duplicates, makes their number odd (pitfall 9.2), and builds the tree.
     ///
-    /// `least_work` is the aged target of the worst of them. `None` if nothing is left.
+    /// `least_work` is the aged target of the worst of them. `None` if nothing is left, or no memory.
     pub fn build(mut entries: Vec<(AnnouncementHash, Slot)>, least_work: CanonicalTarget) -> Option<Self> {
         arrange(&mut entries, |(hash, _)| hash);
         if entries.len().is_multiple_of(2) {
             entries.pop();
         }
-        let slots = entries.iter().map(|(_, slot)| *slot).collect();
+        let mut slots = Memory::new(entries.len() * size_of::<Slot>()).ok()?;
+        for (bytes, (_, slot)) in slots.bytes_mut().as_chunks_mut().0.iter_mut().zip(&entries) {
+            *bytes = slot.to_ne_bytes();
+        }
         let hashes = entries.into_iter().map(|(hash, _)| hash).collect();
-        Some(Self { tree: Arc::new(ProofTree::build(hashes).ok()?), slots, least_work })
+        Some(Self { tree: Arc::new(ProofTree::build(hashes).ok()?), slots: Arc::new(slots), least_work })
     }
 
     /// The same announcements where the worst of them is worth something else: in a block of another height. The tree
@@ -89,7 +93,7 @@ impl MiningSet {
     }
 
     fn slot(&self, index: u64) -> Option<Slot> {
-        self.slots.get(usize::try_from(index).ok()?).copied()
+        self.slots.bytes().as_chunks().0.get(usize::try_from(index).ok()?).copied().map(Slot::from_ne_bytes)
     }
 }
 
@@ -112,7 +116,7 @@ impl Find {
 /// All attempts with one header on one set. One for each mining thread.
 pub struct BlockJob<'a, Store: ?Sized> {
     attempt: Attempt,
-    batch: Batch,
+    batches: BatchPair,
     set: &'a MiningSet,
     store: &'a Store,
     threshold: HashThreshold,
@@ -140,7 +144,7 @@ impl<'a, Store: AnnouncementStore + ?Sized> BlockJob<'a, Store> {
         let threshold = threshold.expect("zero is neither negative nor above the easiest target");
         Self {
             attempt: Attempt::new(&header.header_hash()),
-            batch: Batch::new(backend),
+            batches: BatchPair::new(backend),
             set,
             store,
             threshold,
@@ -152,11 +156,11 @@ impl<'a, Store: AnnouncementStore + ?Sized> BlockJob<'a, Store> {
     /// Attempts that draw an empty slot are lost; a store must keep what is being mined with.
     pub fn attempt(&mut self, start: u32, count: u32, finds: &mut Vec<Find>) {
         let (set, store, threshold) = (self.set, self.store, &self.threshold);
-        for first in (0..count).step_by(BATCH_MAX) {
+        for first in (0..count).step_by(PAIR_MAX) {
             self.attempt.mine_many(
-                &mut self.batch,
+                &mut self.batches,
                 start.wrapping_add(first),
-                (count - first).min(BATCH_MAX as u32) as usize,
+                (count - first).min(PAIR_MAX as u32) as usize,
                 set.tree.count(),
                 |index| store.announcement(set.slot(index)?),
                 |nonce2, outcome| {
@@ -254,8 +258,8 @@ mod tests {
         let set = set(&store).unwrap();
         let mut job = BlockJob::new(&Header::from_bytes(&[1; 80]), &set, &store, CompactTarget::EASIEST);
         let (mut at_once, mut in_parts) = (Vec::new(), Vec::new());
-        job.attempt(5, 60, &mut at_once);
-        for (start, count) in [(5, 1), (6, 0), (6, 40), (46, 19)] {
+        job.attempt(5, 300, &mut at_once);
+        for (start, count) in [(5, 1), (6, 0), (6, 40), (46, 64), (110, 65), (175, 130)] {
             job.attempt(start, count, &mut in_parts);
         }
         assert_eq!(at_once, in_parts);

@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use super::{ITEM_SIZE, SHARED_SECRET, STATE_SIZE, State, Template, WorkHash};
+use crate::backend::ahead::Ahead;
 use crate::backend::{Avx2, Avx512, Backend, batch};
 use crate::base_multiplication;
 
@@ -124,14 +125,27 @@ impl Batch {
     /// `CC_UPDATE` of each state with the item that `item_of` gives for its index; `kept` as for
     /// [`State::update_keeping`].
     pub fn update<'a>(&mut self, item_of: impl FnMut(usize) -> &'a [u8; ITEM_SIZE], kept: &Range<usize>) {
+        self.update_fetching(item_of, kept, &[]);
+    }
+
+    /// As [`Batch::update`]; meanwhile the items `ahead` are fetched into the caches.
+    pub(super) fn update_fetching<'a>(
+        &mut self,
+        item_of: impl FnMut(usize) -> &'a [u8; ITEM_SIZE],
+        kept: &Range<usize>,
+        ahead: &[&[u8; ITEM_SIZE]],
+    ) {
         match &mut self.0 {
             Lanes::Plain(states, count) => {
+                let mut ahead = Ahead::new(ahead);
                 for (state, item) in states[..*count].iter_mut().zip((0..).map(item_of)) {
+                    ahead.fetch_item();
                     state.update_keeping(item, kept.clone());
                 }
+                ahead.fetch_rest();
             }
-            Lanes::Avx2(batch) => batch.update(item_of, kept),
-            Lanes::Avx512(batch) => batch.update(item_of, kept),
+            Lanes::Avx2(batch) => batch.update(item_of, kept, ahead),
+            Lanes::Avx512(batch) => batch.update(item_of, kept, ahead),
         }
     }
 

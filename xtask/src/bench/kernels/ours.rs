@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use memmap2::MmapMut;
 use packetcrypt::announcement::ANNOUNCEMENT_SIZE;
 use packetcrypt::backend::Backend;
 use packetcrypt::block::Header;
 use packetcrypt::block::mine::{BlockJob, MiningSet};
 use packetcrypt::check::{AnnouncementToCheck, Checker, ProofVersion, Rules};
 use packetcrypt::mine::Miner;
+use packetcrypt::pages::Memory;
 use packetcrypt::{Announcement, AnnouncementHash, AnnouncementHeader, CanonicalTarget, CompactTarget};
 
 use super::super::mined;
@@ -45,7 +45,7 @@ pub struct Ours {
     file: PathBuf,
     /// All announcements of the first hard nonce, then all of the second, and so on.
     announcements: Vec<Announcement>,
-    store: Option<(MiningSet, MmapMut)>,
+    store: Option<(MiningSet, Memory)>,
 }
 
 impl Ours {
@@ -88,7 +88,7 @@ impl Ours {
     /// Seconds for one block hash.
     fn block_hash(&self, backend: Backend) -> anyhow::Result<f64> {
         let Some((set, store)) = &self.store else { anyhow::bail!("there is no store") };
-        let (store, _) = store.as_chunks();
+        let (store, _) = store.bytes().as_chunks();
         let mut finds = Vec::new();
         let mut seconds = 0.0;
         for header in 0..HEADERS {
@@ -151,11 +151,10 @@ fn mining(backend: Backend) -> anyhow::Result<Mined> {
 }
 
 /// Announcements at distinct places of memory; that many are the same makes no difference.
-fn filled_store(announcements: &[[u8; ANNOUNCEMENT_SIZE]]) -> anyhow::Result<MmapMut> {
-    let mut store = MmapMut::map_anon(STORE * ANNOUNCEMENT_SIZE)?;
-    // Where the system has no huge pages it is only slower.
-    let _ = store.advise(memmap2::Advice::HugePage);
-    for (place, announcement) in store.as_chunks_mut().0.iter_mut().zip(announcements.iter().cycle()) {
+fn filled_store(announcements: &[[u8; ANNOUNCEMENT_SIZE]]) -> anyhow::Result<Memory> {
+    let mut store = Memory::new(STORE * ANNOUNCEMENT_SIZE)?;
+    let places = store.bytes_mut().as_chunks_mut().0;
+    for (place, announcement) in places.iter_mut().zip(announcements.iter().cycle()) {
         *place = *announcement;
     }
     Ok(store)

@@ -9,9 +9,11 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
-use packetcrypt::{AnnouncementHash, announcement::ANNOUNCEMENT_SIZE};
-
-use super::pages::{AnnouncementMemory, Pages};
+use packetcrypt::{
+    AnnouncementHash,
+    announcement::ANNOUNCEMENT_SIZE,
+    pages::{Memory, Pages},
+};
 
 /// How many segments exist, whoever holds them.
 #[derive(Debug, Default)]
@@ -27,7 +29,7 @@ impl SegmentCount {
 /// Announcements of one class, with their hashes.
 #[derive(Debug)]
 pub struct Segment {
-    memory: AnnouncementMemory,
+    memory: Memory,
     hashes: Vec<AnnouncementHash>,
     slots: usize,
     /// Copies for a mining set are short-lived and not counted.
@@ -37,7 +39,7 @@ pub struct Segment {
 impl Segment {
     /// An empty one with room for `slots` announcements. Untouched memory costs nothing.
     pub fn new(slots: usize, count: &Arc<SegmentCount>) -> std::io::Result<Self> {
-        let memory = AnnouncementMemory::new(slots * ANNOUNCEMENT_SIZE)?;
+        let memory = Memory::new(slots * ANNOUNCEMENT_SIZE)?;
         count.0.fetch_add(1, Relaxed);
         Ok(Self { memory, hashes: Vec::new(), slots, counted_in: Some(Arc::clone(count)) })
     }
@@ -45,7 +47,7 @@ impl Segment {
     /// A copy of what is in it now, to be mined with while this one is filled further (rule R-B3).
     pub fn copied(&self) -> std::io::Result<Self> {
         let length = self.hashes.len() * ANNOUNCEMENT_SIZE;
-        let mut memory = AnnouncementMemory::new(length)?;
+        let mut memory = Memory::new(length)?;
         let filled = self.memory.bytes().get(..length).unwrap_or_default();
         memory.bytes_mut().copy_from_slice(filled);
         Ok(Self { memory, hashes: self.hashes.clone(), slots: self.hashes.len(), counted_in: None })

@@ -12,8 +12,10 @@ use core::arch::x86_64::{
     _mm256_xor_si256,
 };
 
-use crate::backend::blocks::{Blocks, CONSTANTS, COUNTER_SHIFT, FirstBlocks, Inputs};
-use crate::backend::states::{BATCH, States};
+use crate::backend::ahead::Ahead;
+use crate::backend::blocks::{Blocks, CONSTANTS, COUNTER_SHIFT, Entries, FirstBlocks, Inputs};
+use crate::backend::kernels::Items;
+use crate::backend::states::{BATCH, States, texts_of_blocks};
 
 /// Lanes of one register, and blocks that one run of the kernel makes.
 pub(super) const LANES: usize = 8;
@@ -50,16 +52,28 @@ impl Matrices {
     }
 }
 
-/// Makes all blocks of the list and XORs them into the states.
+/// Makes all blocks of the list, and writes to the states what they and the texts come to.
 #[target_feature(enable = "avx2")]
-pub(super) fn apply(blocks: &mut Blocks, inputs: &Inputs, states: &mut States) {
+pub(super) fn apply(
+    blocks: &mut Blocks,
+    inputs: &Inputs,
+    states: &mut States,
+    items: Option<&Items<'_>>,
+    ahead: &mut Ahead<'_>,
+) {
+    let base = states.base_mut();
+    let texts = texts_of_blocks(base, items);
     let mut matrices = Matrices::new();
     for entries in blocks.take(LANES) {
         matrices.reset_constants();
         fill(&mut matrices.rows, entries.source, inputs);
+        ahead.fetch();
         // SAFETY: the enabled features are those that `run` needs.
         unsafe { run(&mut matrices) };
-        xor_into_states(&matrices.rows, entries.place, entries.words, states);
+        ahead.fetch();
+        // SAFETY: texts and places are those of the list, which `push` keeps inside items and states; behind the last
+        // state are as many bytes as a block can reach beyond its message.
+        unsafe { xor_into_states(&matrices.rows, &entries, &texts, base) };
     }
 }
 
@@ -93,7 +107,7 @@ pub(super) fn first_blocks(inputs: &Inputs, blocks: &mut FirstBlocks) {
 #[inline]
 fn fill(rows: &mut [Row; 16], sources: &[u32], inputs: &Inputs) {
     let sources: &Row = sources.try_into().expect("as many entries as lanes");
-    let message_of = |lane: usize| (sources[lane] & ((1 << COUNTER_SHIFT) - 1)) as usize % BATCH;
+    let message_of = |lane: usize| sources[lane] as usize % BATCH;
     let first = message_of(0);
     for (row, words) in rows[4..12].iter_mut().zip(&inputs.key) {
         *row = [words[first]; LANES];
@@ -106,7 +120,7 @@ fn fill(rows: &mut [Row; 16], sources: &[u32], inputs: &Inputs) {
     let counters = _mm256_srli_epi32::<{ COUNTER_SHIFT as i32 }>(sources);
     // SAFETY: as above.
     unsafe { _mm256_store_si256(rows[12].as_mut_ptr().cast(), counters) };
-    let messages = _mm256_and_si256(sources, _mm256_set1_epi32((1 << COUNTER_SHIFT) - 1));
+    let messages = _mm256_and_si256(sources, _mm256_set1_epi32(BATCH as i32 - 1));
     let before = _mm256_permutevar8x32_epi32(messages, _mm256_setr_epi32(0, 0, 1, 2, 3, 4, 5, 6));
     let same = _mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(messages, before)));
     let mut changes = !same & 0xff;
@@ -152,28 +166,38 @@ static INSIDE: [[[u32; LANES]; 2]; 5] = {
     masks
 };
 
-/// Turns sixteen rows (a word of eight blocks each) into eight blocks and XORs each into its place. What of a block
-/// lies behind its message is written back as it was.
+/// Turns sixteen rows (a word of eight blocks each) into eight blocks, XORs each with its text, and writes the result to
+/// its place, counted from `base`. What of a text lies behind its message is written as it is.
+///
+/// # Safety
+/// 64 bytes of each text can be read, and 64 bytes of each place be written.
 #[target_feature(enable = "avx2")]
 #[inline]
-fn xor_into_states(rows: &[Row; 16], places: &[u32], words: &[u16], states: &mut States) {
-    let base = states.base_mut();
-    let places: &[u32; LANES] = places.try_into().expect("as many entries as lanes");
+unsafe fn xor_into_states(
+    rows: &[Row; 16],
+    entries: &Entries<'_>,
+    texts: &[*const u8; 2 * BATCH],
+    base: *mut u8,
+) {
+    let places: &[u32; LANES] = entries.place.try_into().expect("as many entries as lanes");
+    let texts: [*const u8; LANES] = core::array::from_fn(|lane| {
+        texts[entries.source[lane] as usize % texts.len()].wrapping_add(places[lane] as usize)
+    });
     let inside: [&[[u32; LANES]; 2]; LANES] =
-        core::array::from_fn(|lane| &INSIDE[words[lane].trailing_ones() as usize / 4]);
+        core::array::from_fn(|lane| &INSIDE[entries.words[lane].trailing_ones() as usize / 4]);
     for half in 0..2 {
         let blocks = transposed(|row, quarter| {
             // SAFETY: 16 of 32 bytes, any alignment.
             unsafe { _mm_loadu_si128(rows[8 * half + row][4 * quarter..][..4].as_ptr().cast()) }
         });
         for lane in 0..LANES {
-            // SAFETY: `push` keeps every message inside the states; behind the last one are as many bytes as a
-            // block can reach beyond its message.
+            // SAFETY: the caller's promise; any alignment.
             unsafe {
-                let place: *mut __m256i = base.add(places[lane] as usize + 32 * half).cast();
+                let text = _mm256_loadu_si256(texts[lane].wrapping_add(32 * half).cast());
                 let inside = _mm256_loadu_si256(inside[lane][half].as_ptr().cast());
                 let key_stream = _mm256_and_si256(blocks[lane], inside);
-                _mm256_storeu_si256(place, _mm256_xor_si256(_mm256_loadu_si256(place), key_stream));
+                let place = base.wrapping_add(places[lane] as usize + 32 * half).cast();
+                _mm256_storeu_si256(place, _mm256_xor_si256(text, key_stream));
             }
         }
     }

@@ -8,8 +8,9 @@
 //! start are masked to zero, the marker bit 2^128 included. A zero accumulator stays zero, so nothing has to
 //! be blended afterwards. `docs/performance.md`, "Poly1305", has the figures.
 
+use crate::backend::ahead::Ahead;
 use crate::backend::kernels::{Message, TAG_LANES, Tail, Words};
-use crate::backend::states::States;
+use crate::backend::states::{States, Text};
 use core::arch::asm;
 use core::arch::x86_64::{
     __m256i, _mm256_add_epi64, _mm256_and_si256, _mm256_andnot_si256, _mm256_cmpgt_epi64, _mm256_loadu_si256,
@@ -38,14 +39,20 @@ struct Multiplier {
 
 /// Tags of eight messages, as low and high words: four, then the other four.
 #[target_feature(enable = "avx2")]
-pub(super) fn tags(states: &States, messages: &[Message; TAG_LANES], tail: &Tail) -> [Words; 2] {
+pub(super) fn tags(
+    states: &States,
+    messages: &[Message<'_>; TAG_LANES],
+    tail: &Tail,
+    ahead: &mut Ahead<'_>,
+) -> [Words; 2] {
     let mut tags = [Words([0; TAG_LANES]); 2];
     for (run, messages) in messages.as_chunks::<LANES>().0.iter().enumerate() {
         let lanes = run * LANES..(run + 1) * LANES;
         let word = |words: &Words| -> [u64; LANES] {
             words.0[lanes.clone()].try_into().expect("as many words as lanes")
         };
-        let sum = evaluated(states, messages, tail.r.each_ref().map(word), tail.lengths.each_ref().map(word));
+        let (r, lengths) = (tail.r.each_ref().map(word), tail.lengths.each_ref().map(word));
+        let sum = evaluated(states, messages, r, lengths, ahead);
         let s = tail.s.each_ref().map(word);
         for (lane, limbs) in sum.lanes().into_iter().enumerate() {
             let tag = reduced(limbs).wrapping_add(u128::from(s[0][lane]) | u128::from(s[1][lane]) << 64);
@@ -60,9 +67,10 @@ pub(super) fn tags(states: &States, messages: &[Message; TAG_LANES], tail: &Tail
 #[target_feature(enable = "avx2")]
 fn evaluated(
     states: &States,
-    messages: &[Message; LANES],
+    messages: &[Message<'_>; LANES],
     r: [[u64; LANES]; 2],
     lengths: [[u64; LANES]; 2],
+    ahead: &mut Ahead<'_>,
 ) -> Number {
     let blocks = messages.map(|message| message.blocks);
     let longest = blocks.into_iter().max().unwrap_or(0);
@@ -78,15 +86,17 @@ fn evaluated(
     let third = second.times(&first.multiplier());
     let fourth = second.times(&second.multiplier());
     let powers = [fourth.multiplier(), third.multiplier(), second.multiplier(), first.multiplier()];
-    // The text of every lane, moved back so that all end at the same step.
-    let starts = messages.map(|message| states.text(message).wrapping_sub(16 * (steps - message.blocks)));
+    // The text of every lane, and where in it the first step is, so that all end at the same step.
+    let texts = messages.map(|message| states.text(message));
+    let starts = messages.map(|message| 16 * (message.blocks as isize - steps as isize));
     let begins = load(&blocks.map(|blocks| (steps - blocks) as u64));
     let all_begun = (steps - shortest).div_ceil(4);
     let marker = _mm256_set1_epi64x(MARKER);
     let mut sum = Number([_mm256_setzero_si256(); LIMBS]);
     for chunk in 0..all_begun {
+        ahead.fetch();
         // SAFETY: less than a state's length before a text's start.
-        let words = unsafe { load_chunk(&starts, 64 * chunk) };
+        let words = unsafe { load_chunk(&texts, &starts.map(|start| start + 64 * chunk as isize)) };
         sum = sum.taking_in(&powers, |block| {
             let not_begun = _mm256_cmpgt_epi64(begins, _mm256_set1_epi64x((4 * chunk + block) as i64));
             let [low, high] = words[block].map(|word| _mm256_andnot_si256(not_begun, word));
@@ -94,8 +104,9 @@ fn evaluated(
         });
     }
     for chunk in all_begun..chunks {
+        ahead.fetch();
         // SAFETY: less than a state's length before a text's start.
-        let words = unsafe { load_chunk(&starts, 64 * chunk) };
+        let words = unsafe { load_chunk(&texts, &starts.map(|start| start + 64 * chunk as isize)) };
         sum = sum.taking_in(&powers, |block| {
             let [low, high] = words[block];
             Number::limbs(low, high).marked(marker)
@@ -115,15 +126,15 @@ fn load(words: &[u64; LANES]) -> __m256i {
 /// Four blocks of each lane, transposed: low and high words of each block.
 ///
 /// # Safety
-/// 64 bytes from `starts[lane] + offset` are readable for each lane.
+/// Those bytes of the texts can be read.
 #[target_feature(enable = "avx2")]
 #[inline]
-unsafe fn load_chunk(starts: &[*const u8; LANES], offset: usize) -> [[__m256i; 2]; 4] {
+unsafe fn load_chunk(texts: &[Text; LANES], at: &[isize; LANES]) -> [[__m256i; 2]; 4] {
+    let places: [*const u8; LANES] = core::array::from_fn(|lane| texts[lane].at(at[lane]));
     let mut blocks = [[_mm256_setzero_si256(); 2]; 4];
     for pair in 0..2 {
         // SAFETY: the caller's promise.
-        let rows =
-            starts.map(|start| unsafe { _mm256_loadu_si256(start.wrapping_add(offset + 32 * pair).cast()) });
+        let rows = places.map(|place| unsafe { _mm256_loadu_si256(place.wrapping_add(32 * pair).cast()) });
         let [low_0, high_0, low_1, high_1] = transposed(rows);
         blocks[2 * pair] = [low_0, high_0];
         blocks[2 * pair + 1] = [low_1, high_1];

@@ -6,17 +6,23 @@ use core::arch::asm;
 use core::arch::x86_64::{
     __m512i, _mm512_load_si512, _mm512_loadu_si512, _mm512_mask_blend_epi32, _mm512_mask_storeu_epi32,
     _mm512_maskz_loadu_epi32, _mm512_movepi32_mask, _mm512_permutex2var_epi32, _mm512_setzero_si512,
-    _mm512_shuffle_i32x4, _mm512_slli_epi32, _mm512_srli_epi32, _mm512_store_si512, _mm512_unpackhi_epi32,
-    _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64, _mm512_xor_si512,
+    _mm512_shuffle_i32x4, _mm512_slli_epi32, _mm512_srli_epi32, _mm512_store_si512, _mm512_storeu_si512,
+    _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
+    _mm512_xor_si512,
 };
 
-use crate::backend::blocks::{Blocks, CONSTANTS, COUNTER_SHIFT, FirstBlocks, Inputs};
-use crate::backend::states::{BATCH, States};
+use crate::backend::ahead::{Ahead, NOTHING, PIECE};
+use crate::backend::blocks::{Blocks, CONSTANTS, COUNTER_SHIFT, Entries, FirstBlocks, Inputs};
+use crate::backend::kernels::Items;
+use crate::backend::states::{BATCH, States, texts_of_blocks};
 
 /// Lanes of one register.
 const LANES: usize = 16;
 /// Blocks that one run of the kernel makes: two registers for each word of the ChaCha20 matrix.
 const GROUP: usize = 2 * LANES;
+
+/// A double round is one of columns and one of diagonals.
+const DOUBLE_ROUNDS: usize = 10;
 
 /// The same word of sixteen matrices.
 type Row = [u32; LANES];
@@ -25,21 +31,31 @@ type Row = [u32; LANES];
 #[repr(C, align(64))]
 struct Matrices([Row; 32]);
 
-/// Makes all blocks of the list and XORs them into the states.
+/// Makes all blocks of the list, and writes to the states what they and the texts come to.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-pub(super) fn apply(blocks: &mut Blocks, inputs: &Inputs, states: &mut States) {
+pub(super) fn apply(
+    blocks: &mut Blocks,
+    inputs: &Inputs,
+    states: &mut States,
+    items: Option<&Items<'_>>,
+    ahead: &mut Ahead<'_>,
+) {
+    let base = states.base_mut();
+    let texts = texts_of_blocks(base, items);
     let mut matrices = Matrices([[0; LANES]; 32]);
     for entries in blocks.take(GROUP) {
         for half in 0..2 {
             let rows = &mut matrices.0[half * 16..half * 16 + 16];
             fill(rows, &entries.source[half * LANES..], inputs);
         }
+        let ahead = core::array::from_fn(|_| ahead.piece());
         // SAFETY: the enabled features are those that `run` needs.
-        unsafe { run(&mut matrices) };
+        unsafe { run(&mut matrices, &ahead) };
         for half in 0..2 {
-            let lanes = half * LANES..(half + 1) * LANES;
             let rows = &matrices.0[half * 16..half * 16 + 16];
-            xor_into_states(rows, &entries.place[lanes.clone()], &entries.words[lanes], states);
+            let entries = entries.part(half * LANES..(half + 1) * LANES);
+            // SAFETY: texts and places are those of the list, which `push` keeps inside items and states.
+            unsafe { xor_into_states(rows, &entries, &texts, base) };
         }
     }
 }
@@ -64,7 +80,7 @@ pub(super) fn first_blocks(inputs: &Inputs, blocks: &mut FirstBlocks) {
             }
         }
         // SAFETY: the enabled features are those that `run` needs.
-        unsafe { run(&mut matrices) };
+        unsafe { run(&mut matrices, &[&NOTHING; DOUBLE_ROUNDS]) };
         for half in 0..2 {
             let lanes = first + half * LANES..first + (half + 1) * LANES;
             for (words, row) in blocks.iter_mut().zip(&matrices.0[half * 16..]) {
@@ -123,25 +139,47 @@ impl Lookup {
     }
 }
 
-/// Turns sixteen rows (a word of sixteen blocks each) into sixteen blocks and XORs each into its place.
+/// Turns sixteen rows (a word of sixteen blocks each) into sixteen blocks, XORs each with its text, and writes the
+/// result to its place, counted from `base`.
+///
+/// # Safety
+/// A text can be read and a place be written, both as far as the block's words go.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
 #[inline]
-fn xor_into_states(rows: &[Row], places: &[u32], words: &[u16], states: &mut States) {
+unsafe fn xor_into_states(
+    rows: &[Row],
+    entries: &Entries<'_>,
+    texts: &[*const u8; 2 * BATCH],
+    base: *mut u8,
+) {
     let mut blocks = [_mm512_setzero_si512(); LANES];
     for (register, row) in blocks.iter_mut().zip(rows) {
         // SAFETY: a row is 64 bytes and starts on a multiple of 64.
         *register = unsafe { _mm512_load_si512(row.as_ptr().cast()) };
     }
     transpose(&mut blocks);
-    let base = states.base_mut();
-    for ((key_stream, &place), &words) in blocks.into_iter().zip(places).zip(words) {
-        // SAFETY: words masked off are not touched, and `push` keeps the others inside the states.
-        unsafe {
-            // Loads and stores of single words under a mask need no alignment.
-            #[allow(clippy::cast_ptr_alignment)]
-            let place = base.add(place as usize).cast::<i32>();
-            let text = _mm512_maskz_loadu_epi32(words, place);
-            _mm512_mask_storeu_epi32(place, words, _mm512_xor_si512(text, key_stream));
+    let sources: &[u32; LANES] = entries.source.try_into().expect("as many entries as lanes");
+    let places: &[u32; LANES] = entries.place.try_into().expect("as many entries as lanes");
+    let words: &[u16; LANES] = entries.words.try_into().expect("as many entries as lanes");
+    if *words == [u16::MAX; LANES] {
+        for lane in 0..LANES {
+            let text = texts[sources[lane] as usize % texts.len()].wrapping_add(places[lane] as usize);
+            // SAFETY: the caller's promise; any alignment.
+            unsafe {
+                let text = _mm512_loadu_si512(text.cast());
+                let place = base.add(places[lane] as usize);
+                _mm512_storeu_si512(place.cast(), _mm512_xor_si512(text, blocks[lane]));
+            }
+        }
+    } else {
+        for lane in 0..LANES {
+            let text = texts[sources[lane] as usize % texts.len()].wrapping_add(places[lane] as usize);
+            // SAFETY: the caller's promise; words masked off are not touched, and single words need no alignment.
+            unsafe {
+                let text = _mm512_maskz_loadu_epi32(words[lane], text.cast());
+                let place = base.add(places[lane] as usize);
+                _mm512_mask_storeu_epi32(place.cast(), words[lane], _mm512_xor_si512(text, blocks[lane]));
+            }
         }
     }
 }
@@ -205,20 +243,26 @@ macro_rules! each_row {
     };
 }
 
-/// The ChaCha20 block function on 32 matrices in place: ten double rounds, then the input added.
+/// The ChaCha20 block function on 32 matrices in place: ten double rounds, then the input added. Each double round asks
+/// for a piece of what will be needed soon.
 ///
 /// # Safety
 /// The processor has AVX-512F.
 #[inline]
-unsafe fn run(matrices: &mut Matrices) {
+unsafe fn run(matrices: &mut Matrices, ahead: &[&[u8; PIECE]; DOUBLE_ROUNDS]) {
     // SAFETY: the 32 rows are 2048 bytes, aligned to 64, borrowed for the whole block. Written as assembly
     // because the two groups need exactly the 32 registers; compilers run the groups one after the other or
     // spill, which costs a third of the speed.
     unsafe {
         asm!(
             each_row!(load),
-            "mov {rounds:e}, 10",
+            "xor {round:e}, {round:e}",
             "2:",
+            "mov {piece}, [{ahead} + 8*{round}]",
+            "prefetcht0 [{piece}]",
+            "prefetcht0 [{piece} + 64]",
+            "prefetcht0 [{piece} + 128]",
+            "prefetcht0 [{piece} + 192]",
             quarter_rounds!(
                 (0, 4, 8, 12) (1, 5, 9, 13) (2, 6, 10, 14) (3, 7, 11, 15)
                 (16, 20, 24, 28) (17, 21, 25, 29) (18, 22, 26, 30) (19, 23, 27, 31)
@@ -227,12 +271,16 @@ unsafe fn run(matrices: &mut Matrices) {
                 (0, 5, 10, 15) (1, 6, 11, 12) (2, 7, 8, 13) (3, 4, 9, 14)
                 (16, 21, 26, 31) (17, 22, 27, 28) (18, 23, 24, 29) (19, 20, 25, 30)
             ),
-            "dec {rounds:e}",
-            "jnz 2b",
+            "inc {round:e}",
+            "cmp {round:e}, {double_rounds}",
+            "jne 2b",
             each_row!(add),
             each_row!(store),
             rows = in(reg) matrices.0.as_mut_ptr(),
-            rounds = out(reg) _,
+            ahead = in(reg) ahead.as_ptr(),
+            round = out(reg) _,
+            piece = out(reg) _,
+            double_rounds = const DOUBLE_ROUNDS,
             out("zmm0") _, out("zmm1") _, out("zmm2") _, out("zmm3") _, out("zmm4") _, out("zmm5") _,
             out("zmm6") _, out("zmm7") _, out("zmm8") _, out("zmm9") _, out("zmm10") _, out("zmm11") _,
             out("zmm12") _, out("zmm13") _, out("zmm14") _, out("zmm15") _, out("zmm16") _, out("zmm17") _,

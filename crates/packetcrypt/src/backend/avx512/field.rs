@@ -135,9 +135,9 @@ impl Field {
         let mask = _mm512_set1_epi64(LIMB);
         let carries = self.0.map(|limb| _mm512_srli_epi64::<51>(limb));
         let rests = self.0.map(|limb| _mm512_and_si512(limb, mask));
-        let around = _mm512_mullo_epi64(carries[4], _mm512_set1_epi64(19));
         Self([
-            _mm512_add_epi64(rests[0], around),
+            // 2^255 = 19. The carry is below 2^11, so the product is whole.
+            _mm512_madd52lo_epu64(rests[0], carries[4], _mm512_set1_epi64(19)),
             _mm512_add_epi64(rests[1], carries[0]),
             _mm512_add_epi64(rests[2], carries[1]),
             _mm512_add_epi64(rests[3], carries[2]),

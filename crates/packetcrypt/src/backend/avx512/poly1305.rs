@@ -17,8 +17,9 @@ use core::arch::x86_64::{
     _mm512_unpacklo_epi64,
 };
 
+use crate::backend::ahead::Ahead;
 use crate::backend::kernels::{Message, TAG_LANES as LANES, Tail, Words};
-use crate::backend::states::States;
+use crate::backend::states::{States, Text};
 
 const LIMB_44: i64 = (1 << 44) - 1;
 const LIMB_42: i64 = (1 << 42) - 1;
@@ -43,7 +44,12 @@ struct Product {
 
 /// Tags of eight messages, as low and high words.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma,avx512vbmi2")]
-pub(super) fn tags(states: &States, messages: &[Message; LANES], tail: &Tail) -> [Words; 2] {
+pub(super) fn tags(
+    states: &States,
+    messages: &[Message<'_>; LANES],
+    tail: &Tail,
+    ahead: &mut Ahead<'_>,
+) -> [Words; 2] {
     let longest = messages.iter().map(|message| message.blocks).max().unwrap_or(0);
     let shortest = messages.iter().map(|message| message.blocks).min().unwrap_or(0);
     let chunks = longest.div_ceil(4);
@@ -53,14 +59,16 @@ pub(super) fn tags(states: &States, messages: &[Message; LANES], tail: &Tail) ->
     let third = second.times(&first.multiplier()).carried();
     let fourth = second.times(&second.multiplier()).carried();
     let powers = [fourth.multiplier(), third.multiplier(), second.multiplier(), first.multiplier()];
-    // The text of every lane, moved back so that all end at the same step.
-    let starts = messages.map(|message| states.text(message).wrapping_sub(16 * (steps - message.blocks)));
+    // The text of every lane, and where in it the first step is, so that all end at the same step.
+    let texts = messages.map(|message| states.text(message));
+    let starts = messages.map(|message| 16 * (message.blocks as isize - steps as isize));
     let begins = load(&Words(messages.map(|message| (steps - message.blocks) as u64)));
     let all_begun = (steps - shortest).div_ceil(4);
     let mut sum = Number([_mm512_setzero_si512(); 3]);
     for chunk in 0..chunks {
+        ahead.fetch();
         // SAFETY: at most 3 blocks before the longest message's start, less than a state's length before any.
-        let words = unsafe { load_chunk(&starts, 64 * chunk) };
+        let words = unsafe { load_chunk(&texts, &starts.map(|start| start + 64 * chunk as isize)) };
         let mut product = Product::zero();
         // The first block comes last: only it has to wait for the sum so far.
         for block in [1, 2, 3, 0] {
@@ -100,14 +108,14 @@ fn first_power(tail: &Tail) -> Number {
 /// Four blocks of each lane, transposed: words 0 to 7 of the 64 bytes.
 ///
 /// # Safety
-/// 64 bytes from `starts[lane] + offset` are readable for each lane.
+/// Those bytes of the texts can be read.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
 #[inline]
-unsafe fn load_chunk(starts: &[*const u8; LANES], offset: usize) -> [__m512i; 8] {
+unsafe fn load_chunk(texts: &[Text; LANES], at: &[isize; LANES]) -> [__m512i; 8] {
     let mut rows = [_mm512_setzero_si512(); 8];
-    for (row, start) in rows.iter_mut().zip(starts) {
+    for lane in 0..LANES {
         // SAFETY: the caller's promise.
-        *row = unsafe { _mm512_loadu_si512(start.wrapping_add(offset).cast()) };
+        rows[lane] = unsafe { _mm512_loadu_si512(texts[lane].at(at[lane]).cast()) };
     }
     transpose(&mut rows);
     rows

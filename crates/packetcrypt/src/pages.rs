@@ -1,9 +1,10 @@
-//! Memory for announcements, in huge pages where the system gives them.
+//! Memory for announcements and items, in huge pages where the system gives them.
 //!
 //! Each attempt reads 1 KiB at three random places. With pages of 4 KiB nearly every such read also misses the
-//! processor's table of pages, which costs about a seventh of the speed at 4 GiB. So memory is asked for, in this order:
-//! from the huge pages that the operator has set aside (`vm.nr_hugepages`); as ordinary memory that the system may back
-//! with huge pages by itself; and without any of that, mining is slower but not wrong.
+//! processor's table of pages: in gigabytes of announcements that costs several times what the read itself does, in the
+//! megabytes of a table a twentieth of the speed. So memory is asked for, in this order: from the huge pages that the
+//! operator has set aside (`vm.nr_hugepages`); as ordinary memory that the system may back with huge pages by itself;
+//! and without any of that, mining is slower but not wrong.
 
 use std::{fmt, ops::Range};
 
@@ -39,13 +40,13 @@ impl fmt::Display for Pages {
 
 /// A mapping of its own, full of zeros at first. Untouched ordinary memory costs nothing.
 #[derive(Debug)]
-pub struct AnnouncementMemory {
+pub struct Memory {
     map: MmapMut,
     used: Range<usize>,
     pages: Pages,
 }
 
-impl AnnouncementMemory {
+impl Memory {
     /// Room for `bytes`.
     pub fn new(bytes: usize) -> std::io::Result<Self> {
         if bytes < HUGE_PAGE {
@@ -133,7 +134,7 @@ mod tests {
     #[test]
     fn memory_has_the_size_that_was_asked_for_and_is_zero() {
         for bytes in [0, 1, HUGE_PAGE - 1, HUGE_PAGE, HUGE_PAGE + 1024, 3 * HUGE_PAGE] {
-            let mut memory = AnnouncementMemory::new(bytes).unwrap();
+            let mut memory = Memory::new(bytes).unwrap();
             assert_eq!(memory.bytes().len(), bytes);
             assert!(memory.bytes().iter().all(|byte| *byte == 0));
             memory.bytes_mut().fill(7);
@@ -144,14 +145,14 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn without_reserved_pages_memory_lies_where_huge_pages_can() {
-        let memory = AnnouncementMemory::transparent(2 * HUGE_PAGE + 5).unwrap();
+        let memory = Memory::transparent(2 * HUGE_PAGE + 5).unwrap();
         assert_eq!(memory.bytes().as_ptr().align_offset(HUGE_PAGE), 0);
         assert_ne!(memory.pages(), Pages::Reserved);
     }
 
     #[test]
     fn small_memory_has_ordinary_pages() {
-        assert_eq!(AnnouncementMemory::new(4096).unwrap().pages(), Pages::Ordinary);
+        assert_eq!(Memory::new(4096).unwrap().pages(), Pages::Ordinary);
     }
 
     #[cfg(target_os = "linux")]

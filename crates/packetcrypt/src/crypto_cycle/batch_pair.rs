@@ -1,0 +1,89 @@
+//! Two batches in turns: while one takes in its items, those of the other come from memory.
+//!
+//! Which item a state takes in next is known only when it has taken in the one before, and items lie at random places
+//! of megabytes or gigabytes. A single batch would wait for all of them in every round.
+
+use super::batch::{BATCH_MAX, Batch};
+use super::{BEHIND_ITEM, ITEM_SIZE, STATE_SIZE, Template, WHOLE, WorkHash};
+use crate::backend::Backend;
+
+/// Most states of a pair.
+pub const PAIR_MAX: usize = 2 * BATCH_MAX;
+
+/// Up to [`PAIR_MAX`] states.
+#[derive(Debug)]
+pub struct BatchPair([Batch; 2]);
+
+/// The items that the states of a batch take in next.
+type Items<'a> = [&'a [u8; ITEM_SIZE]; BATCH_MAX];
+
+impl BatchPair {
+    /// An empty pair on a backend, or on the plain one if the processor cannot run that.
+    pub fn new(backend: Backend) -> Self {
+        Self([Batch::new(backend), Batch::new(backend)])
+    }
+
+    /// How many states there are.
+    pub fn count(&self) -> usize {
+        self.0.iter().map(Batch::count).sum()
+    }
+
+    /// All bytes of one state.
+    pub fn state(&self, index: usize) -> &[u8; STATE_SIZE] {
+        self.0[index / BATCH_MAX].state(index % BATCH_MAX)
+    }
+
+    /// `CC_INIT` with `count` nonces, in place of what was there. Bytes that an update overwrites may be anything
+    /// until the first one.
+    pub fn start(&mut self, template: &Template, count: usize, nonce_of: impl Fn(usize) -> u64) {
+        assert!(count <= PAIR_MAX, "at most {PAIR_MAX} states in a pair");
+        let [first, second] = &mut self.0;
+        first.start(template, count.min(BATCH_MAX), &nonce_of);
+        second.start(template, count.saturating_sub(BATCH_MAX), |index| nonce_of(BATCH_MAX + index));
+    }
+
+    /// So many times `CC_UPDATE` of each state. `item_of` gives the item to take in: for the update, the state, and the
+    /// `ITEM_NO` of the state.
+    pub fn update<'a>(
+        &mut self,
+        updates: usize,
+        mut item_of: impl FnMut(usize, usize, u64) -> &'a [u8; ITEM_SIZE],
+    ) {
+        const NONE: &[u8; ITEM_SIZE] = &[0; ITEM_SIZE];
+        let mut choose = |update: usize, which: usize, batch: &Batch, items: &mut Items<'a>| {
+            for (index, item) in items[..batch.count()].iter_mut().enumerate() {
+                *item = item_of(update, which * BATCH_MAX + index, batch.item_number(index));
+            }
+        };
+        let mut items = [[NONE; BATCH_MAX]; 2];
+        for (which, items) in items.iter_mut().enumerate() {
+            choose(0, which, &self.0[which], items);
+        }
+        for update in 0..updates {
+            let is_last = update + 1 == updates;
+            let kept = if is_last { WHOLE } else { BEHIND_ITEM };
+            for which in 0..2 {
+                let other = 1 - which;
+                // The first batch has moved on when it is the other's turn; at the end there is nothing to fetch for it.
+                let fetched = if is_last && which == 1 { 0 } else { self.0[other].count() };
+                let ahead = &items[other][..fetched];
+                self.0[which].update_fetching(|index| items[which][index], &kept, ahead);
+                if !is_last {
+                    choose(update + 1, which, &self.0[which], &mut items[which]);
+                }
+            }
+        }
+    }
+
+    /// `CC_SMUL` of each state.
+    pub fn multiply_scalars(&mut self) {
+        self.0.iter_mut().for_each(Batch::multiply_scalars);
+    }
+
+    /// `CC_FINAL` of each state: the first [`count`](Self::count) of `hashes` are theirs.
+    pub fn finish(&mut self, hashes: &mut [WorkHash; PAIR_MAX]) {
+        for (batch, hashes) in self.0.iter_mut().zip(hashes.as_chunks_mut().0) {
+            batch.finish(hashes);
+        }
+    }
+}
