@@ -27,11 +27,14 @@ struct Tables {
 }
 
 impl Seen {
-    /// From now on `head` is the newest.
+    /// From now on `head` is the newest. A chain that turns back to the head before finds its shares where they were.
     pub fn turn_to(&self, head: BlockHash) {
         let mut tables = self.lock();
+        if tables.heads[0].0 == Some(head) {
+            return;
+        }
+        tables.heads.swap(0, 1);
         if tables.heads[0].0 != Some(head) {
-            tables.heads.swap(0, 1);
             tables.heads[0] = (Some(head), HashSet::new());
         }
     }
@@ -92,6 +95,18 @@ mod tests {
         seen.turn_to(hash(2));
         assert!(!seen.enter(hash(1), hash(100)), "still known a head later");
         assert!(seen.enter(hash(2), hash(101)));
+    }
+
+    #[test]
+    fn a_chain_that_turns_back_to_the_head_before_finds_its_shares_again() {
+        let seen = Seen::default();
+        for head in [1, 2] {
+            seen.turn_to(hash(head));
+            assert!(seen.enter(hash(head), hash(100 + head)));
+        }
+        seen.turn_to(hash(1));
+        assert!(!seen.enter(hash(1), hash(101)), "known from before the turn");
+        assert!(!seen.enter(hash(2), hash(102)), "known from the fork");
     }
 
     #[test]
