@@ -378,8 +378,28 @@ pub enum DevChainRules {
 /// `nimiq`
 #[derive(Debug, Subcommand)]
 pub enum NimiqCommand {
+    /// Runs the service alone: it follows the chain and credits miners for the pool's blocks
+    Service(Role),
+    /// Runs the payout alone: it pays the miners
+    Payout(NimiqPayout),
     /// Runs the embedded Nimiq chain alone: it answers the node's JSON-RPC
     DevChain(NimiqDevChain),
+}
+
+/// `nimiq payout`
+#[derive(Debug, Args)]
+pub struct NimiqPayout {
+    #[command(flatten)]
+    pub configuration: Configuration,
+    /// Prints whom it would pay now, and changes nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Prints that as JSON, a line for each payment
+    #[arg(long, requires = "dry_run")]
+    pub json: bool,
+    /// Makes one round of payouts, sends them, and ends
+    #[arg(long, conflicts_with = "dry_run")]
+    pub once: bool,
 }
 
 /// `nimiq dev-chain`

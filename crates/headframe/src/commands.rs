@@ -7,5 +7,6 @@ pub mod ledger;
 pub mod mine;
 pub mod mine_nimiq;
 pub mod nimiq_dev_chain;
+pub mod nimiq_payout;
 pub mod verify;
 pub mod who_to_pay;

@@ -6,7 +6,6 @@ mod cli;
 mod commands;
 mod config;
 mod data_folder;
-mod key_file;
 mod logging;
 mod open_files;
 mod roles;
@@ -52,6 +51,10 @@ async fn run(command_line: CommandLine) -> anyhow::Result<ExitCode> {
         Command::Mine(Mine::Nimiq(arguments)) => commands::mine_nimiq::run(arguments, format).await?,
         Command::Bench(bench) => commands::bench::run(&bench)?,
         Command::DevChain(arguments) => commands::dev_chain::run(&arguments).await?,
+        Command::Nimiq(NimiqCommand::Service(role)) => {
+            serve::run(Process::NimiqService, role.load()).await?;
+        }
+        Command::Nimiq(NimiqCommand::Payout(payout)) => return commands::nimiq_payout::run(payout).await,
         Command::Nimiq(NimiqCommand::DevChain(arguments)) => {
             commands::nimiq_dev_chain::run(&arguments).await?;
         }

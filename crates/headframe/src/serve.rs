@@ -9,11 +9,15 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use axum::Router;
+use ledger::nimiq::Accounts;
 use miner::status_line::StatusOutput;
-use node::PktdClient;
+use node::{NimiqClient, PktdClient};
 use pool::ann_handler::AnnHandler;
 use pool::blk_handler::BlkHandler;
 use pool::master::{Master, MasterSettings};
+use pool::nimiq::duty::holder_name;
+use pool::nimiq::payout::Payout;
+use pool::nimiq::service::Service;
 use pool::pay_maker::PayMaker;
 use pool::{Health, Metrics, health, listener};
 use tokio::net::TcpListener;
@@ -44,6 +48,10 @@ pub enum Process {
     BlkHandler(String),
     /// The PayMaker alone.
     PayMaker,
+    /// The Nimiq service alone.
+    NimiqService,
+    /// The Nimiq payout alone.
+    NimiqPayout,
 }
 
 /// Reads the configuration; called again at each SIGHUP.
@@ -57,7 +65,11 @@ pub async fn run(process: Process, load: LoadConfig) -> anyhow::Result<()> {
     open_files::make_room_for(config.http.connections);
     let listener = listener::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
     let mut pool = Pool::new(process, config, listener.local_addr()?);
-    pool.start().await?;
+    tokio::select! {
+        started = pool.start() => started?,
+        // It may wait for a database.
+        () = shutdown.cancelled() => {}
+    }
     pool.serve(listener);
     if let Process::Up { mine: true } = pool.process {
         pool.start_miners()?;
@@ -75,6 +87,8 @@ impl Process {
             Self::AnnHandler(name) => roles::ann_handler(config, name)?.listen,
             Self::BlkHandler(name) => roles::blk_handler(config, name)?.listen,
             Self::PayMaker => config.pay_maker.listen,
+            Self::NimiqService => config.nimiq_service.metrics_listen,
+            Self::NimiqPayout => config.nimiq_payout.metrics_listen,
         };
         Ok(own.unwrap_or(config.http.listen))
     }
@@ -91,6 +105,8 @@ impl Process {
             Self::AnnHandler(name) => format!("ann-handler {name}"),
             Self::BlkHandler(name) => format!("blk-handler {name}"),
             Self::PayMaker => "pay-maker".to_owned(),
+            Self::NimiqService => "nimiq service".to_owned(),
+            Self::NimiqPayout => "nimiq payout".to_owned(),
         }
     }
 }
@@ -141,6 +157,14 @@ impl Pool {
             Process::PayMaker => {
                 let node = self.node(None)?;
                 self.start_pay_maker(node).await
+            }
+            Process::NimiqService => {
+                let (accounts, node) = self.nimiq(None).await?;
+                self.start_nimiq_service(accounts, node)
+            }
+            Process::NimiqPayout => {
+                let (accounts, node) = self.nimiq(None).await?;
+                self.start_nimiq_payout(accounts, node)
             }
         }
     }
@@ -199,6 +223,41 @@ impl Pool {
         self.add("/paymaker", pay_maker.routes(), pay_maker.health());
         self.supervisor.run(Stage::PayMaker, "PayMaker", async {
             pay_maker.stopped().await;
+            Ok(())
+        });
+        Ok(())
+    }
+
+    /// What the roles of the Nimiq pool stand on; `chain` is the embedded chain, if it runs here.
+    async fn nimiq(&self, chain: Option<SocketAddr>) -> anyhow::Result<(Accounts, NimiqClient)> {
+        let accounts = roles::nimiq::open_accounts(&self.config).await?;
+        Ok((accounts, roles::nimiq::node(&self.config, chain)?))
+    }
+
+    fn start_nimiq_service(&mut self, accounts: Accounts, node: NimiqClient) -> anyhow::Result<()> {
+        let folder = self.folder("nimiq/service")?;
+        let config = roles::nimiq::service(&self.config, &folder)?;
+        println!("Nimiq service: credits miners for the blocks that pay {}", config.pool_address);
+        let stop = self.supervisor.stop_signal(Stage::PayMaker);
+        let service = Service::start(config, accounts, node, &self.metrics, stop);
+        self.health.push(service.health());
+        self.supervisor.run(Stage::PayMaker, "Nimiq service", async {
+            service.stopped().await;
+            Ok(())
+        });
+        Ok(())
+    }
+
+    fn start_nimiq_payout(&mut self, accounts: Accounts, node: NimiqClient) -> anyhow::Result<()> {
+        let folder = self.folder("nimiq/payout")?;
+        let config = roles::nimiq::payout(&self.config, holder_name(&folder)?)?;
+        let signer = roles::nimiq::signer(&self.config)?;
+        println!("Nimiq payout: pays miners from {}", config.rules.pool_address);
+        let stop = self.supervisor.stop_signal(Stage::PayMaker);
+        let payout = Payout::start(config, signer, accounts, node, &self.metrics, stop);
+        self.health.push(payout.health());
+        self.supervisor.run(Stage::PayMaker, "Nimiq payout", async {
+            payout.stopped().await;
             Ok(())
         });
         Ok(())

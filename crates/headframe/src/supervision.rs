@@ -14,7 +14,7 @@ pub enum Stage {
     Handlers,
     /// The listener: open requests are answered. After the handlers, which speak to the others through it.
     Listener,
-    /// The PayMaker.
+    /// The PayMaker; service and payout of the Nimiq pool.
     PayMaker,
     /// The Master.
     Master,

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use crate::cli::{Configuration, NamedRole, Role, Up};
+use crate::cli::{Configuration, NamedRole, NimiqPayout, Role, Up};
 use crate::config::{Config, Override};
 use crate::serve::LoadConfig;
 
@@ -62,6 +62,13 @@ impl Up {
 }
 
 impl Role {
+    /// How its configuration is read, now and at each SIGHUP.
+    pub fn load(self) -> LoadConfig {
+        Box::new(move || load(&self.configuration, Vec::new()))
+    }
+}
+
+impl NimiqPayout {
     /// How its configuration is read, now and at each SIGHUP.
     pub fn load(self) -> LoadConfig {
         Box::new(move || load(&self.configuration, Vec::new()))

@@ -7,19 +7,26 @@ use std::time::Duration;
 
 use anyhow::Context;
 use ledger::nimiq::payout_plan::PayoutRules;
-use ledger::nimiq::{CreditRules, RetentionRule};
+use ledger::nimiq::{Accounts, AccountsError, CreditRules, RetentionRule};
 use nimiq::{Address, Luna, PoolName, PrivateKey};
 use node::nimiq::{FollowSettings, NimiqClient, NimiqConfig};
 use node::{Credentials, NodeAddress, TlsTrust};
+use pool::backoff::Backoff;
+use pool::nimiq::duty::{DutyTerms, holder_name};
+use pool::nimiq::payout::signer::{Agent, Signer, key_file};
+use pool::nimiq::payout::{OwnerPayout, PayoutConfig};
 use pool::nimiq::server::Terms;
 use pool::nimiq::server::share_difficulty::DifficultyLimits;
+use pool::nimiq::service::ServiceConfig;
 use wire::Decimal;
 
 use crate::config::{Config, NimiqNode, NimiqServer};
-use crate::key_file;
 
 /// The subfolder of the data folder for everything of the Nimiq pool.
 pub const FOLDER: &str = "nimiq";
+
+/// How long a signing command may think.
+const SIGNING_TIME: Duration = Duration::from_secs(30);
 
 /// The Nimiq nodes that are written, or the dev chain: at `dev_chain` where it runs in this process, else where its
 /// section says.
@@ -53,6 +60,22 @@ pub fn accounts_url(config: &Config) -> String {
     config.nimiq.accounts.as_ref().map_or_else(file, |url| url.reveal().to_owned())
 }
 
+/// Opens the accounts; while their database cannot be reached, again and again.
+pub async fn open_accounts(config: &Config) -> anyhow::Result<Accounts> {
+    let url = accounts_url(config);
+    std::fs::create_dir_all(folder(config)).context("cannot make the folder of the accounts")?;
+    let mut waits = Backoff::new(Duration::from_secs(1), Duration::from_secs(30));
+    loop {
+        match Accounts::open(&url).await {
+            Err(error @ AccountsError::Database { .. }) if !url.starts_with("sqlite:") => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the accounts cannot be reached");
+                tokio::time::sleep(waits.after_failure()).await;
+            }
+            opened => return opened.context("cannot open the accounts"),
+        }
+    }
+}
+
 /// Where the Nimiq pool keeps its things.
 pub fn folder(config: &Config) -> PathBuf {
     config.pool.data.join(FOLDER)
@@ -83,10 +106,46 @@ pub fn signing_key(config: &Config) -> anyhow::Result<Option<PrivateKey>> {
         (None, None) if config.nimiq_nodes.is_empty() => {
             let folder = folder(config);
             std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-            key_file::read_or_draw(&folder.join("pool.key")).map(Some)
+            Ok(Some(key_file::read_or_draw(&folder.join("pool.key"))?))
         }
         (None, _) => Ok(None),
     }
+}
+
+/// The service; `folder` is its own.
+pub fn service(config: &Config, folder: &Path) -> anyhow::Result<ServiceConfig> {
+    let duty = DutyTerms::new(holder_name(folder)?);
+    let usual = ServiceConfig::new(pool_address(config)?, credit_rules(config), duty);
+    Ok(ServiceConfig { retention: retention(config), ..usual })
+}
+
+/// The payout; `holder` is its name among those that may pay.
+pub fn payout(config: &Config, holder: String) -> anyhow::Result<PayoutConfig> {
+    let payout = &config.nimiq_payout;
+    let usual = PayoutConfig::new(payout_rules(config, pool_address(config)?), DutyTerms::new(holder));
+    Ok(PayoutConfig {
+        confirmations: config.nimiq_service.confirmations,
+        every: payout.interval,
+        owner: payout.owner_address.map(|recipient| OwnerPayout { recipient, above: payout.owner_above }),
+        reserve: payout.reserve,
+        batch: payout.batch,
+        ..usual
+    })
+}
+
+/// Who signs payouts.
+pub fn signer(config: &Config) -> anyhow::Result<Signer> {
+    let signer = match (config.nimiq_payout.signing_command.split_first(), &config.nimiq_payout.key_file) {
+        (Some(_), Some(_)) => anyhow::bail!("`nimiq_payout` has both `key_file` and `signing_command`: give one"),
+        (Some((program, arguments)), None) => {
+            Signer::Agent(Agent { program: program.clone(), arguments: arguments.to_vec(), time: SIGNING_TIME })
+        }
+        (None, _) => Signer::Key(signing_key(config)?.context(
+            "nobody signs payouts: give `nimiq_payout.key_file`, the key of `nimiq.address`, or `signing_command`",
+        )?),
+    };
+    signer.check(pool_address(config)?)?;
+    Ok(signer)
 }
 
 /// How blocks are distributed.

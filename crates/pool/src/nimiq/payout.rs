@@ -79,7 +79,7 @@ impl PayoutConfig {
             owner: None,
             reserve: Luna::ZERO,
             duty,
-            poll: Duration::from_secs(5),
+            poll: Duration::from_secs(1),
             resend: Duration::from_mins(1),
             batch: 100,
         }

@@ -326,6 +326,8 @@ pub struct NimiqPayout {
     pub signing_command: Vec<String>,
     pub interval: Duration,
     pub reserve: Luna,
+    pub owner_address: Option<Address>,
+    pub owner_above: Luna,
     pub fee_per_byte: u64,
     pub automatic_fee_payer: FeePayer,
     pub requested_fee_payer: FeePayer,
@@ -354,21 +356,28 @@ impl Section for NimiqPayout {
                 "signing_command",
                 "a program or an argument of it",
                 "[\"/usr/local/bin/sign-payout\"]",
-                "Instead of a key: a program that is given a transaction's content in hexadecimal digits on its standard \
-                 input and writes public key and signature, also in hexadecimal digits, with a space between.",
+                "Instead of a key: a program that is started for each payout. It is given one line of JSON (sender, \
+                 recipient, value, fee, validityStartHeight, networkId and content, the bytes to sign in hexadecimal \
+                 digits) and answers with one: publicKey and signature, in hexadecimal digits.",
                 |text| Ok(text.to_owned()),
             ),
             interval: keys.seconds(
                 "interval",
                 600,
-                10..=86_400,
-                "How often automatic payouts are made. Requests are answered within a minute.",
+                0..=86_400,
+                "How often automatic payouts are made: at the start and then at each multiple of this since midnight UTC; \
+                 0: as soon as there is one. Requests are answered at once.",
             ),
             reserve: keys.nim(
                 "reserve",
                 "0",
                 "What must stay on the pool's account: payouts that would take from it wait, and say so.",
             ),
+            owner_address: keys.nimiq_address(
+                "owner_address",
+                "Where the pool's own part is paid to. Without it, it stays on the pool's account.",
+            ),
+            owner_above: keys.nim("owner_above", "1000", "The pool's own part is paid once it is above this."),
             fee_per_byte: keys.whole(
                 "fee_per_byte",
                 1,

@@ -3,9 +3,9 @@
 //! One line of hexadecimal digits: the private key (64), or the node's `wallet.seed` (130;
 //! `docs/protocol/nimiq-pool.md` 2.9).
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nimiq::PrivateKey;
@@ -21,6 +21,14 @@ pub enum KeyFileFault {
     /// It cannot be read.
     #[error("the key file {} cannot be read: {source}", path.display())]
     Read {
+        /// Which file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// It cannot be made.
+    #[error("the key file {} cannot be made: {source}", path.display())]
+    Make {
         /// Which file.
         path: PathBuf,
         /// What the system says.
@@ -70,6 +78,20 @@ pub fn read(path: &Path) -> Result<PrivateKey, KeyFileFault> {
         .map_err(|fault| KeyFileFault::Content { path: path.to_owned(), fault })
 }
 
+/// Reads the key of an embedded chain's account; draws one where there is none yet.
+pub fn read_or_draw(path: &Path) -> Result<PrivateKey, KeyFileFault> {
+    let draw = |mut file: File| {
+        let digits = Zeroizing::new(hex::encode(rand::random::<[u8; 32]>()));
+        file.write_all(digits.as_bytes()).and_then(|()| file.sync_all())
+    };
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).and_then(draw) {
+        Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
+            Err(KeyFileFault::Make { path: path.to_owned(), source })
+        }
+        _ => read(path),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
@@ -95,6 +117,15 @@ mod tests {
             let fault = read(&written(folder.path(), &digits, mode)).unwrap_err();
             assert!(matches!(fault, KeyFileFault::Mode { mode: found, .. } if found == mode), "{fault}");
         }
+    }
+
+    #[test]
+    fn a_key_is_drawn_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pool.key");
+        let drawn = read_or_draw(&path).unwrap().public_key();
+        assert_eq!(read_or_draw(&path).unwrap().public_key(), drawn);
+        assert!(matches!(read_or_draw(&folder.path().join("no/key")), Err(KeyFileFault::Make { .. })));
     }
 
     #[test]
