@@ -104,7 +104,7 @@ pub struct Configuration {
 pub struct Up {
     #[command(flatten)]
     pub configuration: Configuration,
-    /// Adds an announcement miner and a block miner
+    /// Adds miners: of announcements, of blocks, and of Nimiq
     #[arg(long)]
     pub mine: bool,
     /// Where the dev chain answers JSON-RPC [default: 127.0.0.1:64765]
@@ -378,12 +378,24 @@ pub enum DevChainRules {
 /// `nimiq`
 #[derive(Debug, Subcommand)]
 pub enum NimiqCommand {
+    /// Runs one server alone: it speaks with miners
+    Server(NimiqServerRole),
     /// Runs the service alone: it follows the chain and credits miners for the pool's blocks
     Service(Role),
     /// Runs the payout alone: it pays the miners
     Payout(NimiqPayout),
     /// Runs the embedded Nimiq chain alone: it answers the node's JSON-RPC
     DevChain(NimiqDevChain),
+}
+
+/// `nimiq server`
+#[derive(Debug, Args)]
+pub struct NimiqServerRole {
+    /// Its name in the configuration
+    #[arg(default_value = "main")]
+    pub name: String,
+    #[command(flatten)]
+    pub configuration: Configuration,
 }
 
 /// `nimiq payout`

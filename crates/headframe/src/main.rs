@@ -1,7 +1,5 @@
 //! The program: command line, configuration, supervision of roles.
 
-#![allow(dead_code, reason = "the keys of the Nimiq roles are read by the roles, which follow")]
-
 mod cli;
 mod commands;
 mod config;
@@ -51,18 +49,24 @@ async fn run(command_line: CommandLine) -> anyhow::Result<ExitCode> {
         Command::Mine(Mine::Nimiq(arguments)) => commands::mine_nimiq::run(arguments, format).await?,
         Command::Bench(bench) => commands::bench::run(&bench)?,
         Command::DevChain(arguments) => commands::dev_chain::run(&arguments).await?,
-        Command::Nimiq(NimiqCommand::Service(role)) => {
-            serve::run(Process::NimiqService, role.load()).await?;
-        }
-        Command::Nimiq(NimiqCommand::Payout(payout)) => return commands::nimiq_payout::run(payout).await,
-        Command::Nimiq(NimiqCommand::DevChain(arguments)) => {
-            commands::nimiq_dev_chain::run(&arguments).await?;
-        }
+        Command::Nimiq(command) => return nimiq(command).await,
         Command::Verify(verify) => return commands::verify::run(&verify),
         Command::Ledger(command) => return commands::ledger::run(&command).await,
         Command::WhoToPay(arguments) => commands::who_to_pay::run(&arguments)?,
         Command::Config(ConfigCommand::Example) => commands::config::example()?,
         Command::Config(ConfigCommand::Check { file }) => commands::config::check(&file)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn nimiq(command: NimiqCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        NimiqCommand::Server(role) => {
+            serve::run(Process::NimiqServer(role.name.clone()), role.load()).await?;
+        }
+        NimiqCommand::Service(role) => serve::run(Process::NimiqService, role.load()).await?,
+        NimiqCommand::Payout(payout) => return commands::nimiq_payout::run(payout).await,
+        NimiqCommand::DevChain(arguments) => commands::nimiq_dev_chain::run(&arguments).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

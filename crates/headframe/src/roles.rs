@@ -7,6 +7,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use anyhow::Context;
+use ipnet::IpNet;
 use ledger::RulesConfig;
 use miner::announcements::AnnouncementMinerConfig;
 use miner::blocks::BlockMinerConfig;
@@ -327,7 +328,7 @@ fn node_address(node: &Node) -> anyhow::Result<NodeAddress> {
 pub fn limits(config: &Config, large_bodies: bool) -> Limits {
     Limits {
         connections: config.http.connections,
-        trusted_proxies: config.http.trusted_proxies.clone(),
+        trusted_proxies: config.http.trusted_proxies.iter().copied().map(IpNet::from).collect(),
         large_bodies,
         ..Limits::default()
     }

@@ -3,21 +3,19 @@
 //! `run` is the whole story: read the configuration, listen, start what this process runs, serve it, and wait for
 //! the end. Each role is started by a function of its own below, which hands over routes, health and a task.
 
+mod nimiq;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
 use axum::Router;
-use ledger::nimiq::Accounts;
 use miner::status_line::StatusOutput;
-use node::{NimiqClient, PktdClient};
+use node::PktdClient;
 use pool::ann_handler::AnnHandler;
 use pool::blk_handler::BlkHandler;
 use pool::master::{Master, MasterSettings};
-use pool::nimiq::duty::holder_name;
-use pool::nimiq::payout::Payout;
-use pool::nimiq::service::Service;
 use pool::pay_maker::PayMaker;
 use pool::{Health, Metrics, health, listener};
 use tokio::net::TcpListener;
@@ -48,6 +46,8 @@ pub enum Process {
     BlkHandler(String),
     /// The PayMaker alone.
     PayMaker,
+    /// The Nimiq server of this name alone.
+    NimiqServer(String),
     /// The Nimiq service alone.
     NimiqService,
     /// The Nimiq payout alone.
@@ -70,7 +70,7 @@ pub async fn run(process: Process, load: LoadConfig) -> anyhow::Result<()> {
         // It may wait for a database.
         () = shutdown.cancelled() => {}
     }
-    pool.serve(listener);
+    pool.serve(listener)?;
     if let Process::Up { mine: true } = pool.process {
         pool.start_miners()?;
     }
@@ -87,6 +87,7 @@ impl Process {
             Self::AnnHandler(name) => roles::ann_handler(config, name)?.listen,
             Self::BlkHandler(name) => roles::blk_handler(config, name)?.listen,
             Self::PayMaker => config.pay_maker.listen,
+            Self::NimiqServer(name) => roles::nimiq::server(config, name)?.metrics_listen,
             Self::NimiqService => config.nimiq_service.metrics_listen,
             Self::NimiqPayout => config.nimiq_payout.metrics_listen,
         };
@@ -105,6 +106,7 @@ impl Process {
             Self::AnnHandler(name) => format!("ann-handler {name}"),
             Self::BlkHandler(name) => format!("blk-handler {name}"),
             Self::PayMaker => "pay-maker".to_owned(),
+            Self::NimiqServer(name) => format!("nimiq server {name}"),
             Self::NimiqService => "nimiq service".to_owned(),
             Self::NimiqPayout => "nimiq payout".to_owned(),
         }
@@ -122,6 +124,8 @@ struct Pool {
     health: Vec<Health>,
     /// Takes new settings for the Master, if it runs here.
     settings: Option<mpsc::Sender<MasterSettings>>,
+    /// A Nimiq server of this process, if there is one.
+    nimiq: Option<nimiq::Started>,
     /// Held as long as the process runs.
     folders: Vec<DataFolder>,
 }
@@ -137,6 +141,7 @@ impl Pool {
             router: Router::new(),
             health: Vec::new(),
             settings: None,
+            nimiq: None,
             folders: Vec::new(),
         }
     }
@@ -158,12 +163,16 @@ impl Pool {
                 let node = self.node(None)?;
                 self.start_pay_maker(node).await
             }
+            Process::NimiqServer(name) => {
+                let (accounts, node) = self.nimiq_base(None).await?;
+                self.start_nimiq_server(&name, accounts, node).await.map(drop)
+            }
             Process::NimiqService => {
-                let (accounts, node) = self.nimiq(None).await?;
+                let (accounts, node) = self.nimiq_base(None).await?;
                 self.start_nimiq_service(accounts, node)
             }
             Process::NimiqPayout => {
-                let (accounts, node) = self.nimiq(None).await?;
+                let (accounts, node) = self.nimiq_base(None).await?;
                 self.start_nimiq_payout(accounts, node)
             }
         }
@@ -171,6 +180,18 @@ impl Pool {
 
     async fn start_all(&mut self) -> anyhow::Result<()> {
         self.folder("")?;
+        let (packetcrypt, nimiq) = (self.config.runs_packetcrypt(), self.config.runs_nimiq());
+        anyhow::ensure!(packetcrypt || nimiq, "`pool.run_packetcrypt` and `nimiq.run` leave nothing to run");
+        if packetcrypt {
+            self.start_packetcrypt().await?;
+        }
+        if nimiq {
+            self.start_nimiq().await?;
+        }
+        Ok(())
+    }
+
+    async fn start_packetcrypt(&mut self) -> anyhow::Result<()> {
         let chain = if self.config.nodes.is_empty() { Some(self.start_dev_chain().await?) } else { None };
         let node = self.node(chain)?;
         self.start_master(node.clone()).await?;
@@ -228,41 +249,6 @@ impl Pool {
         Ok(())
     }
 
-    /// What the roles of the Nimiq pool stand on; `chain` is the embedded chain, if it runs here.
-    async fn nimiq(&self, chain: Option<SocketAddr>) -> anyhow::Result<(Accounts, NimiqClient)> {
-        let accounts = roles::nimiq::open_accounts(&self.config).await?;
-        Ok((accounts, roles::nimiq::node(&self.config, chain)?))
-    }
-
-    fn start_nimiq_service(&mut self, accounts: Accounts, node: NimiqClient) -> anyhow::Result<()> {
-        let folder = self.folder("nimiq/service")?;
-        let config = roles::nimiq::service(&self.config, &folder)?;
-        println!("Nimiq service: credits miners for the blocks that pay {}", config.pool_address);
-        let stop = self.supervisor.stop_signal(Stage::PayMaker);
-        let service = Service::start(config, accounts, node, &self.metrics, stop);
-        self.health.push(service.health());
-        self.supervisor.run(Stage::PayMaker, "Nimiq service", async {
-            service.stopped().await;
-            Ok(())
-        });
-        Ok(())
-    }
-
-    fn start_nimiq_payout(&mut self, accounts: Accounts, node: NimiqClient) -> anyhow::Result<()> {
-        let folder = self.folder("nimiq/payout")?;
-        let config = roles::nimiq::payout(&self.config, holder_name(&folder)?)?;
-        let signer = roles::nimiq::signer(&self.config)?;
-        println!("Nimiq payout: pays miners from {}", config.rules.pool_address);
-        let stop = self.supervisor.stop_signal(Stage::PayMaker);
-        let payout = Payout::start(config, signer, accounts, node, &self.metrics, stop);
-        self.health.push(payout.health());
-        self.supervisor.run(Stage::PayMaker, "Nimiq payout", async {
-            payout.stopped().await;
-            Ok(())
-        });
-        Ok(())
-    }
-
     async fn start_ann_handler(&mut self, name: &str) -> anyhow::Result<()> {
         let folder = self.folder(format!("ann/{name}"))?;
         let password = self.password()?;
@@ -315,7 +301,9 @@ impl Pool {
     }
 
     /// Serves everything that was started.
-    fn serve(&mut self, listener: TcpListener) {
+    fn serve(&mut self, listener: TcpListener) -> anyhow::Result<()> {
+        let address = listener.local_addr()?;
+        println!("health: http://{address}/healthz\nfigures: http://{address}/metrics");
         let router = std::mem::take(&mut self.router)
             .merge(self.metrics.routes())
             .merge(health::routes(std::mem::take(&mut self.health)));
@@ -326,16 +314,24 @@ impl Pool {
             listener::serve(listener, router, limits, &metrics, stop).await;
             Ok(())
         });
+        Ok(())
     }
 
     fn start_miners(&mut self) -> anyhow::Result<()> {
         let output: Arc<dyn StatusOutput> = mine::log_output();
+        if self.config.runs_packetcrypt() {
+            self.start_packetcrypt_miners(&output)?;
+        }
+        self.start_nimiq_miner(output)
+    }
+
+    fn start_packetcrypt_miners(&mut self, output: &Arc<dyn StatusOutput>) -> anyhow::Result<()> {
         let (announcements, blocks) = roles::miners(&self.config, &self.urls.master)?;
         println!("miners: announcements for {}, shares for {}", announcements.pay_to, blocks.pay_to);
         let stop = self.supervisor.stop_signal(Stage::Miners);
-        let run = miner::announcements::run(announcements, Arc::clone(&output), stop.clone());
+        let run = miner::announcements::run(announcements, Arc::clone(output), stop.clone());
         self.supervisor.run(Stage::Miners, "announcement miner", async { Ok(run.await?) });
-        let run = miner::blocks::run(blocks, output, stop);
+        let run = miner::blocks::run(blocks, Arc::clone(output), stop);
         self.supervisor.run(Stage::Miners, "block miner", async { Ok(run.await?) });
         Ok(())
     }

@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 pub enum Stage {
     /// The own miners: they send what they still have.
     Miners,
-    /// AnnHandlers and BlkHandlers: they take nothing more, answer what they have, and its events are on disk.
+    /// AnnHandlers, BlkHandlers, Nimiq servers: they take nothing more, answer what they have, and its events or shares are
+    /// on disk.
     Handlers,
     /// The listener: open requests are answered. After the handlers, which speak to the others through it.
     Listener,
@@ -18,7 +19,7 @@ pub enum Stage {
     PayMaker,
     /// The Master.
     Master,
-    /// The embedded chain.
+    /// The embedded chains.
     DevChain,
 }
 

@@ -41,7 +41,7 @@ impl Pool {
         let data = data.to_str().unwrap();
         let mut arguments =
             vec!["up", "--data", data, "--listen", "127.0.0.1:0", "--dev-chain-listen", "127.0.0.1:0"];
-        arguments.extend(["--set", "pool.password=a password between roles"]);
+        arguments.extend(["--set", "pool.password=a password between roles", "--set", "nimiq.run=no"]);
         arguments.extend(more.iter().flat_map(|set| ["--set", set]));
         let mut program = Program::headframe(&arguments);
         let url = |line: String| line[line.find("http://").unwrap()..].to_owned();

@@ -13,6 +13,8 @@ use sandbox::{Http, Program, eventually, folder};
 /// `up` without miners; gives the URL of its Master.
 fn up(data: &Path, more: &[&str]) -> (Program, String) {
     let mut arguments = vec!["up", "--data", data.to_str().unwrap(), "--dev-chain-listen", "127.0.0.1:0"];
+    arguments.extend(["--set", "nimiq_dev_chain.listen=127.0.0.1:0"]);
+    arguments.extend(["--set", "nimiq_server.main.listen=127.0.0.1:0"]);
     arguments.extend(more);
     let mut program = Program::headframe(&arguments);
     let line = program.line(&["Master:", "http://"]);

@@ -1,24 +1,33 @@
 //! `headframe up --mine` from an empty folder, as the README promises: announcements, shares and blocks are accepted,
-//! the blocks pay the miners as the PayMaker shows, ^C drains, and the next start goes on with the same chain and
-//! ledger.
+//! the blocks pay the miners as the PayMaker shows; Nimiq shares are accepted, its blocks credited, and a miner is paid
+//! by a transaction in the chain; ^C drains, and the next start goes on with the same chains, ledger and accounts.
 
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 mod sandbox;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use sandbox::{Http, Program, eventually, folder};
+use nimiq::Address;
+use sandbox::{Http, Program, eventually, folder, within};
 use serde_json::{Value, json};
 
 /// Units of a distribution (docs/protocol/packetcrypt-pool.md 11.10).
 const UNITS: u64 = 1_000_000_000_000;
+
+/// Time for a Nimiq block, which takes 65,536 hashes, while the other miners have the processors too.
+const LONG: Duration = Duration::from_mins(10);
+
+/// Who is credited for the Nimiq shares of `up --mine`.
+const NIMIQ_MINER: Address = Address(*b"headframe's nimiq up");
 
 struct Up {
     program: Program,
     http: Http,
     base: String,
     node: String,
+    nimiq_node: String,
 }
 
 impl Up {
@@ -36,17 +45,49 @@ impl Up {
             "pay_maker.update_cycle=1",
             "--set",
             "mine.memory_mebibytes=64",
+            "--set",
+            "nimiq_dev_chain.listen=127.0.0.1:0",
+            "--set",
+            "nimiq_server.main.listen=127.0.0.1:0",
+            "--set",
+            "nimiq_service.confirmations=1",
+            "--set",
+            "nimiq_service.settle_after=0",
+            "--set",
+            "nimiq_payout.interval=10",
         ]);
-        let line = program.line(&["dev chain:", "http://"]);
-        let node = line[line.find("http://").unwrap()..].to_owned();
+        let url = |line: String| line[line.find("http://").unwrap()..].to_owned();
+        let node = url(program.line(&["dev chain:", "pktd", "http://"]));
+        let nimiq_node = url(program.line(&["Nimiq dev chain:", "http://"]));
         let line = program.line(&["Master:", "http://"]);
         let master = &line[line.find("http://").unwrap()..];
         let base = master.strip_suffix("/master").unwrap().to_owned();
-        Self { program, http: Http::new(), base, node }
+        Self { program, http: Http::new(), base, node, nimiq_node }
     }
 
     fn height(&self) -> u64 {
         self.http.rpc(&self.node, "getblockcount", &json!([])).as_u64().unwrap()
+    }
+
+    fn nimiq_height(&self) -> u64 {
+        self.http.nimiq_rpc(&self.nimiq_node, "blockNumber", &json!([])).as_u64().unwrap()
+    }
+
+    /// What the Nimiq miner has on the chain: only payouts bring it there.
+    fn nimiq_paid(&self) -> u64 {
+        let address = NIMIQ_MINER.to_string();
+        self.http.nimiq_rpc(&self.nimiq_node, "getBalance", &json!([address])).as_u64().unwrap()
+    }
+
+    /// A block of somebody else's, without work.
+    fn extend_nimiq_chain(&self) {
+        let somebody = Address([7; 20]).to_string();
+        self.http.nimiq_rpc(&self.nimiq_node, "devchain_extend", &json!([somebody, 1]));
+        std::thread::sleep(Duration::from_secs(1));
+    }
+
+    fn nimiq_shares(&self) -> f64 {
+        self.http.metric(&self.base, "headframe_nimiq_shares_accepted_total", "nano").unwrap_or(0.0)
     }
 
     /// Address and units of everybody whom the PayMaker wants to be paid.
@@ -81,6 +122,13 @@ fn a_pool_mines_pays_stops_and_goes_on() {
         (accepted("headframe_announcements_accepted_total") > 0.0).then_some(())
     });
     let tables = watch_until_both_miners_are_paid(&up);
+    eventually("a Nimiq share to be accepted", || (up.nimiq_shares() > 0.0).then_some(()));
+    within(LONG, "a block of the Nimiq chain", || (up.nimiq_height() > 1).then_some(()));
+    let paid = within(LONG, "a payout in the Nimiq chain", || {
+        // Whoever mines the next blocks: the first makes the credits mature, a later one takes the payout in.
+        up.extend_nimiq_chain();
+        Some(up.nimiq_paid()).filter(|paid| *paid > 0)
+    });
     let health = up.http.get(&format!("{}/healthz", up.base)).unwrap();
     assert!(health.contains("\"ok\""), "{health}");
 
@@ -100,9 +148,16 @@ fn a_pool_mines_pays_stops_and_goes_on() {
     let hash_of = |up: &Up, height: u64| up.http.rpc(&up.node, "getblockhash", &json!([height]));
     let paid_before = tables.last().unwrap().keys().cloned().collect::<Vec<_>>();
     drop(up);
+    let accounts = format!("sqlite://{data}/nimiq/accounts.db");
+    let audit = Program::headframe(&["ledger", "verify", "--store", &accounts]).wait();
+    assert!(audit.success(), "the accounts do not add up: {audit}");
 
     let again = Up::start(data);
     let _ = hash_of(&again, height);
+    assert!(again.nimiq_paid() >= paid, "the Nimiq chain is another one");
+    let nimiq_height = again.nimiq_height();
+    within(LONG, "the Nimiq chain to go on", || (again.nimiq_height() > nimiq_height).then_some(()));
+    eventually("a Nimiq share to be accepted again", || (again.nimiq_shares() > 0.0).then_some(()));
     eventually("the ledger to be loaded", || {
         let paid = again.http.json(&format!("{}/paymaker/whotopay", again.base))?;
         paid_before.iter().all(|address| paid["result"].get(address).is_some()).then_some(())

@@ -13,7 +13,7 @@ mod tls;
 
 use std::convert::Infallible;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use ipnet::IpNet;
 use prometheus_client::metrics::counter::Counter;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -62,7 +63,7 @@ pub struct Limits {
     /// Time that open requests have to finish after the stop signal.
     pub drain_time: Duration,
     /// Proxies whose `x-forwarded-for` is believed.
-    pub trusted_proxies: Vec<IpAddr>,
+    pub trusted_proxies: Vec<IpNet>,
     /// Whether requests with bodies of megabytes are usual: larger read buffers, more memory per connection.
     pub large_bodies: bool,
 }
@@ -216,7 +217,7 @@ impl Connection {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let Self { peer, router, limits, place } = self;
-        let trusted = limits.trusted_proxies.contains(&peer.ip());
+        let trusted = limits.trusted_proxies.iter().any(|net| net.contains(&peer.ip()));
         let service = service_fn(move |mut request: Request<Incoming>| {
             let client = Client::of_request(peer.ip(), trusted, request.headers());
             request.extensions_mut().insert(client);

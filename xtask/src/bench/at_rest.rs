@@ -1,4 +1,4 @@
-//! A whole pool without miners: what it takes when nothing happens.
+//! Both whole pools without miners: what they take when nothing happens.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,8 +13,12 @@ const RESTING: Duration = Duration::from_secs(30);
 
 /// Measures.
 pub fn measure() -> anyhow::Result<Vec<Row>> {
-    let (folder, address, chain) = (folder()?, free_address()?, free_address()?);
-    let configuration = format!("[http]\nlisten = \"{address}\"\n[dev_chain]\nlisten = \"{chain}\"\n");
+    let (folder, address) = (folder()?, free_address()?);
+    let (chain, nimiq_chain, nimiq_server) = (free_address()?, free_address()?, free_address()?);
+    let configuration = format!(
+        "[http]\nlisten = \"{address}\"\n[dev_chain]\nlisten = \"{chain}\"\n[nimiq_dev_chain]\nlisten = \"{nimiq_chain}\"\n\
+         [[nimiq_server]]\nname = \"main\"\nlisten = \"{nimiq_server}\"\n"
+    );
     let mut program = Program::headframe(folder.path(), &["up"], &configuration)?;
     program.until_ready(address)?;
     thread::sleep(SETTLING);

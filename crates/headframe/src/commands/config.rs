@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use crate::cli::{Configuration, NamedRole, NimiqPayout, Role, Up};
+use crate::cli::{Configuration, NamedRole, NimiqPayout, NimiqServerRole, Role, Up};
 use crate::config::{Config, Override};
 use crate::serve::LoadConfig;
 
@@ -70,6 +70,13 @@ impl Role {
 
 impl NimiqPayout {
     /// How its configuration is read, now and at each SIGHUP.
+    pub fn load(self) -> LoadConfig {
+        Box::new(move || load(&self.configuration, Vec::new()))
+    }
+}
+
+impl NimiqServerRole {
+    /// How its configuration is read.
     pub fn load(self) -> LoadConfig {
         Box::new(move || load(&self.configuration, Vec::new()))
     }

@@ -1,6 +1,7 @@
 //! What each role of the Nimiq pool is started with, made from what the operator wrote.
 
 use std::net::SocketAddr;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,22 +9,33 @@ use std::time::Duration;
 use anyhow::Context;
 use ledger::nimiq::payout_plan::PayoutRules;
 use ledger::nimiq::{Accounts, AccountsError, CreditRules, RetentionRule};
+use miner::mining_threads::Placement;
+use miner::nimiq::{MiningMode, NimiqMinerConfig};
 use nimiq::{Address, Luna, PoolName, PrivateKey};
 use node::nimiq::{FollowSettings, NimiqClient, NimiqConfig};
 use node::{Credentials, NodeAddress, TlsTrust};
 use pool::backoff::Backoff;
+use pool::listener::Limits;
 use pool::nimiq::duty::{DutyTerms, holder_name};
 use pool::nimiq::payout::signer::{Agent, Signer, key_file};
 use pool::nimiq::payout::{OwnerPayout, PayoutConfig};
-use pool::nimiq::server::Terms;
 use pool::nimiq::server::share_difficulty::DifficultyLimits;
+use pool::nimiq::server::{AdmissionLimits, NimiqServerConfig, Terms, Times, Unwanted};
 use pool::nimiq::service::ServiceConfig;
 use wire::Decimal;
+use wire::nimiq::{DeviceName, Mode};
 
+use super::{NICE, threads};
 use crate::config::{Config, NimiqNode, NimiqServer};
 
 /// The subfolder of the data folder for everything of the Nimiq pool.
 pub const FOLDER: &str = "nimiq";
+
+/// Who is credited on the embedded chain where nobody says otherwise: nobody has the key, and the coins are worth nothing.
+const DEV_MINER: Address = Address(*b"headframe's nimiq up");
+
+/// With this, one thread finds a share in about a second; what the server makes of it follows the hash rate.
+const DEV_START_DIFFICULTY: f64 = 0.1;
 
 /// How long a signing command may think.
 const SIGNING_TIME: Duration = Duration::from_secs(30);
@@ -31,12 +43,16 @@ const SIGNING_TIME: Duration = Duration::from_secs(30);
 /// The Nimiq nodes that are written, or the dev chain: at `dev_chain` where it runs in this process, else where its
 /// section says.
 pub fn node(config: &Config, dev_chain: Option<SocketAddr>) -> anyhow::Result<NimiqClient> {
-    let mut nodes = config.nimiq_nodes.iter().map(node_address).collect::<anyhow::Result<Vec<_>>>()?;
-    if nodes.is_empty() {
-        let address = dev_chain.unwrap_or(config.nimiq_dev_chain.listen);
-        nodes.push(NodeAddress::new(format!("http://{address}"), "", ""));
-    }
+    let nodes = node_addresses(config, dev_chain)?;
     Ok(NimiqClient::new(NimiqConfig::new(nodes, config.nimiq_network()))?)
+}
+
+fn node_addresses(config: &Config, dev_chain: Option<SocketAddr>) -> anyhow::Result<Vec<NodeAddress>> {
+    if config.nimiq_nodes.is_empty() {
+        let address = dev_chain.unwrap_or(config.nimiq_dev_chain.listen);
+        return Ok(vec![NodeAddress::new(format!("http://{address}"), "", "")]);
+    }
+    config.nimiq_nodes.iter().map(node_address).collect()
 }
 
 fn node_address(node: &NimiqNode) -> anyhow::Result<NodeAddress> {
@@ -148,6 +164,11 @@ pub fn signer(config: &Config) -> anyhow::Result<Signer> {
     Ok(signer)
 }
 
+/// Whether somebody signs payouts here.
+pub fn can_sign(config: &Config) -> anyhow::Result<bool> {
+    Ok(!config.nimiq_payout.signing_command.is_empty() || signing_key(config)?.is_some())
+}
+
 /// How blocks are distributed.
 pub fn credit_rules(config: &Config) -> CreditRules {
     let service = &config.nimiq_service;
@@ -209,4 +230,83 @@ pub fn terms(config: &Config, server: &NimiqServer, address: Address) -> anyhow:
 /// Certificate and key of a server, if it speaks TLS itself.
 pub fn tls_files(server: &NimiqServer) -> Option<(&Path, &Path)> {
     server.certificate.as_deref().zip(server.key.as_deref())
+}
+
+/// A server.
+pub fn server_config(
+    config: &Config,
+    server: &NimiqServer,
+    folder: &Path,
+) -> anyhow::Result<NimiqServerConfig> {
+    let banned = server.banned.iter().map(|text| text.parse::<Unwanted>()).collect::<Result<_, _>>()?;
+    let usual =
+        NimiqServerConfig::new(server_name(server), folder, terms(config, server, pool_address(config)?)?);
+    Ok(NimiqServerConfig {
+        follow: follow_settings(config),
+        hashing_threads: NonZeroUsize::new(threads(server.threads)).unwrap_or(NonZeroUsize::MIN),
+        admission: AdmissionLimits {
+            open: server.connections_per_address,
+            fresh: NonZeroU32::new(server.new_connections_per_address).unwrap_or(NonZeroU32::MIN),
+            banned,
+        },
+        times: Times { silence: server.silent_for, ..usual.times },
+        ..usual
+    })
+}
+
+/// What a server's port grants its clients.
+pub fn server_limits(server: &NimiqServer) -> Limits {
+    Limits {
+        connections: server.connections,
+        connections_per_address: server.connections_per_address as usize,
+        trusted_proxies: server.trusted_proxies.clone(),
+        ..Limits::default()
+    }
+}
+
+/// Where a server of this process takes shares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerAddress {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its certificate, if it speaks TLS.
+    pub certificate: Option<PathBuf>,
+}
+
+impl ServerAddress {
+    /// As miners are told.
+    pub fn url(&self) -> String {
+        let scheme = if self.certificate.is_some() { "wss" } else { "ws" };
+        format!("{scheme}://{}", self.address)
+    }
+}
+
+/// The miner of `up --mine`, who gives way to the servers.
+pub fn miner(
+    config: &Config,
+    server: &ServerAddress,
+    dev_chain: Option<SocketAddr>,
+) -> anyhow::Result<NimiqMinerConfig> {
+    let mine = &config.mine;
+    let is_dev = config.nimiq_nodes.is_empty();
+    let address = mine.nimiq_address.or(is_dev.then_some(DEV_MINER));
+    let node = || node_addresses(config, dev_chain)?.into_iter().next().context("a smart miner needs a node");
+    let mode = match mine.nimiq_mode {
+        Mode::Nano => MiningMode::Nano { node: None },
+        Mode::Smart => MiningMode::Smart { node: node()? },
+        Mode::Dumb => MiningMode::Dumb,
+    };
+    let threads = NonZeroUsize::new(mine.nimiq_threads).unwrap_or(NonZeroUsize::MIN);
+    Ok(NimiqMinerConfig {
+        trust: server.certificate.clone().map_or(TlsTrust::PublicAuthorities, TlsTrust::CertificateFile),
+        mode,
+        network: config.nimiq_network(),
+        device: DeviceName::new("up"),
+        start_difficulty: is_dev.then_some(DEV_START_DIFFICULTY),
+        placement: Placement { nice: NICE, ..Placement::of(threads) },
+        ..NimiqMinerConfig::new(
+            server.url().parse()?,
+            address.context("`mine` needs an address with a real node: nimiq_address")?,
+        )
+    })
 }

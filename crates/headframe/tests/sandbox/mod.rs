@@ -203,6 +203,16 @@ impl Http {
         reply["result"].clone()
     }
 
+    /// A call of a Nimiq node's RPC that must succeed.
+    pub fn nimiq_rpc(&self, url: &str, method: &str, params: &Value) -> Value {
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+        let reply = self.post(url, &[], body.to_string().into_bytes());
+        let (_, text) = reply.unwrap_or_else(|| panic!("{method} {params}: nobody answers at {url}"));
+        let mut reply: Value = serde_json::from_str(&text).unwrap();
+        assert!(reply["error"].is_null(), "{method} {params}: {}", reply["error"]);
+        reply["result"].take()
+    }
+
     /// The whole reply to a call of a node's RPC, if there is one.
     pub fn rpc_reply(&self, url: &str, method: &str, params: &Value) -> Option<Value> {
         let body = json!({"jsonrpc": "1.0", "id": 1, "method": method, "params": params});

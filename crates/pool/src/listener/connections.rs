@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hashbrown::HashMap;
+use ipnet::IpNet;
 use prometheus_client::metrics::gauge::Gauge;
 
 use super::{Limits, address_group};
@@ -18,7 +19,7 @@ pub(super) struct Places {
 struct Shared {
     total: usize,
     per_address: usize,
-    exempt: Vec<IpAddr>,
+    exempt: Vec<IpNet>,
     taken: Mutex<Taken>,
     open: Gauge,
 }
@@ -50,7 +51,7 @@ impl Places {
 
     /// A place for a connection from `address`, unless all are taken.
     pub(super) fn take(&self, address: IpAddr) -> Option<Place> {
-        let exempt = address.is_loopback() || self.shared.exempt.contains(&address);
+        let exempt = address.is_loopback() || self.shared.exempt.iter().any(|net| net.contains(&address));
         let group = if exempt { None } else { Some(address_group(address)) };
         let mut taken = self.shared.taken.lock().unwrap_or_else(PoisonError::into_inner);
         if taken.total >= self.shared.total {

@@ -111,7 +111,8 @@ impl Stand {
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let limits = Limits { trusted_proxies: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)], ..Limits::default() };
+        let limits =
+            Limits { trusted_proxies: vec![IpAddr::V4(Ipv4Addr::LOCALHOST).into()], ..Limits::default() };
         let (routes, seen, stopped) = (server.routes(), metrics.clone(), stop.clone());
         let serving = tokio::spawn(async move {
             listener::serve_with(listener, tls, routes, limits, &seen, stopped).await;

@@ -1,0 +1,148 @@
+//! The roles of the Nimiq pool, started like the others: each by a function of its own, those first that others ask.
+
+use std::net::SocketAddr;
+
+use anyhow::Context;
+use ledger::nimiq::Accounts;
+use miner::status_line::StatusOutput;
+use node::NimiqClient;
+use pool::listener;
+use pool::listener::Tls;
+use pool::nimiq::duty::holder_name;
+use pool::nimiq::payout::Payout;
+use pool::nimiq::server::NimiqServer;
+use pool::nimiq::service::Service;
+
+use super::{Pool, names};
+use crate::commands::{dev_chain, nimiq_dev_chain};
+use crate::roles;
+use crate::roles::nimiq::ServerAddress;
+use crate::supervision::Stage;
+
+/// What miners of this process are told.
+pub(super) struct Started {
+    server: ServerAddress,
+    chain: Option<SocketAddr>,
+}
+
+impl Pool {
+    /// Starts the whole Nimiq pool, and its chain where no node is configured.
+    pub(super) async fn start_nimiq(&mut self) -> anyhow::Result<()> {
+        let chain =
+            if self.config.nimiq_nodes.is_empty() { Some(self.start_nimiq_dev_chain().await?) } else { None };
+        let (accounts, node) = self.nimiq_base(chain).await?;
+        self.start_nimiq_service(accounts.clone(), node.clone())?;
+        if roles::nimiq::can_sign(&self.config)? {
+            self.start_nimiq_payout(accounts.clone(), node.clone())?;
+        } else {
+            println!("Nimiq payout: not here, since there is neither `key_file` nor `signing_command`");
+        }
+        for name in names(self.config.nimiq_servers.iter().map(roles::nimiq::server_name)) {
+            let server = self.start_nimiq_server(&name, accounts.clone(), node.clone()).await?;
+            self.nimiq.get_or_insert(Started { server, chain });
+        }
+        Ok(())
+    }
+
+    /// The embedded chain; gives its address.
+    async fn start_nimiq_dev_chain(&mut self) -> anyhow::Result<SocketAddr> {
+        let folder = self.nimiq_folder(dev_chain::FOLDER)?;
+        let stop = self.supervisor.stop_signal(Stage::DevChain);
+        let serving = nimiq_dev_chain::start(&folder, self.config.nimiq_dev_chain.listen, stop).await?;
+        self.supervisor.run(Stage::DevChain, "Nimiq dev chain", async { Ok(serving.task.await?) });
+        Ok(serving.address)
+    }
+
+    /// What the roles of the Nimiq pool stand on; `chain` is the embedded chain, if it runs here.
+    pub(super) async fn nimiq_base(
+        &self,
+        chain: Option<SocketAddr>,
+    ) -> anyhow::Result<(Accounts, NimiqClient)> {
+        let accounts = roles::nimiq::open_accounts(&self.config).await?;
+        Ok((accounts, roles::nimiq::node(&self.config, chain)?))
+    }
+
+    pub(super) fn start_nimiq_service(
+        &mut self,
+        accounts: Accounts,
+        node: NimiqClient,
+    ) -> anyhow::Result<()> {
+        let folder = self.nimiq_folder("service")?;
+        let config = roles::nimiq::service(&self.config, &folder)?;
+        println!("Nimiq service: credits miners for the blocks that pay {}", config.pool_address);
+        let stop = self.supervisor.stop_signal(Stage::PayMaker);
+        let service = Service::start(config, accounts, node, &self.metrics, stop);
+        self.health.push(service.health());
+        self.supervisor.run(Stage::PayMaker, "Nimiq service", async {
+            service.stopped().await;
+            Ok(())
+        });
+        Ok(())
+    }
+
+    pub(super) fn start_nimiq_payout(&mut self, accounts: Accounts, node: NimiqClient) -> anyhow::Result<()> {
+        let folder = self.nimiq_folder("payout")?;
+        let config = roles::nimiq::payout(&self.config, holder_name(&folder)?)?;
+        let signer = roles::nimiq::signer(&self.config)?;
+        println!("Nimiq payout: pays miners from {}", config.rules.pool_address);
+        let stop = self.supervisor.stop_signal(Stage::PayMaker);
+        let payout = Payout::start(config, signer, accounts, node, &self.metrics, stop);
+        self.health.push(payout.health());
+        self.supervisor.run(Stage::PayMaker, "Nimiq payout", async {
+            payout.stopped().await;
+            Ok(())
+        });
+        Ok(())
+    }
+
+    /// A server, on a port of its own; gives its address.
+    pub(super) async fn start_nimiq_server(
+        &mut self,
+        name: &str,
+        accounts: Accounts,
+        node: NimiqClient,
+    ) -> anyhow::Result<ServerAddress> {
+        let folder = self.nimiq_folder(&format!("server/{name}"))?;
+        let settings = roles::nimiq::server(&self.config, name)?;
+        let config = roles::nimiq::server_config(&self.config, settings, &folder)?;
+        let limits = roles::nimiq::server_limits(settings);
+        let files = roles::nimiq::tls_files(settings);
+        let tls = files.map(|(certificate, key)| Tls::from_files(certificate, key)).transpose()?;
+        let listener = listener::bind(settings.listen);
+        let listener = listener.with_context(|| format!("cannot listen on {}", settings.listen))?;
+        let address = ServerAddress {
+            address: listener.local_addr()?,
+            certificate: files.map(|(certificate, _)| certificate.to_owned()),
+        };
+        let stop = self.supervisor.stop_signal(Stage::Handlers);
+        let server = NimiqServer::start(config, node, accounts, &self.metrics, stop.clone())
+            .await
+            .with_context(|| format!("Nimiq server {name}"))?;
+        println!("Nimiq server {name}: takes shares at {}", address.url());
+        self.health.push(server.health());
+        let (routes, metrics) = (server.routes(), self.metrics.for_role("listener", name));
+        self.supervisor.run(Stage::Handlers, format!("Nimiq server {name}"), async move {
+            listener::serve_with(listener, tls, routes, limits, &metrics, stop).await;
+            server.stopped().await;
+            Ok(())
+        });
+        Ok(address)
+    }
+
+    /// The Nimiq miner, if a server runs here.
+    pub(super) fn start_nimiq_miner(
+        &mut self,
+        output: std::sync::Arc<dyn StatusOutput>,
+    ) -> anyhow::Result<()> {
+        let Some(Started { server, chain }) = &self.nimiq else { return Ok(()) };
+        let config = roles::nimiq::miner(&self.config, server, *chain)?;
+        println!("Nimiq miner: {} shares for {}", config.mode.mode(), config.address);
+        let run = miner::nimiq::run(config, output, self.supervisor.stop_signal(Stage::Miners));
+        self.supervisor.run(Stage::Miners, "Nimiq miner", async { Ok(run.await?) });
+        Ok(())
+    }
+
+    fn nimiq_folder(&mut self, path: &str) -> anyhow::Result<std::path::PathBuf> {
+        self.folder(format!("{}/{path}", roles::nimiq::FOLDER))
+    }
+}
