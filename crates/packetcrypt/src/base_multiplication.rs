@@ -146,11 +146,28 @@ fn build_table() -> Box<[Prepared]> {
 
 /// The digits of the product of two clamped private keys, least significant first, -128..=127 each.
 pub(crate) fn digits_of_product(keys: &[u8; 64]) -> [i16; DIGITS] {
-    let key = |half: usize| std::array::from_fn(|index| keys[32 * half + index]);
-    let product = Scalar::from_bytes_mod_order(clamp_integer(key(0)))
-        * Scalar::from_bytes_mod_order(clamp_integer(key(1)));
+    let key = |half: usize| {
+        let bytes = clamp_integer(std::array::from_fn(|index| keys[32 * half + index]));
+        let words: [u64; 4] = std::array::from_fn(|k| u64::from_le_bytes(bytes.as_chunks().0[k]));
+        words
+    };
+    let (one, other) = (key(0), key(1));
+    // The whole product is reduced at once, which takes half as long as reducing the keys first.
+    let mut product = [0u64; 8];
+    for (i, &a) in one.iter().enumerate() {
+        let mut carry = 0;
+        for (j, &b) in other.iter().enumerate() {
+            let sum = u128::from(a) * u128::from(b) + u128::from(product[i + j]) + u128::from(carry);
+            (product[i + j], carry) = (sum as u64, (sum >> 64) as u64);
+        }
+        product[i + 4] = carry;
+    }
+    let mut bytes = [0; 64];
+    for (bytes, word) in bytes.as_chunks_mut().0.iter_mut().zip(product) {
+        *bytes = word.to_le_bytes();
+    }
     let mut carry = 0;
-    product.to_bytes().map(|byte| {
+    Scalar::from_bytes_mod_order_wide(&bytes).to_bytes().map(|byte| {
         let digit = i16::from(byte) + carry;
         carry = i16::from(digit > 127);
         digit - 256 * carry

@@ -101,12 +101,14 @@ impl Passes {
     }
 
     /// The states that decrypt and those that encrypt, each in order of the length of what is authenticated, so
-    /// that the lanes of a Poly1305 run have nearly equal lengths.
+    /// that the lanes of a Poly1305 run have nearly equal lengths. The longest come first: the last run, which may have
+    /// lanes without a message, is the shortest.
     #[inline]
     fn by_length(&self, count: usize) -> (Order, Order) {
+        let by_descending = |control: Control| 127 - control.units();
         let mut starts = [[0u8; 129]; 2];
-        for control in &self.controls[..count] {
-            starts[usize::from(!control.decrypts())][control.units() + 1] += 1;
+        for &control in &self.controls[..count] {
+            starts[usize::from(!control.decrypts())][by_descending(control) + 1] += 1;
         }
         let mut orders = [Order::default(), Order::default()];
         for (order, starts) in orders.iter_mut().zip(&mut starts) {
@@ -117,7 +119,7 @@ impl Passes {
         }
         for (m, control) in self.controls[..count].iter().enumerate() {
             let mode = usize::from(!control.decrypts());
-            let place = &mut starts[mode][control.units()];
+            let place = &mut starts[mode][by_descending(*control)];
             orders[mode].messages[usize::from(*place)] = m as u8;
             *place += 1;
         }

@@ -1,6 +1,6 @@
 //! Multiples of Curve25519's base point, eight at once: the comb of `base_multiplication`, over the same table.
 
-use core::arch::x86_64::{__m512i, _mm512_loadu_si512, _mm512_setzero_si512};
+use core::arch::x86_64::{__m512i, _MM_HINT_T0, _mm_prefetch, _mm512_loadu_si512, _mm512_setzero_si512};
 
 use super::field::{Field, LANES};
 use super::poly1305::transpose;
@@ -113,9 +113,25 @@ pub(super) fn shared_secrets<'a>(count: usize, keys_of: impl Fn(usize) -> &'a [u
 #[inline]
 fn multiple_of_base(digits: &[[i16; DIGITS]; LANES]) -> Point {
     let mut sum = Point::identity();
-    for (digit, row) in TABLE.chunks_exact(MULTIPLES).enumerate() {
-        let entries = core::array::from_fn(|lane| &row[usize::from(digits[lane][digit].unsigned_abs())]);
-        let negative = (0..LANES).fold(0u8, |mask, lane| mask | u8::from(digits[lane][digit] < 0) << lane);
+    let entries_of = |digit: usize| -> [&plain::Prepared; LANES] {
+        let row = &TABLE[digit * MULTIPLES..(digit + 1) * MULTIPLES];
+        core::array::from_fn(|lane| &row[usize::from(digits[lane][digit].unsigned_abs())])
+    };
+    let mut next = entries_of(0);
+    for digit in 0..DIGITS {
+        let entries = next;
+        if digit + 1 < DIGITS {
+            next = entries_of(digit + 1);
+            // The table lies in the second cache.
+            for lines in next.map(|entry| core::ptr::from_ref(entry).cast::<i8>()) {
+                _mm_prefetch::<_MM_HINT_T0>(lines);
+                _mm_prefetch::<_MM_HINT_T0>(lines.wrapping_add(64));
+            }
+        }
+        let negative = digits
+            .iter()
+            .enumerate()
+            .fold(0u8, |mask, (lane, digits)| mask | u8::from(digits[digit] < 0) << lane);
         sum = sum.plus_signed(&prepared_of(&entries), negative);
     }
     sum

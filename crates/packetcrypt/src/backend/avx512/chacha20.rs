@@ -4,11 +4,12 @@
 
 use core::arch::asm;
 use core::arch::x86_64::{
-    __m512i, _mm512_load_si512, _mm512_loadu_si512, _mm512_mask_blend_epi32, _mm512_mask_storeu_epi32,
-    _mm512_maskz_loadu_epi32, _mm512_movepi32_mask, _mm512_permutex2var_epi32, _mm512_setzero_si512,
+    __m512i, _mm512_and_si512, _mm512_cmplt_epu32_mask, _mm512_load_si512, _mm512_loadu_si512,
+    _mm512_mask_blend_epi32, _mm512_mask_storeu_epi32, _mm512_maskz_loadu_epi32, _mm512_movepi32_mask,
+    _mm512_permutex2var_epi32, _mm512_permutexvar_epi32, _mm512_set1_epi32, _mm512_setzero_si512,
     _mm512_shuffle_i32x4, _mm512_slli_epi32, _mm512_srli_epi32, _mm512_store_si512, _mm512_storeu_si512,
-    _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
-    _mm512_xor_si512,
+    _mm512_sub_epi32, _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi32,
+    _mm512_unpacklo_epi64, _mm512_xor_si512,
 };
 
 use crate::backend::ahead::{Ahead, NOTHING, PIECE};
@@ -94,19 +95,36 @@ pub(super) fn first_blocks(inputs: &Inputs, blocks: &mut FirstBlocks) {
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
 #[inline]
 fn fill(rows: &mut [Row], sources: &[u32], inputs: &Inputs) {
-    // SAFETY: sixteen entries, any alignment.
-    let sources = unsafe { _mm512_loadu_si512(sources[..LANES].as_ptr().cast()) };
+    let sources: &Row = sources[..LANES].try_into().expect("as many entries as lanes");
     for (row, constant) in rows.iter_mut().zip(CONSTANTS) {
         *row = [constant; LANES];
     }
-    let lookup = Lookup::new(sources);
-    for word in 0..8 {
-        lookup.gather(&inputs.key[word], &mut rows[4 + word]);
-    }
+    let message_of = |lane: usize| sources[lane] as usize % BATCH;
+    let window = message_of(0).min(BATCH - LANES);
+    // SAFETY: sixteen entries, any alignment.
+    let sources = unsafe { _mm512_loadu_si512(sources.as_ptr().cast()) };
     // SAFETY: a row is 64 bytes and starts on a multiple of 64.
     unsafe { _mm512_store_si512(rows[12].as_mut_ptr().cast(), _mm512_srli_epi32::<COUNTER_SHIFT>(sources)) };
-    for word in 0..3 {
-        lookup.gather(&inputs.nonce[word], &mut rows[13 + word]);
+    let messages = _mm512_and_si512(sources, _mm512_set1_epi32(BATCH as i32 - 1));
+    let in_window = _mm512_sub_epi32(messages, _mm512_set1_epi32(window as i32));
+    let (keys, nonces) = rows[4..].split_at_mut(8);
+    if _mm512_cmplt_epu32_mask(in_window, _mm512_set1_epi32(LANES as i32)) == u16::MAX {
+        // Whole blocks stand in order of their messages, so sixteen seldom belong to more than a few.
+        for (row, words) in keys.iter_mut().zip(&inputs.key).chain(nonces[1..].iter_mut().zip(&inputs.nonce))
+        {
+            let words = &words[window..window + LANES];
+            // SAFETY: sixteen words, any alignment; a row is 64 bytes and starts on a multiple of 64.
+            unsafe {
+                let words = _mm512_permutexvar_epi32(in_window, _mm512_loadu_si512(words.as_ptr().cast()));
+                _mm512_store_si512(row.as_mut_ptr().cast(), words);
+            }
+        }
+    } else {
+        let lookup = Lookup::new(messages);
+        for (row, words) in keys.iter_mut().zip(&inputs.key).chain(nonces[1..].iter_mut().zip(&inputs.nonce))
+        {
+            lookup.gather(words, row);
+        }
     }
 }
 

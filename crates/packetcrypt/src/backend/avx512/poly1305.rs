@@ -256,10 +256,11 @@ impl Product {
         let [a0, a1, a2] = number.0;
         let [r0, r1, r2] = multiplier.limbs;
         let [s1, s2] = multiplier.times_20;
+        // A term of each limb, then another: neighbours do not wait for each other.
         let terms =
-            [[(a0, r0), (a1, s2), (a2, s1)], [(a0, r1), (a1, r0), (a2, s2)], [(a0, r2), (a1, r1), (a2, r0)]];
-        for (limb, terms) in terms.into_iter().enumerate() {
-            for (a, r) in terms {
+            [[(a0, r0), (a0, r1), (a0, r2)], [(a1, s2), (a1, r0), (a1, r1)], [(a2, s1), (a2, s2), (a2, r0)]];
+        for terms in terms {
+            for (limb, (a, r)) in terms.into_iter().enumerate() {
                 self.low[limb] = _mm512_madd52lo_epu64(self.low[limb], a, r);
                 self.high[limb] = _mm512_madd52hi_epu64(self.high[limb], a, r);
             }
