@@ -5,11 +5,14 @@ mod ann_handler;
 mod at_rest;
 mod blk_handler;
 mod dev_node;
+mod files;
 mod kernels;
 mod load;
 mod master;
 mod mined;
 mod nimiq;
+mod nimiq_clients;
+mod nimiq_server;
 mod pay_maker;
 pub mod processor_time;
 mod program;
@@ -87,7 +90,8 @@ const POOL: &[Measurement] = &[
 ];
 
 /// What `cargo xtask bench nimiq` measures, in this order.
-const NIMIQ: &[Measurement] = &[("argon2d", nimiq::measure), ("accounts", accounts::measure)];
+const NIMIQ: &[Measurement] =
+    &[("argon2d", nimiq::measure), ("accounts", accounts::measure), ("server", nimiq_server::measure)];
 
 /// Builds with optimisation, then measures in that build.
 pub fn run(area: &str, only: Option<&str>) -> anyhow::Result<()> {

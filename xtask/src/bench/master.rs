@@ -4,14 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
 use super::dev_node::DevNode;
+use super::files::raise_limit;
 use super::load::{self, PATIENCE, Shape};
 use super::program::{ADDRESS, PASSWORD, Program, folder, free_address, metric};
 use super::{Goal, Reference, Row};
@@ -29,7 +28,7 @@ const OTHER_FILES: u64 = 500;
 
 /// Measures.
 pub fn measure() -> anyhow::Result<Vec<Row>> {
-    raise_file_limit(CLIENTS as u64 + OTHER_FILES)?;
+    raise_limit(CLIENTS as u64 + OTHER_FILES)?;
     let fewer = Measured::with(FEWER_CLIENTS)?;
     let all = Measured::with(CLIENTS)?;
     let milliseconds = |measure: String, ours: f64, reference: Option<f64>, goal: Option<f64>| Row {
@@ -80,17 +79,6 @@ pub fn measure() -> anyhow::Result<Vec<Row>> {
             goal: Some(Goal::AtMost(20.0)),
         },
     ])
-}
-
-/// The server gets its limit from this process.
-fn raise_file_limit(files: u64) -> anyhow::Result<()> {
-    let limit = getrlimit(Resource::Nofile);
-    if limit.current.is_some_and(|current| current < files) {
-        let raised = Rlimit { current: Some(files), maximum: limit.maximum };
-        setrlimit(Resource::Nofile, raised)
-            .with_context(|| format!("{files} open files are needed; the limit is {:?}", limit.maximum))?;
-    }
-    Ok(())
 }
 
 /// What was seen; times are medians over all rounds, in milliseconds.
