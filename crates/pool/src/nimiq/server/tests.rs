@@ -4,3 +4,4 @@ mod bad_input;
 mod modes;
 mod restarts;
 mod stand;
+mod transcripts;
