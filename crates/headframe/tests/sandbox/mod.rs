@@ -10,6 +10,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -22,6 +23,8 @@ pub struct Program {
     name: String,
     child: Child,
     lines: Arc<Mutex<VecDeque<String>>>,
+    /// They end with the program, after its last line.
+    readers: Vec<JoinHandle<()>>,
 }
 
 impl Program {
@@ -52,25 +55,24 @@ impl Program {
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start {}: {error}", program.display()));
         let lines = Arc::new(Mutex::new(VecDeque::new()));
-        keep(child.stdout.take(), &name, &lines);
-        keep(child.stderr.take(), &name, &lines);
-        Self { name, child, lines }
+        let readers =
+            vec![keep(child.stdout.take(), &name, &lines), keep(child.stderr.take(), &name, &lines)];
+        Self { name, child, lines, readers }
     }
 
     /// The first line that contains all of these, from now or before.
     pub fn line(&mut self, parts: &[&str]) -> String {
         let what = format!("{} to print a line with {parts:?}", self.name);
-        let lines = Arc::clone(&self.lines);
         eventually(&what, || {
-            let found = lines
-                .lock()
-                .unwrap()
-                .iter()
-                .find(|line| parts.iter().all(|part| line.contains(part)))
-                .cloned();
-            if found.is_none()
-                && let Some(status) = self.child.try_wait().unwrap()
-            {
+            let has_ended = self.child.try_wait().unwrap();
+            if has_ended.is_some() {
+                self.readers.drain(..).for_each(|reader| reader.join().unwrap());
+            }
+            let found = {
+                let lines = self.lines.lock().unwrap();
+                lines.iter().find(|line| parts.iter().all(|part| line.contains(part))).cloned()
+            };
+            if let (None, Some(status)) = (&found, has_ended) {
                 panic!("{} ended with {status} while the test waited for {parts:?}", self.name);
             }
             found
@@ -120,14 +122,18 @@ impl Drop for Program {
 }
 
 /// Collects what comes out of a pipe; the test runner shows it if the test fails.
-fn keep(pipe: Option<impl std::io::Read + Send + 'static>, name: &str, lines: &Arc<Mutex<VecDeque<String>>>) {
+fn keep(
+    pipe: Option<impl std::io::Read + Send + 'static>,
+    name: &str,
+    lines: &Arc<Mutex<VecDeque<String>>>,
+) -> JoinHandle<()> {
     let (name, lines) = (name.to_owned(), Arc::clone(lines));
     std::thread::spawn(move || {
         for line in BufReader::new(pipe.unwrap()).lines().map_while(Result::ok) {
             println!("{name}: {line}");
             lines.lock().unwrap().push_back(line);
         }
-    });
+    })
 }
 
 /// Asks again and again until there is an answer.
