@@ -55,6 +55,12 @@ impl Memory {
         Self::reserved(bytes).or_else(|_| Self::transparent(bytes))
     }
 
+    /// Room for `bytes` that takes no more than they are: the end lies in ordinary pages, and what was set aside is
+    /// left to others.
+    pub fn exact(bytes: usize) -> std::io::Result<Self> {
+        if bytes < HUGE_PAGE { Self::ordinary(bytes) } else { Self::transparent(bytes) }
+    }
+
     /// What kind of pages it has.
     pub fn pages(&self) -> Pages {
         self.pages
@@ -91,9 +97,11 @@ impl Memory {
     #[cfg(target_os = "linux")]
     fn transparent(bytes: usize) -> std::io::Result<Self> {
         // A huge page begins at a multiple of its size; what is mapped around it is never touched.
-        let map = MmapOptions::new().len(bytes.next_multiple_of(HUGE_PAGE) + HUGE_PAGE).map_anon()?;
+        let map = MmapOptions::new().len(bytes + HUGE_PAGE).map_anon()?;
         let start = map.as_ptr().align_offset(HUGE_PAGE);
-        let advised = map.advise(memmap2::Advice::HugePage).is_ok() && transparent_pages_are_on();
+        let whole = bytes / HUGE_PAGE * HUGE_PAGE;
+        let advised = map.advise_range(memmap2::Advice::HugePage, start, whole).is_ok();
+        let advised = advised && transparent_pages_are_on();
         let pages = if advised { Pages::Transparent } else { Pages::Ordinary };
         Ok(Self { map, used: start..start + bytes, pages })
     }
@@ -134,6 +142,7 @@ mod tests {
     #[test]
     fn memory_has_the_size_that_was_asked_for_and_is_zero() {
         for bytes in [0, 1, HUGE_PAGE - 1, HUGE_PAGE, HUGE_PAGE + 1024, 3 * HUGE_PAGE] {
+            assert_eq!(Memory::exact(bytes).unwrap().bytes(), vec![0; bytes]);
             let mut memory = Memory::new(bytes).unwrap();
             assert_eq!(memory.bytes().len(), bytes);
             assert!(memory.bytes().iter().all(|byte| *byte == 0));

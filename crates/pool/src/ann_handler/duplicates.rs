@@ -1,14 +1,14 @@
 //! Which announcements are known: a set of hash prefixes for each parent height (V4, W9).
 //!
 //! A prefix takes 8 bytes in a table that is at least half full, so at most 16 bytes (12 on average) for each. The set is
-//! cut into shards, which keeps the cost of growing small: one shard is copied at a time.
+//! cut into shards, which keeps the cost of growing small: one shard is copied at a time. Each announcement reads a slot at
+//! a random place; huge pages save half of the time that this takes.
 
-mod slot_memory;
-
+use std::alloc::{Layout, handle_alloc_error};
 use std::hint::black_box;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use slot_memory::SlotMemory;
+use packetcrypt::pages::Memory;
 
 /// Few, so that they soon are as large as huge pages.
 const SHARDS: usize = 4;
@@ -31,7 +31,7 @@ struct Shards([Shard; SHARDS]);
 
 impl Default for Shards {
     fn default() -> Self {
-        Self(FIRST_SLOTS.map(|first_slots| Shard { first_slots, slots: SlotMemory::default(), used: 0 }))
+        Self(FIRST_SLOTS.map(|first_slots| Shard { first_slots, memory: None, used: 0 }))
     }
 }
 
@@ -39,9 +39,12 @@ impl Default for Shards {
 #[derive(Debug)]
 struct Shard {
     first_slots: usize,
-    slots: SlotMemory,
+    memory: Option<Memory>,
     used: usize,
 }
+
+/// A prefix, or zeros.
+type Slot = [u8; 8];
 
 impl DuplicateTable {
     pub(super) fn contains(&self, prefix: u64) -> bool {
@@ -79,7 +82,7 @@ impl DuplicateTable {
     /// Bytes that the table takes.
     #[cfg(test)]
     fn bytes(&self) -> usize {
-        self.shards().0.iter().map(|shard| size_of_val(shard.slots.all())).sum()
+        self.shards().0.iter().map(|shard| size_of_val(shard.slots())).sum()
     }
 
     fn shards(&self) -> MutexGuard<'_, Shards> {
@@ -95,26 +98,32 @@ impl Shards {
 }
 
 impl Shard {
+    fn slots(&self) -> &[Slot] {
+        self.memory.as_ref().map_or(&[], |memory| memory.bytes().as_chunks().0)
+    }
+
     /// Where a prefix would stand if the table were empty: its place among all 2^64.
     fn home(&self, prefix: u64) -> usize {
-        ((u128::from(prefix) * self.slots.all().len() as u128) >> 64) as usize
+        ((u128::from(prefix) * self.slots().len() as u128) >> 64) as usize
     }
 
     /// What the home slot of a prefix holds.
     fn at_home(&self, prefix: u64) -> u64 {
-        self.slots.all().get(self.home(prefix)).map_or(EMPTY, |slot| u64::from_ne_bytes(*slot))
+        self.slots().get(self.home(prefix)).map_or(EMPTY, |slot| u64::from_ne_bytes(*slot))
     }
 
     fn get(&self, slot: usize) -> u64 {
-        u64::from_ne_bytes(self.slots.all()[slot])
+        u64::from_ne_bytes(self.slots()[slot])
     }
 
     fn set(&mut self, slot: usize, prefix: u64) {
-        self.slots.all_mut()[slot] = prefix.to_ne_bytes();
+        if let Some(memory) = &mut self.memory {
+            memory.bytes_mut().as_chunks_mut().0[slot] = prefix.to_ne_bytes();
+        }
     }
 
     fn next(&self, slot: usize) -> usize {
-        if slot + 1 == self.slots.all().len() { 0 } else { slot + 1 }
+        if slot + 1 == self.slots().len() { 0 } else { slot + 1 }
     }
 
     /// The slot of a prefix, or the free one where it belongs. The table must have a free slot.
@@ -127,7 +136,7 @@ impl Shard {
     }
 
     fn contains(&self, prefix: u64) -> bool {
-        !self.slots.all().is_empty() && self.get(self.find(prefix)) == prefix
+        !self.slots().is_empty() && self.get(self.find(prefix)) == prefix
     }
 
     fn insert(&mut self, prefix: u64) -> bool {
@@ -135,7 +144,7 @@ impl Shard {
             return false;
         }
         // At most four fifths full, so that searches stay short.
-        if (self.used + 1) * 5 > self.slots.all().len() * 4 {
+        if (self.used + 1) * 5 > self.slots().len() * 4 {
             self.grow();
         }
         let slot = self.find(prefix);
@@ -147,13 +156,17 @@ impl Shard {
         new
     }
 
-    /// Grows by half: at least 8/15 of the slots stay used.
+    /// Grows by half: at least 8/15 of the slots stay used. Ends the process where the system has no memory left, as every
+    /// allocation does.
     fn grow(&mut self) {
-        let slots = self.slots.all().len();
-        let larger = SlotMemory::new((slots + slots / 2).max(self.first_slots));
-        let old = std::mem::replace(&mut self.slots, larger);
-        for prefix in old.all().iter().map(|slot| u64::from_ne_bytes(*slot)).filter(|prefix| *prefix != EMPTY)
-        {
+        let slots = self.slots().len();
+        let bytes = (slots + slots / 2).max(self.first_slots) * size_of::<Slot>();
+        let larger = Memory::exact(bytes).unwrap_or_else(|_| {
+            handle_alloc_error(Layout::array::<u8>(bytes).unwrap_or(Layout::new::<Slot>()))
+        });
+        let old = self.memory.replace(larger);
+        let slots = old.iter().flat_map(|memory| memory.bytes().as_chunks().0);
+        for prefix in slots.map(|slot| u64::from_ne_bytes(*slot)).filter(|prefix| *prefix != EMPTY) {
             self.set(self.find(prefix), prefix);
         }
     }
@@ -168,7 +181,7 @@ impl Shard {
         // Those behind the gap move up, unless that would put them before their home.
         let mut slot = self.next(gap);
         while self.get(slot) != EMPTY {
-            let (home, slots) = (self.home(self.get(slot)), self.slots.all().len());
+            let (home, slots) = (self.home(self.get(slot)), self.slots().len());
             let distance = |from: usize| (slot + slots - from) % slots;
             if distance(home) >= distance(gap) {
                 self.set(gap, self.get(slot));
