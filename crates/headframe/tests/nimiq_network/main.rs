@@ -10,7 +10,9 @@ mod certificate;
 mod library;
 mod network;
 mod node_client;
+mod pool;
+mod pool_and_our_miner;
+mod pool_and_stock_miners;
 mod reply_shapes;
 #[path = "../sandbox/mod.rs"]
 mod sandbox;
-mod stock_miners;

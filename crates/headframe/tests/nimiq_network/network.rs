@@ -85,9 +85,10 @@ impl Network {
         javascript(&self.packages, "miner.js", &arguments, Some(certificate))
     }
 
-    /// Does something beside the test.
-    pub fn spawn(&self, doing: impl Future<Output = ()> + Send + 'static) {
-        self.runtime.spawn(doing);
+    /// Starts a client that asks the pool to be paid at once.
+    pub fn payout_request(&self, pool: u16, certificate: &Path, private_key: &[u8; 32]) -> Program {
+        let arguments = [&pool.to_string()[..], &hex::encode(private_key)];
+        javascript(&self.packages, "payout_request.js", &arguments, Some(certificate))
     }
 
     /// Our client of the first node.

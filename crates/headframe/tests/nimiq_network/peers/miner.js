@@ -38,14 +38,16 @@ async function start(mode, p2pPort, seedKey, poolPort, address) {
     miner.on('share', block => {
         if (miner.isConnected()) console.log('share', block.hash().toHex(), block.height);
     });
-    miner.on('connection-state', state => console.log('connection', state));
+    // Whoever uses the library starts the work: the nano miner forgets it when the connection is lost.
+    miner.on('connection-state', state => {
+        if (state === Nimiq.BasePoolMiner.ConnectionState.CONNECTED) miner.startWork();
+    });
 
     const established = new Promise(resolve => node.on('established', resolve));
     node.network.connect();
     await established;
     console.log('consensus at', blockchain.height);
     miner.connect('localhost', poolPort);
-    miner.startWork();
 }
 
 const [mode, p2pPort, seedKey, poolPort, address] = process.argv.slice(2);
