@@ -1,6 +1,8 @@
 //! What a pool says becomes a job, or a fault, or something to wait for.
 
-use nimiq::{AccountsHash, BodyHash, CompactTarget, Height, PayoutNonce};
+use nimiq::interlink::Interlink;
+use nimiq::{AccountsHash, BodyHash, CompactTarget, Header, Height, InterlinkHash, PayoutNonce, Timestamp};
+use proptest::prelude::*;
 
 use super::*;
 
@@ -97,4 +99,47 @@ fn what_cannot_be_mined_is_refused() {
     let block = NewBlock::Nano(on_genesis(None));
     let mut smart = Work::new(Mode::Smart, NETWORK);
     assert_eq!(smart.new_block(block, hasher), Err(WorkFault::OtherMode(Mode::Smart)));
+}
+
+prop_compose! {
+    /// A block as a pool might make it up; every other one has the interlink that its header names.
+    fn made_up_block()(
+        hashes: [[u8; 32]; 4], numbers: [u32; 4], links in prop::collection::vec(0u8..3, 0..40), whole: bool,
+    ) -> LightBlock {
+        let previous = BlockHash(hashes[0]);
+        let links = links.into_iter().map(|byte| BlockHash([byte; 32])).collect();
+        let interlink = Interlink::new(links, previous);
+        let named = if whole { interlink.hash(&NETWORK.genesis_hash()) } else { InterlinkHash(hashes[3]) };
+        let header = Header {
+            previous,
+            interlink_hash: named,
+            body_hash: BodyHash(hashes[1]),
+            accounts_hash: AccountsHash(hashes[2]),
+            target: CompactTarget(numbers[0]),
+            height: Height(numbers[1]),
+            timestamp: Timestamp(numbers[2]),
+            nonce: numbers[3],
+        };
+        LightBlock { header, interlink }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn whatever_a_pool_makes_up_is_refused_or_mined_on_the_block_that_it_names(
+        previous in made_up_block(), next_target: Option<u32>, share_target: u32,
+    ) {
+        let mut work = Work::new(Mode::Nano, NETWORK);
+        let block = NewNanoBlock { next_target: next_target.map(CompactTarget), ..on_genesis(None) };
+        let block = NewNanoBlock { previous: previous.clone(), ..block };
+        let _ = work.settings(settings(CompactTarget(share_target)));
+        let taken = work.new_block(NewBlock::Nano(block), &mut Hasher::new());
+        if let ToDo::Mine(job) = work.to_do(false, None) {
+            prop_assert!(taken.is_ok());
+            prop_assert_eq!(job.header().previous, previous.header.hash());
+            prop_assert_eq!(Some(job.header().target.0), next_target);
+        }
+    }
 }
