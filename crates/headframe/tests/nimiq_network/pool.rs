@@ -49,9 +49,8 @@ impl<'n> Pool<'n> {
         let text = configuration(folder, &network.url, &accounts, &certificate, &key_file, ports);
         std::fs::write(&config, text).unwrap();
         let role = |name: &str| Program::headframe(&["nimiq", name, "--config", config.to_str().unwrap()]);
-        let mut service = role("service");
+        let (mut service, mut server) = (role("service"), role("server"));
         service.line(&["credits miners"]);
-        let mut server = role("server");
         server.line(&["takes shares at", "wss://"]);
         let accounts = network.wait(Accounts::open(&accounts)).unwrap();
         let figures = format!("http://127.0.0.1:{server_figures}");

@@ -16,6 +16,10 @@ use crate::nimiq::payout_state::ImpossiblePayoutTurn;
 
 /// Newest version of the tables.
 const VERSION: i64 = 1;
+/// How often the tables are begun, where others begin them too.
+const TRIES_TO_PREPARE: u32 = 50;
+/// Pause between two tries: about the time that it takes.
+const PREPARE_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// What differs between the engines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -172,17 +176,31 @@ impl Accounts {
     /// The statements of [`Accounts::grant_roles`], for those who would rather run them themselves.
     pub const ROLES: &str = include_str!("../../../migrations/accounts/roles_postgres.sql");
 
+    /// Several roles may begin on new accounts at once. SQLite has no lock for that: whoever comes second fails, and
+    /// looks again.
     async fn prepare_tables(&self) -> Result<(), AccountsError> {
-        let version = sqlx::query("SELECT CAST(MAX(version) AS BIGINT) FROM _sqlx_migrations WHERE success")
-            .fetch_one(&self.writer)
-            .await
-            .ok()
-            .and_then(|row| row.try_get::<i64, _>(0).ok());
-        match version {
-            Some(VERSION) => Ok(()),
-            Some(found) if found > VERSION => Err(AccountsError::TooNew { found, known: VERSION }),
-            _ => migrator(self.dialect).run(&self.writer).await.map_err(AccountsError::Migration),
+        let mut tries = TRIES_TO_PREPARE;
+        loop {
+            match self.version_of_tables().await {
+                Some(VERSION) => return Ok(()),
+                Some(found) if found > VERSION => {
+                    return Err(AccountsError::TooNew { found, known: VERSION });
+                }
+                _ => {}
+            }
+            tries -= 1;
+            match migrator(self.dialect).run(&self.writer).await {
+                Ok(()) => return Ok(()),
+                Err(fault) if tries == 0 => return Err(AccountsError::Migration(fault)),
+                Err(_) => tokio::time::sleep(PREPARE_AGAIN_AFTER).await,
+            }
         }
+    }
+
+    /// `None` while there are no tables.
+    async fn version_of_tables(&self) -> Option<i64> {
+        let newest = sqlx::query("SELECT CAST(MAX(version) AS BIGINT) FROM _sqlx_migrations WHERE success");
+        newest.fetch_one(&self.writer).await.ok()?.try_get(0).ok()
     }
 
     /// Starts a transaction that will write.
@@ -263,6 +281,28 @@ impl AccountsError {
                     || is_bad_value
             }
             _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn roles_that_begin_together_on_new_accounts_all_open_them() {
+        for _ in 0..5 {
+            let folder = tempfile::tempdir().unwrap();
+            let url = format!("sqlite://{}", folder.path().join("accounts.db").display());
+            let opening: Vec<_> = (0..4)
+                .map(|_| {
+                    let url = url.clone();
+                    tokio::spawn(async move { Accounts::open(&url).await })
+                })
+                .collect();
+            for opened in opening {
+                opened.await.unwrap().unwrap().close().await;
+            }
         }
     }
 }
