@@ -90,8 +90,12 @@ const POOL: &[Measurement] = &[
 ];
 
 /// What `cargo xtask bench nimiq` measures, in this order.
-const NIMIQ: &[Measurement] =
-    &[("argon2d", nimiq::measure), ("accounts", accounts::measure), ("server", nimiq_server::measure)];
+const NIMIQ: &[Measurement] = &[
+    ("argon2d", nimiq::measure),
+    ("accounts", accounts::measure),
+    ("server-shares", nimiq_server::measure_shares),
+    ("server-clients", nimiq_server::measure_clients),
+];
 
 /// Builds with optimisation, then measures in that build.
 pub fn run(area: &str, only: Option<&str>) -> anyhow::Result<()> {

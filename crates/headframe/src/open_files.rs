@@ -19,7 +19,7 @@ pub fn make_room_for(connections: usize) {
         tracing::info!(
             files,
             connections,
-            "the system allows fewer open files than [http] connections wants"
+            "the system allows fewer open files than the connections that are configured"
         );
     }
 }

@@ -62,7 +62,7 @@ pub async fn run(process: Process, load: LoadConfig) -> anyhow::Result<()> {
     let config = load()?;
     let listen = process.listen(&config)?;
     let shutdown = signals::shutdown("open requests and unfinished events")?;
-    open_files::make_room_for(config.http.connections);
+    open_files::make_room_for(process.connections(&config));
     let listener = listener::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
     let mut pool = Pool::new(process, config, listener.local_addr()?);
     tokio::select! {
@@ -92,6 +92,20 @@ impl Process {
             Self::NimiqPayout => config.nimiq_payout.metrics_listen,
         };
         Ok(own.unwrap_or(config.http.listen))
+    }
+
+    /// How many connections it may have open.
+    fn connections(&self, config: &Config) -> usize {
+        let of_miners = match self {
+            Self::Up { .. } if config.runs_nimiq() => {
+                config.nimiq_servers.iter().map(|server| server.connections).sum()
+            }
+            Self::NimiqServer(name) => {
+                roles::nimiq::server(config, name).map_or(0, |server| server.connections)
+            }
+            _ => 0,
+        };
+        config.http.connections + of_miners
     }
 
     fn is_up(&self) -> bool {

@@ -3,11 +3,16 @@
 use anyhow::Context;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Asks for so many, beyond the most that is granted where this user may; a server gets its limit from this process.
+/// The most files that this process may ask for; `None` where there is no end.
+pub fn most() -> Option<u64> {
+    getrlimit(Resource::Nofile).maximum
+}
+
+/// Asks for so many; a server gets its limit from this process.
 pub fn raise_limit(files: u64) -> anyhow::Result<()> {
     let limit = getrlimit(Resource::Nofile);
     if limit.current.is_some_and(|current| current < files) {
-        let raised = Rlimit { current: Some(files), maximum: limit.maximum.map(|most| most.max(files)) };
+        let raised = Rlimit { current: Some(files), maximum: limit.maximum };
         setrlimit(Resource::Nofile, raised)
             .with_context(|| format!("{files} open files are needed; the limit is {:?}", limit.maximum))?;
     }

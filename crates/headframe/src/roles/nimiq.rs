@@ -258,7 +258,8 @@ pub fn server_config(
 pub fn server_limits(server: &NimiqServer) -> Limits {
     Limits {
         connections: server.connections,
-        connections_per_address: server.connections_per_address as usize,
+        // The server counts by address itself: it knows whom a proxy speaks for, and which addresses are private.
+        connections_per_address: server.connections,
         trusted_proxies: server.trusted_proxies.clone(),
         ..Limits::default()
     }
