@@ -5,7 +5,7 @@ use core::ops::Range;
 use super::ahead::Ahead;
 use super::kernels::{DIGEST_LANES, Items, Kernels};
 use super::passes::Passes;
-use super::states::{BATCH, ITEM, STATE, States};
+use super::states::{BATCH, DATA, ITEM, STATE, States};
 use crate::crypto_cycle::{Control, ITEM_SIZE, SHARED_SECRET, Template, WorkHash};
 
 const CONTROL: Range<usize> = 12..16;
@@ -33,6 +33,7 @@ impl<K: Kernels> Batch<K> {
         self.states.state(index)
     }
 
+    #[cfg(test)]
     pub(crate) fn state_mut(&mut self, index: usize) -> &mut [u8; STATE] {
         self.states.state_mut(index)
     }
@@ -76,6 +77,29 @@ impl<K: Kernels> Batch<K> {
     /// MAKE_FUZZABLE and CRYPT of each state.
     pub(crate) fn crypt(&mut self, kept: &Range<usize>) {
         self.pass(None, kept, &[]);
+    }
+
+    /// MAKE_FUZZABLE and CRYPT of copies of these states, each with its number greater by `difference`.
+    ///
+    /// What a pass reads where it lies, the part where an item would be, is not copied, nor what lies behind a message.
+    pub(crate) fn crypt_copies(&mut self, sources: &[[u8; STATE]], difference: u32, kept: &Range<usize>) {
+        assert!(sources.len() <= BATCH, "at most {BATCH} states in a batch");
+        self.count = sources.len();
+        let mut items = [&[0; ITEM_SIZE]; BATCH];
+        for (index, source) in sources.iter().enumerate() {
+            let word =
+                |at: usize| u32::from_le_bytes(*source[at..].first_chunk().expect("inside the header"));
+            let control = Control::fuzzable(word(KEY)).truncated();
+            let end = DATA + control.data_length() + control.message_length();
+            let state = self.states.state_mut(index);
+            state[..ITEM.start].copy_from_slice(&source[..ITEM.start]);
+            state[..4].copy_from_slice(&word(0).wrapping_add(difference).to_le_bytes());
+            if end > ITEM.end {
+                state[ITEM.end..end].copy_from_slice(&source[ITEM.end..end]);
+            }
+            items[index] = source[ITEM.start..].first_chunk().expect("an item inside the state");
+        }
+        self.pass(Some(&items), kept, &[]);
     }
 
     fn pass(&mut self, items: Option<&Items<'_>>, kept: &Range<usize>, ahead: &[&[u8; ITEM_SIZE]]) {

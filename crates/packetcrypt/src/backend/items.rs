@@ -8,9 +8,6 @@ use super::{Avx2, Avx512, Backend};
 use crate::crypto_cycle::{BATCH_MAX, ITEM_PART, ITEM_SIZE, Template};
 use crate::instruction::PROGRAM_LENGTH_MAX;
 
-/// Bytes of the item number in a state: it is the low half of the nonce.
-const NUMBER: core::ops::Range<usize> = 0..4;
-
 /// The lanes of whichever vector backend runs.
 #[derive(Debug)]
 pub(crate) enum ItemLanes {
@@ -112,13 +109,7 @@ impl<K: Kernels> Lanes<K> {
         difference: usize,
         items: impl Iterator<Item = &'a mut [u8; ITEM_SIZE]>,
     ) {
-        self.batch.copy_from(self.run[..count].iter());
-        for index in 0..count {
-            let word = &mut self.batch.state_mut(index)[NUMBER];
-            let number = u32::from_le_bytes([word[0], word[1], word[2], word[3]]);
-            word.copy_from_slice(&number.wrapping_add(difference as u32).to_le_bytes());
-        }
-        self.batch.crypt(&ITEM_PART);
+        self.batch.crypt_copies(&self.run[..count], difference as u32, &ITEM_PART);
         for (index, item) in items.take(count).enumerate() {
             item.copy_from_slice(&self.batch.state(index)[..ITEM_SIZE]);
         }
