@@ -160,7 +160,9 @@ impl NimiqMiner {
             let ended = ended.await;
             self.threads.set_job(None);
             self.view.idle();
+            // At an orderly end the pool has got everything, and its answers are only not waited for.
             let Err(fault) = ended else { return };
+            self.view.lock().fates.disconnected();
             trouble.happened(&fault);
             tokio::select! {
                 () = shutdown.cancelled() => return,
@@ -177,11 +179,9 @@ impl NimiqMiner {
 }
 
 impl View {
-    /// Nothing is mined, and nobody is there who would say what became of shares.
+    /// Nothing is mined.
     fn idle(&self) {
-        let mut seen = self.lock();
-        seen.fates.disconnected();
-        let Seen { status, .. } = &mut *seen;
+        let status = &mut self.lock().status;
         (status.registered, status.height, status.difficulty, status.waiting_for) = (false, None, None, None);
     }
 }
