@@ -19,33 +19,59 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use sandbox::eventually;
 
-/// More durable steps than any life here has.
-const MOST_STEPS: u64 = 60;
 /// Faults of the random run.
 const FAULTS: u32 = 24;
+
+/// Lets a role die at each of its commits: first before the commit reaches PostgreSQL, then, when it is repeated, after
+/// it was carried out and before the role hears of that.
+struct Reaper {
+    gate: Gate,
+    role: &'static str,
+    next: Moment,
+    deaths: u32,
+}
+
+impl Reaper {
+    fn new(pool: &Pool, role: &'static str) -> Self {
+        let gate = Gate::start(&pool.runtime, pool.postgres_port());
+        gate.stop_at(0, Moment::Before);
+        Self { gate, role, next: Moment::After, deaths: 0 }
+    }
+
+    /// Buries and revives the role if it has come to its next commit.
+    fn tend(&mut self, pool: &mut Pool) {
+        if !self.gate.has_stopped() {
+            return;
+        }
+        pool.kill(self.role);
+        self.gate.open();
+        self.deaths += 1;
+        // A role that starts anew takes its duty first: a commit that it has then died at twice already.
+        let passed = u64::from(self.deaths > 1);
+        self.gate.stop_at(passed, self.next);
+        self.next = if self.next == Moment::Before { Moment::After } else { Moment::Before };
+        pool.start(self.role, Some(self.gate.port));
+    }
+}
 
 #[test]
 fn a_payout_killed_at_each_durable_step_pays_once() {
     let Some(mut pool) = Pool::on_postgres() else { return };
-    let gate = Gate::start(&pool.runtime, pool.postgres_port());
     pool.start("service", None);
-    for moment in [Moment::Before, Moment::After] {
-        let deaths = sweep(|step| {
-            pool.earn_and_mature();
-            gate.stop_at(step, moment);
-            pool.start("payout", Some(gate.port));
-            let died = pool.live_until(|pool| gate.has_stopped() || pool.all_is_final());
-            let died = died && gate.has_stopped();
-            pool.kill("payout");
-            gate.open();
-            pool.start("payout", Some(gate.port));
-            pool.live_until(Pool::all_is_final);
-            pool.assert_paid_once();
-            pool.kill("payout");
-            died
-        });
-        println!("{deaths} deaths of the payout {moment:?} a commit: each miner was paid once");
+    let mut reaper = Reaper::new(&pool, "payout");
+    pool.earn_and_mature();
+    pool.start("payout", Some(reaper.gate.port));
+    loop {
+        pool.live_until(|pool| reaper.gate.has_stopped() || pool.all_is_final());
+        if !reaper.gate.has_stopped() {
+            break;
+        }
+        reaper.tend(&mut pool);
     }
+    pool.assert_paid_once();
+    println!("{} deaths of the payout, each miner paid once", reaper.deaths);
+    // The duty, two payouts prepared, each of them mined and confirmed. Sending may be no step: a block may be faster.
+    assert!(reaper.deaths >= 10, "only {} deaths: the durable steps were not met", reaper.deaths);
     pool.verify();
 }
 
@@ -54,25 +80,20 @@ fn postgresql_killed_at_each_durable_step_of_a_payout_loses_and_doubles_nothing(
     let Some(mut pool) = Pool::on_postgres() else { return };
     let gate = Gate::start(&pool.runtime, pool.postgres_port());
     pool.start("service", None);
-    for moment in [Moment::Before, Moment::After] {
-        let deaths = sweep(|step| {
-            pool.earn_and_mature();
-            gate.stop_at(step, moment);
-            pool.start("payout", Some(gate.port));
-            pool.live_until(|pool| gate.has_stopped() || pool.all_is_final());
-            let died = gate.has_stopped();
-            if died {
-                pool.kill_postgres();
-                gate.open();
-                pool.restart_postgres();
-            }
-            gate.open();
-            pool.live_until(Pool::all_is_final);
-            pool.assert_paid_once();
-            pool.kill("payout");
-            died
-        });
-        println!("{deaths} deaths of PostgreSQL {moment:?} a commit: each miner was paid once");
+    for (moment, step) in [Moment::Before, Moment::After].into_iter().flat_map(|moment| {
+        // The duty, two payouts prepared, and each of them sent, mined and confirmed.
+        (0..8).map(move |step| (moment, step))
+    }) {
+        pool.earn_and_mature();
+        gate.stop_at(step, moment);
+        pool.start("payout", Some(gate.port));
+        pool.live_until(|_| gate.has_stopped());
+        pool.kill_postgres();
+        gate.open();
+        pool.restart_postgres();
+        pool.live_until(Pool::all_is_final);
+        pool.assert_paid_once();
+        pool.kill("payout");
     }
     pool.verify();
 }
@@ -80,65 +101,37 @@ fn postgresql_killed_at_each_durable_step_of_a_payout_loses_and_doubles_nothing(
 #[test]
 fn a_service_killed_at_each_durable_step_books_everything_once() {
     let Some(mut pool) = Pool::on_postgres() else { return };
-    let gate = Gate::start(&pool.runtime, pool.postgres_port());
-    pool.start("service", Some(gate.port));
+    let mut reaper = Reaper::new(&pool, "service");
+    pool.start("service", Some(reaper.gate.port));
     pool.bury(40);
-    pool.until_followed();
-    for moment in [Moment::Before, Moment::After] {
-        let mut depths = [1, 9, 30].into_iter().cycle();
-        let deaths = sweep(|step| {
-            let credited = pool.credited();
-            pool.kill("service");
-            gate.stop_at(step, moment);
-            pool.start("service", Some(gate.port));
-            // Found and settled; orphaned by a reorganisation; back again; mature.
-            let depth = depths.next().unwrap();
-            let found = pool.earn();
-            let mut died = false;
-            for step in [Step::Bury(depth), Step::Orphan(depth), Step::Return(depth + 2), Step::Bury(11)] {
-                let is_last = matches!(step, Step::Bury(11));
-                match step {
-                    Step::Bury(blocks) => pool.bury(blocks),
-                    Step::Orphan(depth) => drop(pool.chain.reorganise(STRANGER, depth + 1).unwrap()),
-                    Step::Return(blocks) => drop(pool.chain.extend_from(found, STRANGER, blocks).unwrap()),
-                }
-                eventually("the service to book it, or to stop", || {
-                    (gate.has_stopped() || pool.is_settled(is_last)).then_some(())
-                });
-                if gate.has_stopped() {
-                    died = true;
-                    pool.kill("service");
-                    gate.open();
-                    pool.start("service", Some(gate.port));
-                    eventually("the service to book it", || pool.is_settled(is_last).then_some(()));
-                }
-                pool.assert_sound();
-            }
-            assert!(pool.credited() > credited);
-            gate.open();
-            died
-        });
-        println!("{deaths} deaths of the service {moment:?} a commit: the books balance");
+    until(&mut pool, &mut reaper, |pool| pool.is_settled(true));
+    for depth in [1, 9, 30] {
+        let credited = pool.credited();
+        // Found and settled; orphaned by a reorganisation; back again; mature.
+        let found = pool.earn();
+        pool.bury(depth);
+        until(&mut pool, &mut reaper, |pool| pool.is_settled(false));
+        pool.chain.reorganise(STRANGER, depth + 1).unwrap();
+        until(&mut pool, &mut reaper, |pool| pool.is_settled(false));
+        assert_eq!(pool.credited(), credited);
+        pool.chain.extend_from(found, STRANGER, depth + 2).unwrap();
+        until(&mut pool, &mut reaper, |pool| pool.is_settled(false));
+        pool.bury(11);
+        until(&mut pool, &mut reaper, |pool| pool.is_settled(true));
+        assert!(pool.credited() > credited);
+        pool.assert_sound();
     }
+    println!("{} deaths of the service, everything booked once", reaper.deaths);
+    assert!(reaper.deaths >= 24, "only {} deaths: the durable steps were not met", reaper.deaths);
     pool.verify();
 }
 
-/// What happens to the chain.
-enum Step {
-    Bury(u32),
-    Orphan(u32),
-    Return(u32),
-}
-
-/// Lets a process die one durable step later each time, until it gets to its end; gives the number of deaths.
-fn sweep(mut life: impl FnMut(u64) -> bool) -> u64 {
-    for step in 0..MOST_STEPS {
-        if !life(step) {
-            assert!(step > 4, "only {step} durable steps: the sweep has not met them");
-            return step;
-        }
-    }
-    panic!("more than {MOST_STEPS} durable steps: a life has no end");
+/// Waits for something, and revives who dies meanwhile.
+fn until(pool: &mut Pool, reaper: &mut Reaper, condition: impl Fn(&Pool) -> bool) {
+    eventually("the service to book it", || {
+        reaper.tend(pool);
+        condition(pool).then_some(())
+    });
 }
 
 #[test]
