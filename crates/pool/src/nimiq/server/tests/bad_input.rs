@@ -166,6 +166,19 @@ async fn who_is_silent_has_to_go() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_takes_none_of_the_answers_is_cut_off() {
+    let mut stand = Stand::new().await;
+    stand.limits.write_time = std::time::Duration::from_millis(300);
+    let server = stand.start().await;
+    let mut miner = Miner::register(&server, Mode::Smart).await;
+    // Each is answered, until the answers fill what lies between the two.
+    let again = ClientMessage::Register(miner.registration(Mode::Smart));
+    miner.send_without_end(&again).await;
+    assert!(server.refusals("already_registered") > 100);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn too_many_connections_of_one_address_are_told_so() {
     let stand = Stand::new().await;
     let payee = Miner::connect(&stand.start().await).await.address();

@@ -38,6 +38,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) struct Stand {
     pub chain: NimiqDevChain,
     pub accounts: Accounts,
+    /// Those of the listener of servers that are started from now on.
+    pub limits: Limits,
     node: NimiqClient,
     folder: tempfile::TempDir,
     _stop: tokio_util::sync::DropGuard,
@@ -67,7 +69,9 @@ impl Stand {
         let node = NimiqClient::new(NimiqConfig::new(vec![node], Network::Dev)).unwrap();
         let url = format!("sqlite://{}", folder.path().join("accounts.db").display());
         let accounts = Accounts::open(&url).await.unwrap();
-        Self { chain, accounts, node, folder, _stop: stop.drop_guard() }
+        let limits =
+            Limits { trusted_proxies: vec![IpAddr::V4(Ipv4Addr::LOCALHOST).into()], ..Limits::default() };
+        Self { chain, accounts, limits, node, folder, _stop: stop.drop_guard() }
     }
 
     pub(super) fn pool() -> Address {
@@ -111,9 +115,8 @@ impl Stand {
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let limits =
-            Limits { trusted_proxies: vec![IpAddr::V4(Ipv4Addr::LOCALHOST).into()], ..Limits::default() };
         let (routes, seen, stopped) = (server.routes(), metrics.clone(), stop.clone());
+        let limits = self.limits.clone();
         let serving = tokio::spawn(async move {
             listener::serve_with(listener, tls, routes, limits, &seen, stopped).await;
         });
@@ -273,6 +276,13 @@ impl Miner {
     pub(super) async fn send_raw(&mut self, message: Message) {
         // The server may have hung up already.
         let _ = self.socket.send(message).await;
+    }
+
+    /// Sends the same again and again, and reads nothing, until the server hangs up.
+    pub(super) async fn send_without_end(&mut self, message: &ClientMessage) {
+        let message = Message::text(message.to_text());
+        let sending = async { while self.socket.send(message.clone()).await.is_ok() {} };
+        tokio::time::timeout(PATIENCE, sending).await.expect("the server hangs up");
     }
 
     /// The next frame but for pings; `None` when the server has hung up.
