@@ -11,6 +11,7 @@ mod load;
 mod master;
 mod mined;
 mod nimiq;
+mod nimiq_backlog;
 mod nimiq_clients;
 mod nimiq_server;
 mod pay_maker;
@@ -95,6 +96,7 @@ const NIMIQ: &[Measurement] = &[
     ("accounts", accounts::measure),
     ("server-shares", nimiq_server::measure_shares),
     ("server-clients", nimiq_server::measure_clients),
+    ("server-backlog", nimiq_backlog::measure),
 ];
 
 /// Builds with optimisation, then measures in that build.

@@ -25,8 +25,8 @@ use super::program::{Program, folder, free_address, metric};
 use super::{Goal, Reference, Row};
 
 /// Connections that send shares at once, and shares of each.
-const SENDING: usize = 64;
-const SHARES_EACH: usize = 320;
+pub(super) const SENDING: usize = 64;
+pub(super) const SHARES_EACH: usize = 320;
 /// Registrations of a run, and how many at once.
 const REGISTRATIONS: usize = 2000;
 const AT_ONCE: usize = 32;
@@ -57,18 +57,25 @@ pub fn measure_clients() -> anyhow::Result<Vec<Row>> {
 }
 
 /// A server in front of a dev chain.
-struct Stage {
-    runtime: Runtime,
-    chain: NimiqDevChain,
-    program: Program,
-    figures: SocketAddr,
+pub(super) struct Stage {
+    pub(super) runtime: Runtime,
+    pub(super) chain: NimiqDevChain,
+    pub(super) program: Program,
+    pub(super) figures: SocketAddr,
     door: Door,
     _stop: DropGuard,
     _folder: tempfile::TempDir,
 }
 
 impl Stage {
-    fn start(accounts: Option<&str>) -> anyhow::Result<Self> {
+    /// Lets the chain have a block more.
+    pub(super) fn extend(&self) -> anyhow::Result<()> {
+        let _runtime = self.runtime.enter();
+        self.chain.extend(POOL, 1)?;
+        Ok(())
+    }
+
+    pub(super) fn start(accounts: Option<&str>) -> anyhow::Result<Self> {
         let (folder, figures, miners) = (folder()?, free_address()?, free_address()?);
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let chain = NimiqDevChain::open(&folder.path().join("chain"))?;
@@ -97,7 +104,7 @@ impl Stage {
     }
 
     /// Registers so many clients, some at once.
-    fn register(&self, count: usize, mode: Mode) -> anyhow::Result<Vec<Client>> {
+    pub(super) fn register(&self, count: usize, mode: Mode) -> anyhow::Result<Vec<Client>> {
         let registering = stream::iter(0..count).map(|_| {
             let door = self.door.clone();
             tokio::spawn(async move { door.register(mode, MINER).await })
@@ -143,7 +150,7 @@ fn shares(store: &str, accounts: Option<&str>) -> anyhow::Result<Row> {
     })
 }
 
-fn until(figures: SocketAddr, name: &str, value: f64) -> anyhow::Result<()> {
+pub(super) fn until(figures: SocketAddr, name: &str, value: f64) -> anyhow::Result<()> {
     let started = Instant::now();
     loop {
         let found = metric(figures, name)?;
@@ -156,7 +163,7 @@ fn until(figures: SocketAddr, name: &str, value: f64) -> anyhow::Result<()> {
 }
 
 /// The messages of shares for each of these settings, on the chain's head.
-fn mine(chain: &NimiqDevChain, settings: &[Settings]) -> anyhow::Result<Vec<Vec<String>>> {
+pub(super) fn mine(chain: &NimiqDevChain, settings: &[Settings]) -> anyhow::Result<Vec<Vec<String>>> {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
     let now = Timestamp(u32::try_from(now)?);
     let threads = thread::available_parallelism()?.get();
@@ -250,7 +257,7 @@ fn idle_clients() -> anyhow::Result<Vec<Row>> {
             })
             .collect();
         let start = Instant::now();
-        stage.chain.extend(POOL, 1)?;
+        stage.extend()?;
         let told = stage.runtime.block_on(listening.collect::<Vec<_>>());
         let mut last = start;
         for one in told {
