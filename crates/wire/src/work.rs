@@ -56,7 +56,9 @@ fn height(reader: &mut ByteReader<'_>) -> Result<Height, FormatError> {
     let start = reader.offset();
     let height = reader.u32_le("height")?;
     if i32::try_from(height).is_err() {
-        return Err(reader.error_at(start, "height", "from 0 to 2147483647", height.to_string()).into());
+        return Err(reader
+            .error_at(start, "height", "a height from 0 to 2147483647", height.to_string())
+            .into());
     }
     Ok(Height(height))
 }
