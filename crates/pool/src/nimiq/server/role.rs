@@ -69,6 +69,8 @@ pub struct Times {
     pub tick: Duration,
     /// Between balances.
     pub balance: Duration,
+    /// In which the node may hear of a head that a client knows already.
+    pub unknown_head: Duration,
 }
 
 impl Default for Times {
@@ -79,6 +81,7 @@ impl Default for Times {
             silence: Duration::from_mins(10),
             tick: Duration::from_secs(10),
             balance: Duration::from_mins(5),
+            unknown_head: Duration::from_secs(3),
         }
     }
 }
@@ -181,7 +184,7 @@ impl NimiqServer {
             numbers: ShareNumbers::new(last, clock::unix_millis()),
             accounts,
             submissions,
-            unknown_heads: UnknownHeads::new(node),
+            unknown_heads: UnknownHeads::new(node, config.times.unknown_head),
             admission: Arc::clone(&admission),
             nonces: SessionNonces::new(server),
             figures: Figures::new(&metrics),

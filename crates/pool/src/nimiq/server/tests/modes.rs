@@ -2,7 +2,8 @@
 
 use ledger::nimiq::UserId;
 use nimiq::{Luna, PrivateKey};
-use wire::nimiq::{ClientMessage, Mode, NewBlock};
+use node::NimiqDevChain;
+use wire::nimiq::{ClientMessage, Mode, NewBlock, Share};
 
 use super::stand::{Miner, Stand};
 
@@ -85,6 +86,28 @@ async fn a_share_on_a_head_that_the_server_has_not_noticed_waits_for_it() {
     smart.share(share).await;
     stand.credited(1).await;
     assert_eq!(smart.errors, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_hears_of_a_block_before_the_node_does_is_not_punished() {
+    let stand = Stand::new().await;
+    let mut config = stand.config("main");
+    config.times.unknown_head = std::time::Duration::from_secs(30);
+    let server = stand.start_with(config, None).await;
+    let mut smart = Miner::register(&server, Mode::Smart).await;
+    // The network as the client sees it.
+    let ahead = NimiqDevChain::open(&stand.path().join("ahead")).unwrap();
+    let network = ahead.template(Stand::pool(), nimiq::ExtraData::default()).next.target;
+    let Share::Smart(found) = smart.mine_until(&ahead, 0, network) else { panic!("a smart share") };
+    let block = found.block.expect("the block, whole");
+    ahead.submit(&block).unwrap();
+    let share = smart.mine(&ahead, 0);
+    smart.share(share).await;
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    stand.chain.submit(&block).unwrap();
+    stand.credited(1).await;
+    assert_eq!(smart.errors, Vec::<String>::new());
+    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

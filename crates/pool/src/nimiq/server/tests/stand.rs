@@ -88,7 +88,11 @@ impl Stand {
         terms.allowed_errors = 5;
         NimiqServerConfig {
             follow: FollowSettings { poll: Duration::from_millis(10), oldest_head: None },
-            times: Times { tick: Duration::from_millis(200), ..Times::default() },
+            times: Times {
+                tick: Duration::from_millis(200),
+                unknown_head: Duration::from_millis(200),
+                ..Times::default()
+            },
             segment_time: Duration::from_millis(20),
             ..NimiqServerConfig::new(name, self.folder.path().join(name), Arc::new(terms))
         }
