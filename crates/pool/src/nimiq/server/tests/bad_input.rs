@@ -5,7 +5,7 @@ use nimiq::{BlockHash, Network};
 use tokio_tungstenite::tungstenite::Message;
 use wire::nimiq::{ClientMessage, Mode, Share};
 
-use super::stand::{Miner, Stand, mined};
+use super::stand::{Miner, Stand, mined, share_target};
 use crate::nimiq::server::{AdmissionLimits, Unwanted};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -66,7 +66,8 @@ async fn who_does_not_register_as_it_should_is_told_why() {
 fn changed(miner: &Miner, stand: &Stand, change: impl FnOnce(&mut SmartShare)) -> Share {
     let Share::Smart(mut share) = miner.mine(&stand.chain, 0) else { panic!("a smart share") };
     change(&mut share);
-    share.header = mined(share.header, 0, miner.settings.as_ref().unwrap().target_compact);
+    let target = share_target(miner.settings.as_ref().unwrap().target_compact);
+    share.header = mined(share.header, 0, |proof| target.is_met_by(proof));
     Share::Smart(share)
 }
 
@@ -96,7 +97,8 @@ async fn shares_that_are_none_are_refused_with_their_reasons() {
     miner.share(share).await;
     reasons.push(miner.hear_error().await);
     let Share::Smart(mut weak) = miner.mine(&stand.chain, 0) else { panic!("a smart share") };
-    weak.header.nonce = weak.header.nonce.wrapping_add(1);
+    let target = share_target(settings.target_compact);
+    weak.header = mined(weak.header, 0, |proof| !target.is_met_by(proof));
     miner.share(Share::Smart(weak)).await;
     reasons.push(miner.hear_error().await);
     let expected = [
@@ -157,12 +159,15 @@ async fn who_is_silent_has_to_go() {
     let stand = Stand::new().await;
     let mut config = stand.config("main");
     config.times.register = std::time::Duration::from_millis(300);
-    config.times.silence = std::time::Duration::from_millis(900);
     let server = stand.start_with(config, None).await;
     Miner::connect(&server).await.hear_the_end().await;
-    assert_eq!(server.closed("not_registered"), 1);
+    server.has_closed("not_registered").await;
+    server.stop().await;
+    let mut config = stand.config("main");
+    config.times.silence = std::time::Duration::from_millis(900);
+    let server = stand.start_with(config, None).await;
     Miner::register(&server, Mode::Smart).await.hear_the_end().await;
-    assert_eq!(server.closed("silent"), 1);
+    server.has_closed("silent").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -97,8 +97,7 @@ async fn a_client_that_hears_of_a_block_before_the_node_does_is_not_punished() {
     let mut smart = Miner::register(&server, Mode::Smart).await;
     // The network as the client sees it.
     let ahead = NimiqDevChain::open(&stand.path().join("ahead")).unwrap();
-    let network = ahead.template(Stand::pool(), nimiq::ExtraData::default()).next.target;
-    let Share::Smart(found) = smart.mine_until(&ahead, 0, network) else { panic!("a smart share") };
+    let Share::Smart(found) = smart.mine_block(&ahead) else { panic!("a smart share") };
     let block = found.block.expect("the block, whole");
     ahead.submit(&block).unwrap();
     let share = smart.mine(&ahead, 0);
@@ -117,8 +116,7 @@ async fn blocks_of_every_mode_reach_the_chain_and_count_as_shares() {
     for mode in Mode::ALL {
         let mut miner = Miner::register(&server, mode).await;
         let before = stand.chain.head();
-        let network = stand.chain.template(Stand::pool(), nimiq::ExtraData::default()).next.target;
-        let share = miner.mine_until(&stand.chain, 0, network);
+        let share = miner.mine_block(&stand.chain);
         miner.share(share).await;
         stand.chain.watch_head().wait_for(|head| head.height > before.height).await.unwrap();
         stand.credited_on(before.hash, 1).await;

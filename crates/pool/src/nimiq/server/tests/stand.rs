@@ -11,7 +11,7 @@ use nimiq::argon2d::Hasher;
 use nimiq::share::{NanoShare, SmartShare};
 use nimiq::{
     Address, BodyHash, CompactTarget, DeviceId, Header, LightBlock, Network, PoolName, PrivateKey,
-    ShareTarget,
+    ProofOfWork, ShareTarget, Target,
 };
 use node::dev_chain::rpc::{RpcUsers, ServeLimits};
 use node::nimiq::{FollowSettings, NimiqConfig};
@@ -192,9 +192,16 @@ impl Server {
         self.figure(&format!(r#"headframe_nimiq_refusals_total{{{role},reason="{code}"}}"#))
     }
 
-    pub(super) fn closed(&self, code: &str) -> u64 {
+    /// Returns once a connection has been closed for this reason.
+    pub(super) async fn has_closed(&self, reason: &str) {
         let role = r#"role="nimiq_server",name="main""#;
-        self.figure(&format!(r#"headframe_nimiq_connections_closed_total{{{role},reason="{code}"}}"#))
+        let figure = format!(r#"headframe_nimiq_connections_closed_total{{{role},reason="{reason}"}}"#);
+        let counted = async {
+            while self.figure(&figure) == 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, counted).await.expect("the connection is closed and counted");
     }
 }
 
@@ -338,34 +345,46 @@ impl Miner {
         }
     }
 
-    /// A share on the chain's head for what the server said last, from this nonce on.
+    /// A share on the chain's head for what the server said last, from this nonce on. It is no block, which would
+    /// move the head.
     pub(super) fn mine(&self, chain: &NimiqDevChain, first_nonce: u32) -> Share {
-        self.mine_until(chain, first_nonce, self.settings.as_ref().unwrap().target_compact)
+        self.mine_so_that(chain, first_nonce, |proof, share, block| {
+            share.is_met_by(proof) && !block.is_met_by(proof)
+        })
     }
 
-    /// The same, of another target.
-    pub(super) fn mine_until(&self, chain: &NimiqDevChain, first_nonce: u32, target: CompactTarget) -> Share {
+    /// A block.
+    pub(super) fn mine_block(&self, chain: &NimiqDevChain) -> Share {
+        self.mine_so_that(chain, 0, |proof, _, block| block.is_met_by(proof))
+    }
+
+    /// The first share whose proof of work is as wanted, given the targets of shares and of the block.
+    fn mine_so_that(
+        &self,
+        chain: &NimiqDevChain,
+        first_nonce: u32,
+        wanted: impl Fn(&ProofOfWork, &Target, &Target) -> bool,
+    ) -> Share {
         let settings = self.settings.as_ref().unwrap();
         let template = chain.template(settings.address, settings.extra_data.clone());
         let header = template.block(clock::timestamp(), 0).header;
+        let (target, block) = (share_target(settings.target_compact), template.next.target.target());
+        let mined = |header| mined(header, first_nonce, |proof| wanted(proof, &target, &block));
         match (self.mode, &self.new_block) {
             (Mode::Smart, _) => {
-                let header = mined(header, first_nonce, target);
+                let header = mined(header);
                 let (miner_proof, extra_data_proof) =
                     (template.body.miner_proof(), template.body.extra_data_proof());
-                let block = template.next.target.target();
                 let is_block = block.is_met_by(&Hasher::new().hash(&header.to_bytes()));
                 let block = is_block.then(|| template.block(header.timestamp, header.nonce).to_bytes());
                 Share::Smart(SmartShare { header, miner_proof, extra_data_proof, block })
             }
             (Mode::Nano, Some(NewBlock::Nano(job))) => {
                 let (body_hash, accounts_hash): (BodyHash, _) = (job.body_hash, job.accounts_hash);
-                let header = mined(Header { body_hash, accounts_hash, ..header }, first_nonce, target);
+                let header = mined(Header { body_hash, accounts_hash, ..header });
                 Share::Nano(NanoShare { block: LightBlock { header, interlink: template.next.interlink } })
             }
-            (Mode::Dumb, Some(NewBlock::Dumb(header))) => {
-                Share::Dumb { nonce: mined(*header, first_nonce, target).nonce }
-            }
+            (Mode::Dumb, Some(NewBlock::Dumb(header))) => Share::Dumb { nonce: mined(*header).nonce },
             _ => panic!("nothing to mine"),
         }
     }
@@ -382,16 +401,20 @@ impl Miner {
     }
 }
 
-/// The first header from a nonce on that meets a target.
-pub(super) fn mined(header: Header, first_nonce: u32, target: CompactTarget) -> Header {
-    let target = ShareTarget::new(target).unwrap().target();
+/// What a compact target of shares stands for.
+pub(super) fn share_target(target: CompactTarget) -> Target {
+    ShareTarget::new(target).unwrap().target()
+}
+
+/// The first header from a nonce on whose proof of work is as wanted.
+pub(super) fn mined(header: Header, first_nonce: u32, wanted: impl Fn(&ProofOfWork) -> bool) -> Header {
     let mut hasher = Hasher::new();
     let mut nonce = first_nonce;
     loop {
         let pair = [nonce, nonce + 1].map(|nonce| Header { nonce, ..header });
         let bytes = pair.map(|header| header.to_bytes());
         let proofs: Vec<_> = hasher.hash_many(bytes.iter()).into_iter().collect();
-        let found = pair.iter().zip(&proofs).find(|(_, proof)| target.is_met_by(proof));
+        let found = pair.iter().zip(&proofs).find(|(_, proof)| wanted(proof));
         if let Some((header, _)) = found {
             return *header;
         }
