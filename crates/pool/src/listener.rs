@@ -134,9 +134,10 @@ pub async fn serve_with(
             Connection { peer, router: router.clone(), limits: limits.clone(), place: Held(Arc::new(place)) };
         let (tls, shutdown, cut) = (tls.clone(), shutdown.clone(), cut.clone());
         let serving = async move {
+            // On the heap, so that a connection takes the memory of its own kind, not of the greater one.
             match tls {
-                None => connection.serve(stream, shutdown).await,
-                Some(tls) => connection.serve_tls(&tls, stream, shutdown).await,
+                None => Box::pin(connection.serve(stream, shutdown)).await,
+                Some(tls) => Box::pin(connection.serve_tls(&tls, stream, shutdown)).await,
             }
         };
         connections.spawn(async move {
