@@ -132,7 +132,15 @@ struct Running {
 impl Running {
     async fn start(config: PayMakerConfig, node: FakeNode) -> Self {
         let (metrics, shutdown) = (Metrics::new(), CancellationToken::new());
-        let pay_maker = PayMaker::start(config, node.clone(), &metrics, shutdown.clone()).await.unwrap();
+        let pay_maker = loop {
+            match PayMaker::start(config.clone(), node.clone(), &metrics, shutdown.clone()).await {
+                // A hook that another test is just starting holds the lock of the PayMaker before until it runs.
+                Err(PayMakerStartFault::Folder(OpenError::InUse(_))) => {
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+                started => break started.unwrap(),
+            }
+        };
         let running = Self { pay_maker, node, metrics, shutdown };
         running.until(|running| running.pay_maker.shared.ledger.get().is_some()).await;
         running
