@@ -60,6 +60,15 @@ pub struct Override {
     pub flag: String,
 }
 
+/// Whether the files and programs that a configuration names must be on this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Files {
+    /// All of them: the whole pool runs here.
+    MustBeHere,
+    /// Some may be on other machines; a role finds out about its own when it opens them.
+    MayBeElsewhere,
+}
+
 /// The environment variables that start with `HEADFRAME_` and are no keys of the configuration.
 const OTHER_VARIABLES: &[&str] = &["HEADFRAME_BACKEND", "HEADFRAME_CONFIG", "HEADFRAME_LOG"];
 
@@ -69,6 +78,7 @@ impl Config {
         file: Option<(&Path, &str)>,
         environment: impl IntoIterator<Item = (String, String)>,
         overrides: &[Override],
+        files: Files,
     ) -> Result<Self, Problems> {
         let mut problems = Vec::new();
         let mut tables =
@@ -79,7 +89,7 @@ impl Config {
         apply_overrides(&mut tables, overrides, &mut problems);
         drop_handlers_of_others(&mut tables);
         let config = Self::read(&tables, &mut problems);
-        problems.extend(rules::check(&config, &tables));
+        problems.extend(rules::check(&config, &tables, files));
         problems.sort_by_key(|problem| match problem.place {
             Place::File { line, column, .. } => (0, line, column),
             _ => (1, 0, 0),

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Context;
 
 use crate::cli::{Configuration, NamedRole, NimiqPayout, NimiqServerRole, Role, Up};
-use crate::config::{Config, Override};
+use crate::config::{Config, Files, Override};
 use crate::serve::LoadConfig;
 
 /// Prints every key.
@@ -15,16 +15,17 @@ pub fn example() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Prints that a file is good, or fails with every problem. Looks at the file alone, not at the environment.
+/// Prints that a file is good, or fails with every problem. Looks at the file and at what it names, not at the
+/// environment.
 pub fn check(file: &Path) -> anyhow::Result<()> {
     let text = read(file)?;
-    Config::load(Some((file, &text)), [], &[])?;
+    Config::load(Some((file, &text)), [], &[], Files::MustBeHere)?;
     writeln!(std::io::stdout(), "{}: no errors", file.display())?;
     Ok(())
 }
 
 /// Loads all layers for a command that runs with them.
-pub fn load(arguments: &Configuration, more: Vec<Override>) -> anyhow::Result<Config> {
+pub fn load(arguments: &Configuration, more: Vec<Override>, files: Files) -> anyhow::Result<Config> {
     let mut overrides = arguments.set.iter().map(|set| split(set)).collect::<anyhow::Result<Vec<_>>>()?;
     let flag = |key: &str, value: String, flag: &str| Override { key: key.into(), value, flag: flag.into() };
     overrides.extend(arguments.listen.map(|listen| flag("http.listen", listen.to_string(), "--listen")));
@@ -34,7 +35,7 @@ pub fn load(arguments: &Configuration, more: Vec<Override>) -> anyhow::Result<Co
     overrides.extend(more);
     let text = arguments.config.as_deref().map(read).transpose()?;
     let file = arguments.config.as_deref().zip(text.as_deref());
-    Ok(Config::load(file, std::env::vars(), &overrides)?)
+    Ok(Config::load(file, std::env::vars(), &overrides, files)?)
 }
 
 fn split(set: &str) -> anyhow::Result<Override> {
@@ -56,7 +57,7 @@ impl Up {
                 value: listen.to_string(),
                 flag: "--dev-chain-listen".to_owned(),
             });
-            load(&self.configuration, dev_chain.into_iter().collect())
+            load(&self.configuration, dev_chain.into_iter().collect(), Files::MustBeHere)
         })
     }
 }
@@ -64,27 +65,27 @@ impl Up {
 impl Role {
     /// How its configuration is read, now and at each SIGHUP.
     pub fn load(self) -> LoadConfig {
-        Box::new(move || load(&self.configuration, Vec::new()))
+        Box::new(move || load(&self.configuration, Vec::new(), Files::MayBeElsewhere))
     }
 }
 
 impl NimiqPayout {
     /// How its configuration is read, now and at each SIGHUP.
     pub fn load(self) -> LoadConfig {
-        Box::new(move || load(&self.configuration, Vec::new()))
+        Box::new(move || load(&self.configuration, Vec::new(), Files::MayBeElsewhere))
     }
 }
 
 impl NimiqServerRole {
     /// How its configuration is read.
     pub fn load(self) -> LoadConfig {
-        Box::new(move || load(&self.configuration, Vec::new()))
+        Box::new(move || load(&self.configuration, Vec::new(), Files::MayBeElsewhere))
     }
 }
 
 impl NamedRole {
     /// How its configuration is read.
     pub fn load(self) -> LoadConfig {
-        Box::new(move || load(&self.configuration, Vec::new()))
+        Box::new(move || load(&self.configuration, Vec::new(), Files::MayBeElsewhere))
     }
 }

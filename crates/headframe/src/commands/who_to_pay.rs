@@ -9,11 +9,12 @@ use ledger::{Rules, UnixMillis};
 
 use crate::cli::WhoToPay;
 use crate::commands::config;
+use crate::config::Files;
 use crate::roles;
 
 /// Reads the logs in the order given (it makes no difference) and prints the document.
 pub fn run(arguments: &WhoToPay) -> anyhow::Result<()> {
-    let config = config::load(&arguments.configuration, Vec::new())?;
+    let config = config::load(&arguments.configuration, Vec::new(), Files::MayBeElsewhere)?;
     let rules = Rules::new(&roles::rules(&config)?)?;
     let read = |file: &PathBuf| {
         std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))

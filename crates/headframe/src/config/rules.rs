@@ -1,17 +1,20 @@
 //! What must hold between keys, once each of them is fine by itself.
 
+mod files;
+mod listeners;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use nimiq::Network;
 
-use super::Config;
 use super::problem::{Place, Problem, nearest};
 use super::values::{PublicUrl, Secret};
 use super::written::{Content, Table};
+use super::{Config, Files};
 
 /// Checks a configuration against the tables it came from, which know the places.
-pub fn check(config: &Config, tables: &[Table]) -> Vec<Problem> {
+pub fn check(config: &Config, tables: &[Table], files: Files) -> Vec<Problem> {
     let mut rules = Rules { tables, problems: Vec::new() };
     rules.nodes(config);
     rules.announcement_target(tables);
@@ -22,6 +25,11 @@ pub fn check(config: &Config, tables: &[Table]) -> Vec<Problem> {
     rules.payees(config);
     rules.nimiq_nodes(config);
     rules.nimiq_servers(config);
+    rules.nimiq_signer(config);
+    rules.listeners(config);
+    if files == Files::MustBeHere {
+        rules.files(config);
+    }
     rules.problems
 }
 
@@ -32,11 +40,13 @@ struct Rules<'t> {
 
 impl Rules<'_> {
     fn report(&mut self, section: &str, key: &str, fault: impl Into<String>, suggestion: Option<String>) {
+        self.report_at(self.place(section, key), format!("{section}.{key}"), fault, suggestion);
+    }
+
+    /// Where a key of a section is written, or the section if it is not.
+    fn place(&self, section: &str, key: &str) -> Place {
         let table = self.tables.iter().find(|table| table.section == section);
-        let place = table.map_or(Place::Default, |table| {
-            table.get(key).map_or_else(|| table.place.clone(), |value| value.place.clone())
-        });
-        self.report_at(place, format!("{section}.{key}"), fault, suggestion);
+        table.map_or(Place::Default, |table| place_in(table, key))
     }
 
     fn report_at(&mut self, place: Place, key: String, fault: impl Into<String>, suggestion: Option<String>) {
@@ -156,9 +166,12 @@ impl Rules<'_> {
         for (handler, (label, table)) in config.ann_handlers.iter().zip(tables) {
             let mut check = |key: &str, exposed: bool, secret: &Option<Secret>| {
                 if exposed && weak(secret) {
-                    let place =
-                        table.get(key).map_or_else(|| table.place.clone(), |value| value.place.clone());
-                    self.report_at(place, format!("{label}.{key}"), GUESSABLE, Some(DRAW.to_owned()));
+                    self.report_at(
+                        place_in(&table, key),
+                        format!("{label}.{key}"),
+                        GUESSABLE,
+                        Some(DRAW.to_owned()),
+                    );
                 }
             };
             let feed = handler.sprayer_listen.is_some_and(|listen| !listen.ip().is_loopback());
@@ -208,14 +221,13 @@ impl Rules<'_> {
         }
     }
 
-    /// Servers have names and places of their own, and TLS wants both its files.
+    /// Servers have names of their own, and TLS wants both its files.
     fn nimiq_servers(&mut self, config: &Config) {
         let tables = self.repeated("nimiq_server");
         for (label, table) in tables.iter().filter(|(_, table)| table.get("name").is_none()) {
             self.report_at(table.place.clone(), format!("{label}.name"), "is missing", None);
         }
         self.unique(&tables, "name", "nimiq_server");
-        self.unique(&tables, "listen", "nimiq_server");
         for (server, (label, table)) in config.nimiq_servers.iter().zip(&tables) {
             let missing = match (&server.certificate, &server.key) {
                 (Some(_), None) => "key",
@@ -224,6 +236,14 @@ impl Rules<'_> {
             };
             let fault = "is missing: TLS needs certificate and key";
             self.report_at(table.place.clone(), format!("{label}.{missing}"), fault, None);
+        }
+    }
+
+    /// One signs payouts, not two.
+    fn nimiq_signer(&mut self, config: &Config) {
+        if config.nimiq_payout.key_file.is_some() && !config.nimiq_payout.signing_command.is_empty() {
+            let fault = "does the same as `key_file`, which is also given";
+            self.report("nimiq_payout", "signing_command", fault, Some("keep one of them".to_owned()));
         }
     }
 
@@ -244,6 +264,11 @@ impl Rules<'_> {
             }
         }
     }
+}
+
+/// Where a key is written, or its table if it is not.
+fn place_in(table: &Table, key: &str) -> Place {
+    table.get(key).map_or_else(|| table.place.clone(), |value| value.place.clone())
 }
 
 const REACHED: &str =

@@ -1,9 +1,11 @@
 //! Configurations as operators write them, and what they are told.
 
+use std::fmt::Write;
+
 use super::*;
 
 fn load(text: &str) -> Result<Config, Problems> {
-    Config::load(Some((Path::new("pool.toml"), text)), [], &[])
+    Config::load(Some((Path::new("pool.toml"), text)), [], &[], Files::MayBeElsewhere)
 }
 
 /// The messages for a text that is wrong.
@@ -13,7 +15,7 @@ fn faults(text: &str) -> Vec<String> {
 
 #[test]
 fn nothing_at_all_is_a_pool_on_the_dev_chain() {
-    let config = Config::load(None, [], &[]).unwrap();
+    let config = Config::load(None, [], &[], Files::MayBeElsewhere).unwrap();
     assert!(config.nodes.is_empty());
     assert_eq!(config.ann_handlers[0].name.as_ref().unwrap().as_str(), "main");
     assert_eq!(config.blk_handlers.len(), 1);
@@ -156,12 +158,15 @@ fn later_layers_win_and_are_named_when_they_are_wrong() {
             variable("HOME", "/"),
         ]
     };
-    let config = Config::load(file, environment(), &[]).unwrap();
+    let config = Config::load(file, environment(), &[], Files::MayBeElsewhere).unwrap();
     assert_eq!((config.master.mine_old_anns, config.ann_handlers[0].threads), (3, 2));
-    let config = Config::load(file, environment(), &[flag("4")]).unwrap();
+    let config = Config::load(file, environment(), &[flag("4")], Files::MayBeElsewhere).unwrap();
     assert_eq!(config.master.mine_old_anns, 4);
 
-    let problems = Config::load(file, [variable("HEADFRAME_MASTR_X", "1")], &[flag("99")]).unwrap_err().0;
+    let problems =
+        Config::load(file, [variable("HEADFRAME_MASTR_X", "1")], &[flag("99")], Files::MayBeElsewhere)
+            .unwrap_err()
+            .0;
     let problems: Vec<String> = problems.iter().map(Problem::to_string).collect();
     assert!(
         problems[0].starts_with("environment variable HEADFRAME_MASTR_X: names no section"),
@@ -236,4 +241,46 @@ fn amounts_and_fees_are_whole() {
     assert_eq!(config.nimiq_payout.automatic_above, nimiq::Luna(5_000_000));
     assert_eq!(config.nimiq_service.pool_fee.millionths(), 10_000);
     assert_eq!(config.nimiq_servers[0].listen.port(), 8443);
+}
+
+/// One configuration of the table: its title, its text, and what is said about it.
+struct Case<'t> {
+    title: &'t str,
+    text: &'t str,
+    said: Vec<&'t str>,
+}
+
+/// `### TITLE`, the text, `---`, a line for each error.
+fn table() -> Vec<Case<'static>> {
+    let parts = include_str!("wrong_configurations.txt").split("### ").skip(1);
+    parts
+        .map(|part| {
+            let (title, part) = part.split_once('\n').unwrap();
+            let (text, said) = part.split_once("---\n").unwrap();
+            Case { title, text, said: said.lines().filter(|line| !line.is_empty()).collect() }
+        })
+        .collect()
+}
+
+/// Everything at once, each with its line and the way out.
+#[test]
+fn wrong_configurations_are_told_all_their_errors_in_these_words() {
+    let table = table();
+    let mut said = String::new();
+    for Case { title, text, .. } in &table {
+        let loaded = Config::load(Some((Path::new("pool.toml"), text)), [], &[], Files::MustBeHere);
+        let problems = loaded.expect_err(title);
+        writeln!(
+            said,
+            "### {title}\n{text}---\n{}\n",
+            problems.0.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n")
+        )
+        .unwrap();
+    }
+    for (case, part) in table.iter().zip(said.split("### ").skip(1)) {
+        let now: Vec<&str> =
+            part.split_once("---\n").unwrap().1.lines().filter(|line| !line.is_empty()).collect();
+        assert_eq!(now, case.said, "{}", case.title);
+    }
+    assert!(table.len() >= 60, "{}", table.len());
 }

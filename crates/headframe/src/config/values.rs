@@ -85,13 +85,18 @@ impl Secret {
         &self.0
     }
 
-    /// Whether anyone would guess it: shorter than 12 characters, of fewer than 6 different ones, or made of a
-    /// word that examples use.
+    /// Whether anyone would guess it: shorter than 12 characters, of fewer than 6 different ones, made of a
+    /// word that examples use, or for the most part one digit after the other, as our own examples are.
     pub fn is_weak(&self) -> bool {
         let lower = self.0.to_lowercase();
+        let digits: Vec<u32> = lower.chars().filter_map(|digit| digit.to_digit(16)).collect();
+        let steps = digits.windows(2).filter(|pair| matches!(pair[0].abs_diff(pair[1]), 1 | 15)).count();
         let distinct: std::collections::BTreeSet<char> = lower.chars().collect();
         let examples = ["password", "secret", "changeme", "change me", "example"];
-        self.0.chars().count() < 12 || distinct.len() < 6 || examples.iter().any(|word| lower.contains(word))
+        self.0.chars().count() < 12
+            || distinct.len() < 6
+            || steps * 2 > lower.len()
+            || examples.iter().any(|word| lower.contains(word))
     }
 }
 
@@ -112,7 +117,15 @@ mod tests {
 
     #[test]
     fn guessable_secrets_are_known() {
-        for weak in ["x", "poolpass", "changeme-changeme", "aaaaaaaaaaaaaaaa", "My Long Password 1"] {
+        for weak in [
+            "x",
+            "poolpass",
+            "changeme-changeme",
+            "aaaaaaaaaaaaaaaa",
+            "My Long Password 1",
+            "0123456789abcdef0123456789abcdef",
+            "fedcba9876543210fedcba9876543210",
+        ] {
             assert!(Secret::new(weak).is_weak(), "{weak}");
         }
         assert!(!Secret::new("b7f3c01d9e8a4c55").is_weak());

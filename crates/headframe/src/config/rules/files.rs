@@ -1,0 +1,67 @@
+//! What a configuration names must be there: certificates, keys, programs.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use super::{Rules, place_in};
+use crate::config::Config;
+
+impl Rules<'_> {
+    /// A node's cookie is not looked for: the node makes one at each of its starts.
+    pub(super) fn files(&mut self, config: &Config) {
+        let nodes = config.nodes.iter().map(|node| node.certificate.as_deref());
+        self.readable("node", "certificate", nodes);
+        let servers = &config.nimiq_servers;
+        self.readable(
+            "nimiq_server",
+            "certificate",
+            servers.iter().map(|server| server.certificate.as_deref()),
+        );
+        self.readable("nimiq_server", "key", servers.iter().map(|server| server.key.as_deref()));
+        if let Some(fault) = config.nimiq_payout.key_file.as_deref().and_then(unreadable) {
+            self.report("nimiq_payout", "key_file", fault, None);
+        }
+        self.program("pay_maker", "update_hook", &config.pay_maker.update_hook);
+        self.program("nimiq_payout", "signing_command", &config.nimiq_payout.signing_command);
+    }
+
+    fn readable<'f>(&mut self, section: &str, key: &str, files: impl Iterator<Item = Option<&'f Path>>) {
+        for ((label, table), file) in self.repeated(section).into_iter().zip(files) {
+            if let Some(fault) = file.and_then(unreadable) {
+                let place = place_in(&table, key);
+                self.report_at(place, format!("{label}.{key}"), fault, None);
+            }
+        }
+    }
+
+    fn program(&mut self, section: &str, key: &str, command: &[String]) {
+        let Some(program) = command.first() else { return };
+        let is_there = candidates(program).iter().any(|file| is_executable(file));
+        if !is_there {
+            let fault = format!("names {program:?}, and there is no such program");
+            let suggestion = "give the path of a file that may be executed".to_owned();
+            self.report(section, key, fault, Some(suggestion));
+        }
+    }
+}
+
+fn unreadable(file: &Path) -> Option<String> {
+    match std::fs::File::open(file).and_then(|file| file.metadata()) {
+        Ok(file) if file.is_file() => None,
+        Ok(_) => Some(format!("names {}, which is no file", file.display())),
+        Err(error) => Some(format!("names {}, which cannot be read: {error}", file.display())),
+    }
+}
+
+/// Where the system looks for a program.
+fn candidates(program: &str) -> Vec<PathBuf> {
+    if program.contains('/') {
+        return vec![PathBuf::from(program)];
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).map(|folder| folder.join(program)).collect()
+}
+
+fn is_executable(file: &Path) -> bool {
+    file.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+}
