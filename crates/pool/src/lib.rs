@@ -27,6 +27,7 @@ pub mod nimiq;
 pub mod outbox;
 pub mod pay_maker;
 mod refusals;
+pub mod site;
 mod whole_file;
 pub mod work_feed;
 

@@ -1,0 +1,11 @@
+//! The website and its API: what a pool shows of itself.
+//!
+//! It reads, and nothing waits for it. [`facts`] are plain data with units, windows and ages; [`Facts`] hands them out:
+//! the pool as it was a moment ago, an address and a series when somebody asks. [`address`] tells whose address a text
+//! is, and what is wrong with it.
+
+pub mod address;
+mod answers;
+pub mod facts;
+
+pub use answers::{Facts, FactsFault};

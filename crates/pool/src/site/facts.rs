@@ -1,0 +1,109 @@
+//! What the pool shows, as plain data: the JSON of the API and what the pages are made of.
+//!
+//! Three rules of truth: every figure carries its unit, the window of time that it was measured over and its age
+//! ([`Measured`]); what is not known is `None`, never 0; money is whole numbers ([`Amount`], [`Part`]).
+//! [`PoolFacts`] is the pool at one moment, [`MinerFacts`] one address, [`Series`] the past of one figure.
+//! [`Facts`](super::Facts) hands them out.
+
+mod chain;
+mod measured;
+mod miner;
+mod nimiq;
+mod packetcrypt;
+pub mod sample;
+mod series;
+
+pub use chain::{BlockStanding, Chain, Luck, LuckWindow, PoolBlock};
+pub use measured::{Amount, Coin, Measured, Moment, Part, Unit};
+pub use miner::{
+    Conduct, Device, Earnings, Interval, MinerFacts, MinerState, NimiqMiner, PacketCryptMiner, Payment,
+    PaymentState, RefusalCount,
+};
+pub use nimiq::{LedgerTotals, NimiqFacts, NimiqMiners, PayoutBatch};
+pub use packetcrypt::{
+    AnnouncementClass, ClassState, PacketCryptFacts, PacketCryptMiners, Payee, PayoutTableFacts,
+    PayoutTableState, WindowFacts,
+};
+pub use series::{Range, Series, SeriesName, SeriesQuery};
+
+use serde::{Deserialize, Serialize};
+
+/// The pool at one moment. Made every two seconds or so; whoever holds one sees it unchanged.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PoolFacts {
+    /// When it was put together.
+    pub gathered_at: Moment,
+    /// Who we are.
+    pub identity: Identity,
+    /// The PacketCrypt pool, if there is one.
+    pub packetcrypt: Option<PacketCryptFacts>,
+    /// The Nimiq pool, if there is one.
+    pub nimiq: Option<NimiqFacts>,
+    /// Every role, and every node as far as a role tells of it.
+    pub components: Vec<ComponentState>,
+}
+
+/// Who this pool is, as the operator wrote it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Its name.
+    pub name: String,
+    /// Whom to ask, e.g. `mailto:…` or a chat; if there is somebody.
+    pub contact: Option<String>,
+    /// Address of the website from outside, without a slash at its end.
+    pub url: String,
+    /// Version of the program.
+    pub version: String,
+    /// What it was built from, if that is known.
+    pub build: Option<String>,
+    /// When the website's process was started.
+    pub started_at: Moment,
+}
+
+/// One role or node, as it says itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ComponentState {
+    /// Kind of role, e.g. `ann_handler`.
+    pub role: String,
+    /// Name of this one; empty where a pool has only one.
+    pub name: String,
+    /// The chain it works for; `None`: all.
+    pub chain: Option<Chain>,
+    /// Whether it does its work.
+    pub condition: Condition,
+    /// Why it does not.
+    pub reason: Option<String>,
+    /// Since when it is in that condition, as far as this process has seen.
+    pub since: Moment,
+    /// When it was asked last.
+    pub checked_at: Moment,
+}
+
+/// How a component is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Condition {
+    /// It does its work.
+    Ready,
+    /// It answers, and says what troubles it.
+    Troubled,
+    /// It does not answer.
+    Unreachable,
+}
+
+impl PoolFacts {
+    /// The chains that this pool mines, in the order in which they are shown.
+    pub fn chains(&self) -> Vec<Chain> {
+        let packetcrypt = self.packetcrypt.is_some().then_some(Chain::PacketCrypt);
+        let nimiq = self.nimiq.is_some().then_some(Chain::Nimiq);
+        packetcrypt.into_iter().chain(nimiq).collect()
+    }
+
+    /// Blocks of the pool on `chain` that are held here, newest first.
+    pub fn blocks(&self, chain: Chain) -> &[PoolBlock] {
+        match chain {
+            Chain::PacketCrypt => self.packetcrypt.as_ref().map_or(&[], |facts| &facts.blocks),
+            Chain::Nimiq => self.nimiq.as_ref().map_or(&[], |facts| &facts.blocks),
+        }
+    }
+}
