@@ -1,6 +1,7 @@
 //! `cargo xtask`: builds, tests and measures Headframe.
 
 mod bench;
+mod dist;
 mod fuzz;
 mod reference;
 mod sanitize;
@@ -47,6 +48,8 @@ enum Task {
         #[arg(long, default_value_t = 10)]
         seconds: u64,
     },
+    /// Makes what is handed to operators: program, manual, completions, Debian package
+    Dist(dist::Dist),
     /// Checks the house rules
     Tidy,
     /// Checks licences, sources and known faults of the dependencies (installs cargo-deny where it is missing)
@@ -79,6 +82,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Bench { area, only } => bench::run(&area, only.as_deref()),
         Task::ServeUnchecked(handler) => bench::serve_unchecked(handler),
         Task::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
+        Task::Dist(dist) => dist::run(&dist),
         Task::Tidy => tidy::run(),
         Task::Deny => test::deny(),
         Task::Sanitize => sanitize::run(),

@@ -1,5 +1,7 @@
 //! `cargo xtask test`: every check there is, in the order in which a fault is cheapest to find.
 
+mod package;
+
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
@@ -45,6 +47,11 @@ const STEPS: &[Step] = &[
         name: "nimiq-network",
         about: "real Nimiq nodes and stock miners beside our node client, chain and pool",
         run: nimiq_network,
+    },
+    Step {
+        name: "package",
+        about: "the Debian package in a fresh root, and a pool started from it",
+        run: package::run,
     },
     Step {
         name: "backends",

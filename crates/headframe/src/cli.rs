@@ -80,6 +80,16 @@ pub enum Command {
     /// Prints or checks a configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Prints what a shell needs to complete these commands
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Writes the manual, a page for each command
+    Manual {
+        /// The folder to write to
+        folder: PathBuf,
+    },
 }
 
 /// Where a configuration comes from, and what replaces parts of it.

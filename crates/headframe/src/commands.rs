@@ -4,6 +4,7 @@ pub mod bench;
 pub mod config;
 pub mod dev_chain;
 pub mod ledger;
+pub mod manual;
 pub mod mine;
 pub mod mine_nimiq;
 pub mod nimiq_dev_chain;

@@ -55,6 +55,8 @@ async fn run(command_line: CommandLine) -> anyhow::Result<ExitCode> {
         Command::WhoToPay(arguments) => commands::who_to_pay::run(&arguments)?,
         Command::Config(ConfigCommand::Example) => commands::config::example()?,
         Command::Config(ConfigCommand::Check { file }) => commands::config::check(&file)?,
+        Command::Completions { shell } => commands::manual::completions(shell)?,
+        Command::Manual { folder } => commands::manual::pages(&folder)?,
     }
     Ok(ExitCode::SUCCESS)
 }

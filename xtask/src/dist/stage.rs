@@ -1,0 +1,107 @@
+//! The files of an installed Headframe, each at its place below one folder.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::Context;
+
+/// Completions: how `headframe completions` calls the shell, and where the shell looks for them.
+const COMPLETIONS: [(&str, &str); 3] = [
+    ("bash", "usr/share/bash-completion/completions/headframe"),
+    ("zsh", "usr/share/zsh/vendor-completions/_headframe"),
+    ("fish", "usr/share/fish/vendor_completions.d/headframe.fish"),
+];
+/// Where the units keep everything.
+const DATA: &str = "/var/lib/headframe";
+
+/// Fills `root`, which is emptied before, and gives it back.
+pub fn fill(program: &Path, root: &Path) -> anyhow::Result<PathBuf> {
+    if root.exists() {
+        std::fs::remove_dir_all(root).with_context(|| format!("cannot empty {}", root.display()))?;
+    }
+    put_file(program, &root.join("usr/bin/headframe"), "0755")?;
+    run(Command::new("strip").arg(root.join("usr/bin/headframe")))?;
+    configuration(program, root)?;
+    manual(program, root)?;
+    for (shell, place) in COMPLETIONS {
+        put(&output(program, &["completions", shell])?, &root.join(place))?;
+    }
+    units(root)?;
+    let documents = root.join("usr/share/doc/headframe");
+    for file in ["README.md", "deploy/debian/copyright"] {
+        let name = Path::new(file).file_name().context("a file has a name")?;
+        put_file(Path::new(file), &documents.join(name), "0644")?;
+    }
+    put_file(Path::new("CHANGELOG.md"), &documents.join("changelog"), "0644")?;
+    compress(&documents.join("changelog"))?;
+    Ok(root.to_owned())
+}
+
+/// Every key with its default, as a comment; set is where the units may write.
+fn configuration(program: &Path, root: &Path) -> anyhow::Result<()> {
+    let example = String::from_utf8(output(program, &["config", "example"])?)?;
+    let default = "# data = \"./headframe-data\"";
+    anyhow::ensure!(example.contains(default), "the example has no line {default:?}");
+    let installed = example.replace(default, &format!("data = \"{DATA}\""));
+    put(installed.as_bytes(), &root.join("etc/headframe/pool.toml"))
+}
+
+fn manual(program: &Path, root: &Path) -> anyhow::Result<()> {
+    let folder = root.join("usr/share/man/man1");
+    run(Command::new(program).arg("manual").arg(&folder))?;
+    for page in files(&folder)? {
+        compress(&page)?;
+    }
+    Ok(())
+}
+
+fn units(root: &Path) -> anyhow::Result<()> {
+    let folder = Path::new("deploy/systemd");
+    let installed = root.join("usr/lib/systemd/system");
+    let shared = "headframe-.service.d";
+    for file in files(folder)?.into_iter().chain(files(&folder.join(shared))?) {
+        let place = file.strip_prefix(folder).context("a unit is in its folder")?;
+        put_file(&file, &installed.join(place), "0644")?;
+    }
+    Ok(())
+}
+
+/// The files of a folder, without those of its folders.
+fn files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let mut files = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
+    files.retain(|file| file.is_file());
+    files.sort();
+    Ok(files)
+}
+
+/// Puts a file in its place, and makes the folders above it.
+pub(super) fn put_file(from: &Path, to: &Path, mode: &str) -> anyhow::Result<()> {
+    run(Command::new("install").args(["-D", "-m", mode]).arg(from).arg(to))
+}
+
+fn put(content: &[u8], to: &Path) -> anyhow::Result<()> {
+    let parent = to.parent().context("a file is in a folder")?;
+    std::fs::create_dir_all(parent)
+        .and_then(|()| std::fs::write(to, content))
+        .with_context(|| format!("cannot write {}", to.display()))
+}
+
+/// Without name and time of the file, so that two builds are equal.
+fn compress(file: &Path) -> anyhow::Result<()> {
+    run(Command::new("gzip").args(["-9", "-n"]).arg(file))
+}
+
+fn output(program: &Path, arguments: &[&str]) -> anyhow::Result<Vec<u8>> {
+    let output = Command::new(program).args(arguments).stderr(Stdio::inherit()).output();
+    let output = output.with_context(|| format!("cannot start {}", program.display()))?;
+    anyhow::ensure!(output.status.success(), "{} {} failed", program.display(), arguments.join(" "));
+    Ok(output.stdout)
+}
+
+/// Runs a program that must succeed.
+pub(super) fn run(command: &mut Command) -> anyhow::Result<()> {
+    let status = command.status().with_context(|| format!("cannot start {command:?}"))?;
+    anyhow::ensure!(status.success(), "{command:?} failed");
+    Ok(())
+}
