@@ -23,7 +23,7 @@ struct Step {
 const STEPS: &[Step] = &[
     Step {
         name: "tools",
-        about: "what the checks need: rustfmt, clippy, a C compiler, PostgreSQL, node",
+        about: "what the checks need: rustfmt, clippy, a C compiler, PostgreSQL, Prometheus, node",
         run: tools,
     },
     Step { name: "tidy", about: "the house rules", run: tidy::run },
@@ -193,6 +193,9 @@ fn tools() -> anyhow::Result<()> {
     }
     if LocalPostgres::programs().is_none() {
         install_package("PostgreSQL", "postgresql")?;
+    }
+    if !answers("promtool", &["--version"]) {
+        install_package("Prometheus", "prometheus")?;
     }
     for (program, package, question) in nimiq_core::TOOLS {
         if !answers(program, &[question]) {

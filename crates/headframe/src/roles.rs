@@ -16,6 +16,7 @@ use miner::pool_client::PoolUrl;
 use node::{Credentials, NodeAddress, PktdClient, PktdConfig, TlsTrust};
 use packetcrypt::check::Rules;
 use packetcrypt::{CanonicalTarget, CompactTarget};
+use pool::Metrics;
 use pool::ann_handler::AnnHandlerConfig;
 use pool::blk_handler::BlkHandlerConfig;
 use pool::listener::{BodyLimits, Limits};
@@ -31,6 +32,8 @@ use crate::config::{AnnHandler, BlkHandler, Config, Node, PublicUrl, Secret};
 
 /// Added to the miners' nice value, so that they give way to the servers of the same machine.
 const NICE: u8 = 10;
+/// What figures call the chain.
+const PACKETCRYPT: &str = "packetcrypt";
 
 /// Where every role can be reached from outside.
 #[derive(Debug, Clone)]
@@ -305,10 +308,13 @@ pub fn dev_address(whose: &str) -> anyhow::Result<PktAddress> {
 }
 
 /// The nodes that are written, or the dev chain at `dev_chain`.
-pub fn node(config: &Config, dev_chain: Option<SocketAddr>) -> anyhow::Result<PktdClient> {
+pub fn node(config: &Config, dev_chain: Option<SocketAddr>, metrics: &Metrics) -> anyhow::Result<PktdClient> {
     let mut nodes = config.nodes.iter().map(node_address).collect::<anyhow::Result<Vec<_>>>()?;
     nodes.extend(dev_chain.map(|address| NodeAddress::new(format!("http://{address}"), "x", "x")));
-    Ok(PktdClient::connect(PktdConfig::new(nodes))?)
+    let observer = metrics.node_calls(PACKETCRYPT);
+    let client = PktdClient::connect(PktdConfig { observer: Some(observer), ..PktdConfig::new(nodes) })?;
+    metrics.show_nodes(PACKETCRYPT, client.clone());
+    Ok(client)
 }
 
 fn node_address(node: &Node) -> anyhow::Result<NodeAddress> {

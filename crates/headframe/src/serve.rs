@@ -232,7 +232,7 @@ impl Pool {
     /// The nodes that are configured; else the dev chain, here or where its section says.
     fn node(&self, chain: Option<SocketAddr>) -> anyhow::Result<PktdClient> {
         let chain = chain.or(self.config.nodes.is_empty().then_some(self.config.dev_chain.listen));
-        roles::node(&self.config, chain)
+        roles::node(&self.config, chain, &self.metrics)
     }
 
     async fn start_master(&mut self, node: PktdClient) -> anyhow::Result<()> {
@@ -318,9 +318,11 @@ impl Pool {
     fn serve(&mut self, listener: TcpListener) -> anyhow::Result<()> {
         let address = listener.local_addr()?;
         println!("health: http://{address}/healthz\nfigures: http://{address}/metrics");
-        let router = std::mem::take(&mut self.router)
-            .merge(self.metrics.routes())
-            .merge(health::routes(std::mem::take(&mut self.health)));
+        let health = std::mem::take(&mut self.health);
+        self.metrics.show_readiness_of(health.clone());
+        self.metrics.show_disk_of(&self.config.pool.data);
+        let router =
+            std::mem::take(&mut self.router).merge(self.metrics.routes()).merge(health::routes(health));
         let limits = roles::limits(&self.config, !matches!(self.process, Process::Master));
         let metrics = self.metrics.for_role("listener", "");
         let stop = self.supervisor.stop_signal(Stage::Listener);

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::str::Utf8Error;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::time::{Duration, Instant};
 
 use hashbrown::{HashMap, HashSet};
 use wire::{Event, EventId, Refusal};
@@ -76,6 +77,19 @@ pub struct Accepted {
     pub kept: Vec<Event>,
     /// The same upload had been accepted before: there was nothing to do.
     pub was_known: bool,
+    /// How long each step took.
+    pub times: AcceptTimes,
+}
+
+/// How long the steps of accepting an upload took; nothing where it was known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AcceptTimes {
+    /// Reading and judging its lines.
+    pub check: Duration,
+    /// Writing it to disk.
+    pub store: Duration,
+    /// Entering its events into the ledger, where those that had counted before are found.
+    pub duplicate: Duration,
 }
 
 /// How a ledger came up.
@@ -125,25 +139,31 @@ impl DurableLedger {
         }
         // Strictly growing, so that the order of acceptance can be seen from the files.
         let accepted_at = now.max(intake.last_accepted_at.plus(1));
+        let examining = Instant::now();
         let examined = self.read().examine(text, accepted_at);
+        let check = examining.elapsed();
         let Some(newest) = examined.newest_time() else {
             let warnings = examined.faults().clone();
             return Err(AcceptError::Refused { refusal: Refusal::NoEvents, warnings });
         };
         let upload = StoredUpload { id, newest, accepted_at };
+        let storing = Instant::now();
         intake.uploads.store(&upload, body).map_err(AcceptError::Disk)?;
+        let store = storing.elapsed();
         intake.last_accepted_at = accepted_at;
         intake.known.insert(id);
         intake.by_age.insert((newest, id));
+        let entering = Instant::now();
         let (receipt, kept) = {
             let mut ledger = self.ledger.write().unwrap_or_else(PoisonError::into_inner);
             let admitted = ledger.admit(examined);
             self.changes.store(ledger.changes(), Ordering::Release);
             admitted
         };
+        let times = AcceptTimes { check, store, duplicate: entering.elapsed() };
         intake.segments.append(&upload, &kept, self.read().oldest_wanted());
         intake.retire(&self.read());
-        Ok(Accepted { id, accepted_at, newest, receipt, kept, was_known: false })
+        Ok(Accepted { id, accepted_at, newest, receipt, kept, was_known: false, times })
     }
 
     /// The ledger, to be asked; uploads wait meanwhile.
@@ -229,8 +249,15 @@ fn not_utf8(error: Utf8Error) -> AcceptError {
 }
 
 fn known_upload(id: EventId, now: UnixMillis) -> Accepted {
-    let receipt = Receipt::default();
-    Accepted { id, accepted_at: now, newest: UnixMillis(0), receipt, kept: Vec::new(), was_known: true }
+    Accepted {
+        id,
+        accepted_at: now,
+        newest: UnixMillis(0),
+        receipt: Receipt::default(),
+        kept: Vec::new(),
+        was_known: true,
+        times: AcceptTimes::default(),
+    }
 }
 
 fn lock(folder: &Path) -> Result<File, OpenError> {

@@ -43,7 +43,7 @@ mod defects;
 mod properties;
 
 pub use distribution::Distribution;
-pub use durable::{AcceptError, Accepted, DurableLedger, LedgerFolder, OpenError, OpenReport};
+pub use durable::{AcceptError, AcceptTimes, Accepted, DurableLedger, LedgerFolder, OpenError, OpenReport};
 pub use event_intake::{Examined, Warnings};
 pub use replay::replay;
 pub use rules::{Fee, Rules, RulesConfig, RulesFault, UNITS};

@@ -30,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 pub use self::choice::Condition;
+use crate::call_observer::Observer;
 use crate::json_rpc::{CallLimits, ConfigFault, JsonRpc, NodeAddress, NodeError};
 
 /// What JSON-RPC calls an unknown method.
@@ -147,11 +148,13 @@ impl NodesHealth {
 }
 
 impl Nodes {
-    /// Prepares the nodes; [`watch`](Self::watch) then starts looking at them.
+    /// Prepares the nodes; [`watch`](Self::watch) then starts looking at them. `observer` is told of all calls but
+    /// the looks.
     pub fn new(
         addresses: Vec<NodeAddress>,
         limits: CallLimits,
         settings: WatchSettings,
+        observer: &Observer,
     ) -> Result<Arc<Self>, ConfigFault> {
         if addresses.is_empty() {
             return Err(ConfigFault::NoNodes);
@@ -161,7 +164,7 @@ impl Nodes {
             .map(|address| {
                 let look_limits = CallLimits { connections: NonZeroUsize::MIN, ..limits };
                 let look_rpc = JsonRpc::new(address.clone(), look_limits)?;
-                let rpc = JsonRpc::new(address, limits)?;
+                let rpc = JsonRpc::new(address, limits)?.observed_by(observer.clone());
                 Ok(Node { rpc, look_rpc, look: Notify::new(), notified: AtomicBool::new(false) })
             })
             .collect::<Result<Vec<_>, ConfigFault>>()?;
@@ -211,12 +214,22 @@ impl Nodes {
     }
 
     /// Calls the active node, and another one where that one fails.
-    pub async fn call(&self, method: &str, params: Value, time: Duration) -> Result<Value, NodeError> {
+    pub async fn call(
+        &self,
+        method: &'static str,
+        params: Value,
+        time: Duration,
+    ) -> Result<Value, NodeError> {
         self.call_any(method, &params, time).await.map(|answered| answered.result)
     }
 
     /// The same, and says who answered. Where all are busy it asks again, a few times.
-    async fn call_any(&self, method: &str, params: &Value, time: Duration) -> Result<Answered, NodeError> {
+    async fn call_any(
+        &self,
+        method: &'static str,
+        params: &Value,
+        time: Duration,
+    ) -> Result<Answered, NodeError> {
         let mut result = self.call_each(method, params, time).await;
         for attempt in 0..3 {
             if !matches!(result, Err(NodeError::TooBusy)) {
@@ -229,7 +242,12 @@ impl Nodes {
     }
 
     /// Calls one node after the other until one answers.
-    async fn call_each(&self, method: &str, params: &Value, time: Duration) -> Result<Answered, NodeError> {
+    async fn call_each(
+        &self,
+        method: &'static str,
+        params: &Value,
+        time: Duration,
+    ) -> Result<Answered, NodeError> {
         let mut last_error = NodeError::Unreachable { what: "no node is configured".to_owned() };
         for index in self.in_order_of_preference() {
             match self.call_node(index, method, params, time).await {
@@ -248,7 +266,7 @@ impl Nodes {
     async fn call_node(
         &self,
         index: usize,
-        method: &str,
+        method: &'static str,
         params: &Value,
         time: Duration,
     ) -> Result<Value, NodeError> {
@@ -301,7 +319,7 @@ impl Nodes {
     /// the answer comes from.
     pub async fn call_under_order(
         &self,
-        method: &str,
+        method: &'static str,
         params: Value,
         time: Duration,
     ) -> Result<Value, NodeError> {

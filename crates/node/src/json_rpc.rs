@@ -6,12 +6,18 @@
 //!
 //! Invariant: a call ends, within its time limit and with a reply no longer than the limit, whatever the node does.
 
-use std::{fmt, num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{
+    fmt,
+    num::NonZeroUsize,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use http::StatusCode;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
+use crate::call_observer::Observer;
 use crate::tls::{TlsTrust, TrustFault};
 
 /// Longest error text of a node that is passed on, in characters.
@@ -216,6 +222,7 @@ pub struct JsonRpc {
     address: NodeAddress,
     slots: Semaphore,
     largest_reply: usize,
+    observer: Observer,
 }
 
 impl JsonRpc {
@@ -230,7 +237,14 @@ impl JsonRpc {
         }
         let http = http.build().map_err(|error| ConfigFault::Http(with_causes(&error)))?;
         let slots = Semaphore::new(limits.connections.get());
-        Ok(Self { dialect: Dialect::default(), http, address, slots, largest_reply: limits.largest_reply })
+        let (dialect, largest_reply) = (Dialect::default(), limits.largest_reply);
+        Ok(Self { dialect, http, address, slots, largest_reply, observer: None })
+    }
+
+    /// The same node, with somebody who is told of the calls.
+    #[must_use]
+    pub fn observed_by(self, observer: Observer) -> Self {
+        Self { observer, ..self }
     }
 
     /// The same node, spoken to in another way.
@@ -245,14 +259,24 @@ impl JsonRpc {
     }
 
     /// Calls `method` and returns the `result` of the reply, all within `time`.
-    pub async fn call(&self, method: &str, params: Value, time: Duration) -> Result<Value, NodeError> {
+    pub async fn call(
+        &self,
+        method: &'static str,
+        params: Value,
+        time: Duration,
+    ) -> Result<Value, NodeError> {
+        let started = Instant::now();
         let answer = tokio::time::timeout(time, self.call_unbounded(method, params)).await;
-        answer.unwrap_or_else(|_| {
+        let answer = answer.unwrap_or_else(|_| {
             Err(NodeError::Unreachable { what: format!("no answer to {method} within {time:?}") })
-        })
+        });
+        if let Some(observer) = &self.observer {
+            observer.ended(method, started.elapsed(), answer.as_ref().map(drop));
+        }
+        answer
     }
 
-    async fn call_unbounded(&self, method: &str, params: Value) -> Result<Value, NodeError> {
+    async fn call_unbounded(&self, method: &'static str, params: Value) -> Result<Value, NodeError> {
         // The semaphore is never closed, so the error cannot come.
         let _slot = self.slots.acquire().await.map_err(|_| NodeError::TooBusy)?;
         let version = match self.dialect {

@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 pub use self::changes::{BlockId, ChainChange};
 pub use self::follow::{FollowSettings, Head};
 pub use self::replies::{BlockInfo, NodeTemplate, Receipt};
+use crate::call_observer::Observer;
 use crate::json_rpc::{CallLimits, ConfigFault, Dialect, JsonRpc, NodeAddress, NodeError};
 
 /// Error code of an exception in the node, which is how it refuses things.
@@ -42,6 +43,8 @@ pub struct NimiqConfig {
     pub query_time: Duration,
     /// Time for a call that makes the node work; it takes up to 10 s to spread a transaction.
     pub work_time: Duration,
+    /// Who is told of the calls.
+    pub observer: Observer,
 }
 
 impl NimiqConfig {
@@ -53,6 +56,7 @@ impl NimiqConfig {
             limits: CallLimits::default(),
             query_time: Duration::from_secs(5),
             work_time: Duration::from_secs(20),
+            observer: None,
         }
     }
 }
@@ -103,9 +107,11 @@ impl NimiqClient {
         if config.nodes.is_empty() {
             return Err(ConfigFault::NoNodes);
         }
-        let NimiqConfig { nodes, network, limits, query_time, work_time } = config;
-        let prepare =
-            |address| JsonRpc::new(address, limits).map(|node| Arc::new(node.in_dialect(Dialect::Nimiq)));
+        let NimiqConfig { nodes, network, limits, query_time, work_time, observer } = config;
+        let prepare = |address| {
+            let node = JsonRpc::new(address, limits)?.in_dialect(Dialect::Nimiq);
+            Ok::<_, ConfigFault>(Arc::new(node.observed_by(observer.clone())))
+        };
         let nodes = nodes.into_iter().map(prepare).collect::<Result<Vec<_>, _>>()?;
         let shared = Shared { nodes, active: AtomicUsize::new(0), network, query_time, work_time };
         Ok(Self { shared: Arc::new(shared) })
@@ -243,16 +249,16 @@ impl NimiqClient {
         replies::rounded_up(&self.query("minFeePerByte", json!([])).await?)
     }
 
-    async fn query(&self, method: &str, params: Value) -> Result<Value, NodeError> {
+    async fn query(&self, method: &'static str, params: Value) -> Result<Value, NodeError> {
         self.call(method, params, self.shared.query_time).await
     }
 
-    async fn work(&self, method: &str, params: Value) -> Result<Value, NodeError> {
+    async fn work(&self, method: &'static str, params: Value) -> Result<Value, NodeError> {
         self.call(method, params, self.shared.work_time).await
     }
 
     /// Calls the node that answered last, and the others in turn where it fails.
-    async fn call(&self, method: &str, params: Value, time: Duration) -> Result<Value, NodeError> {
+    async fn call(&self, method: &'static str, params: Value, time: Duration) -> Result<Value, NodeError> {
         let (nodes, first) = (&self.shared.nodes, self.shared.active.load(Ordering::Relaxed));
         let mut last = NodeError::Unreachable { what: "no node is configured".to_owned() };
         for index in (0..nodes.len()).map(|offset| (first + offset) % nodes.len()) {

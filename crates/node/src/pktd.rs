@@ -20,6 +20,7 @@ pub use self::{
     template::TemplateFault,
 };
 use crate::{
+    call_observer::Observer,
     failover::{Nodes, NodesHealth, Tip, WatchSettings, parse_best_block},
     json_rpc::{CallLimits, ConfigFault, NodeAddress, NodeError},
 };
@@ -37,6 +38,8 @@ pub struct PktdConfig {
     pub query_time: Duration,
     /// Time for a call that makes the node work: checks, submissions, payouts, templates.
     pub work_time: Duration,
+    /// Who is told of the calls, except the looks at the newest block.
+    pub observer: Observer,
 }
 
 impl PktdConfig {
@@ -48,6 +51,7 @@ impl PktdConfig {
             watch: WatchSettings::default(),
             query_time: Duration::from_secs(5),
             work_time: Duration::from_secs(20),
+            observer: None,
         }
     }
 }
@@ -91,7 +95,7 @@ impl PktdClient {
     /// Begins to watch the nodes; must be called inside a tokio runtime. Does not wait for any of them: a node
     /// that is down now may come later.
     pub fn connect(config: PktdConfig) -> Result<Self, ConfigFault> {
-        let nodes = Nodes::new(config.nodes, config.limits, config.watch)?;
+        let nodes = Nodes::new(config.nodes, config.limits, config.watch, &config.observer)?;
         let stop = CancellationToken::new();
         nodes.watch(&stop);
         let PktdConfig { query_time, work_time, .. } = config;
@@ -197,11 +201,11 @@ impl PktdClient {
         replies::mining_payouts(self.query("getminingpayouts", json!([])).await?)
     }
 
-    async fn query(&self, method: &str, params: Value) -> Result<Value, NodeError> {
+    async fn query(&self, method: &'static str, params: Value) -> Result<Value, NodeError> {
         self.shared.nodes.call(method, params, self.shared.query_time).await
     }
 
-    async fn work(&self, method: &str, params: Value) -> Result<Value, NodeError> {
+    async fn work(&self, method: &'static str, params: Value) -> Result<Value, NodeError> {
         self.shared.nodes.call(method, params, self.shared.work_time).await
     }
 }

@@ -38,7 +38,6 @@ use packetcrypt::check::{ProgramCache, Rules};
 use packetcrypt::{Announcement, Height};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use sprayer::{Sprayer, SprayerConfig, SprayerError};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -52,7 +51,7 @@ use crate::health::Health;
 use crate::intake::{ByteBudget, Intake};
 use crate::listener::{BodyLimits, Client};
 use crate::master_client::{MasterClient, MasterClientConfig};
-use crate::metrics::{Metrics, SECONDS};
+use crate::metrics::{Metrics, Stage, StageTimes};
 use crate::outbox::{self, Outbox, OutboxConfig, OutboxError, UploadConfig};
 use crate::refusals::Refusals;
 use batch_numbers::BatchNumbers;
@@ -203,7 +202,12 @@ struct Figures {
     checked: Counter,
     ungrouped: Counter,
     programs_kept: Gauge,
-    post_seconds: Histogram,
+    receive: StageTimes,
+    wait: StageTimes,
+    check: StageTimes,
+    duplicate: StageTimes,
+    store: StageTimes,
+    reply: StageTimes,
     refusals: Refusals,
 }
 
@@ -222,7 +226,12 @@ impl Figures {
                 "hard_nonces_kept",
                 "Hard nonces whose programs are kept, about 40 KiB each, at most 1024",
             ),
-            post_seconds: metrics.histogram("post_seconds", "Time to check one post", SECONDS),
+            receive: metrics.stage(Stage::Receive),
+            wait: metrics.stage(Stage::Wait),
+            check: metrics.stage(Stage::Check),
+            duplicate: metrics.stage(Stage::Duplicate),
+            store: metrics.stage(Stage::Store),
+            reply: metrics.stage(Stage::Reply),
             refusals: Refusals::new(metrics),
         }
     }

@@ -4,9 +4,18 @@
 //! The same metric asked for under other labels becomes another series of one family, so that each name has one
 //! `HELP` and one `TYPE` line however many roles a process holds. Label values come from closed lists, never from
 //! the network.
+//!
+//! [`Stage`] is what the roles measure their work by, [`aliases`] keeps the names of another pool's figures. What is
+//! read only when somebody asks: [`node_calls`], `process` and its disk, `readiness` of the roles.
 
+pub mod aliases;
+pub mod node_calls;
+mod process;
 mod prometheus_text;
+mod readiness;
+pub mod stage;
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
@@ -14,6 +23,7 @@ use axum::routing::get;
 use hashbrown::HashMap;
 use http::HeaderMap;
 use http::header::{ACCEPT, CONTENT_TYPE};
+use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
@@ -21,7 +31,14 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-/// All metric names start with this word and an underscore.
+pub use aliases::Original;
+pub(crate) use process::resident_bytes;
+pub use stage::{Stage, StageTimes};
+
+use aliases::Aliases;
+use process::ProcessFigures;
+
+/// All names of our own metrics start with this word and an underscore.
 const PREFIX: &str = "headframe";
 
 /// How a client names OpenMetrics, and what it is sent then.
@@ -39,6 +56,9 @@ pub struct Metrics {
 
 struct Shared {
     registry: Registry,
+    /// What has no prefix: the process, and names that others have given.
+    unprefixed: Registry,
+    aliases: Aliases,
     counters: HashMap<&'static str, Family<Labels, Counter>>,
     gauges: HashMap<&'static str, Family<Labels, Gauge>>,
     histograms: HashMap<&'static str, Family<Labels, Histogram, Buckets>>,
@@ -54,6 +74,12 @@ impl MetricConstructor<Histogram> for Buckets {
     }
 }
 
+impl fmt::Debug for Metrics {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Metrics").field("labels", &self.labels).finish_non_exhaustive()
+    }
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         Self::new()
@@ -63,8 +89,13 @@ impl Default for Metrics {
 impl Metrics {
     /// An empty registry, without labels.
     pub fn new() -> Self {
+        let (mut unprefixed, aliases) = (Registry::default(), Aliases::default());
+        unprefixed.register_collector(Box::new(ProcessFigures::of_a_process_that_starts()));
+        unprefixed.register_collector(Box::new(aliases.clone()));
         let shared = Shared {
             registry: Registry::with_prefix(PREFIX),
+            unprefixed,
+            aliases,
             counters: HashMap::new(),
             gauges: HashMap::new(),
             histograms: HashMap::new(),
@@ -127,7 +158,10 @@ impl Metrics {
     pub fn text(&self) -> String {
         let mut written = String::new();
         self.with_shared(|shared| {
-            if text::encode(&mut written, &shared.registry).is_err() {
+            let all = text::encode_registry(&mut written, &shared.registry)
+                .and_then(|()| text::encode_registry(&mut written, &shared.unprefixed))
+                .and_then(|()| text::encode_eof(&mut written));
+            if all.is_err() {
                 tracing::error!("the metrics could not be written");
             }
         });
@@ -146,6 +180,11 @@ impl Metrics {
             ([(CONTENT_TYPE, prometheus_text::MEDIA_TYPE)], prometheus_text::of_open_metrics(&text))
         };
         Router::new().route("/metrics", get(answer))
+    }
+
+    /// Shows what `collector` says whenever somebody asks; its names get the prefix `headframe_`.
+    pub fn collect(&self, collector: impl Collector) {
+        self.with_shared(|shared| shared.registry.register_collector(Box::new(collector)));
     }
 
     fn with_shared<T>(&self, action: impl FnOnce(&mut Shared) -> T) -> T {

@@ -33,7 +33,7 @@ pub use payout_node::PayoutNode;
 pub use update_hook::UpdateHook;
 
 use crate::health::Health;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Stage, StageTimes};
 use crate::refusals::Refusals;
 use bookkeeping::Entry;
 use documents::Documents;
@@ -139,8 +139,30 @@ struct Shared {
     book_queue: mpsc::Sender<Entry>,
     clock: fn() -> UnixMillis,
     metrics: Metrics,
+    stages: UploadStages,
     refusals: Refusals,
     health: Health,
+}
+
+/// How long the stages of an upload take.
+struct UploadStages {
+    receive: StageTimes,
+    check: StageTimes,
+    store: StageTimes,
+    duplicate: StageTimes,
+    reply: StageTimes,
+}
+
+impl UploadStages {
+    fn new(metrics: &Metrics) -> Self {
+        Self {
+            receive: metrics.stage(Stage::Receive),
+            check: metrics.stage(Stage::Check),
+            store: metrics.stage(Stage::Store),
+            duplicate: metrics.stage(Stage::Duplicate),
+            reply: metrics.stage(Stage::Reply),
+        }
+    }
 }
 
 impl PayMaker {
@@ -168,6 +190,7 @@ impl PayMaker {
             clock: config.clock,
             health: Health::starting("pay_maker", ""),
             refusals: Refusals::new(&metrics),
+            stages: UploadStages::new(&metrics),
             metrics,
         });
         let bookkeeping = tokio::spawn(bookkeeping::run(book.clone(), entries, shutdown.clone()));

@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hashbrown::HashMap;
@@ -15,7 +15,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::watch;
 
 use crate::listener::Client;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Stage, StageTimes};
 
 /// How many may wait, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +59,7 @@ struct Shared {
     waiting: Mutex<Waiting>,
     waiting_now: Gauge,
     answered: Counter,
+    to_client: StageTimes,
     refused: Counter,
 }
 
@@ -70,9 +71,21 @@ enum Newest {
     Work {
         height: Height,
         file: Bytes,
+        published: Instant,
     },
     /// The role stops: nobody is kept waiting.
     Closed,
+}
+
+impl Newest {
+    /// Whether who waits for `height` has waited long enough.
+    fn reaches(&self, height: Height) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Work { height: newest, .. } => *newest >= height,
+            Self::Closed => true,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -96,6 +109,7 @@ impl WorkFeed {
             waiting: Mutex::default(),
             waiting_now: metrics.gauge("long_poll_waiting", "Clients waiting for the next work"),
             answered: metrics.counter("long_poll_answers", "Long polls answered with new work"),
+            to_client: metrics.stage(Stage::TemplateToClient),
             refused: metrics.counter("long_poll_refused", "Long polls refused because too many wait"),
         };
         Self { shared: Arc::new(shared) }
@@ -103,7 +117,8 @@ impl WorkFeed {
 
     /// Makes `file` the newest work and answers everybody who waits for `height`.
     pub fn publish(&self, height: Height, file: Bytes) {
-        self.shared.newest.send_replace(Newest::Work { height, file });
+        let published = Instant::now();
+        self.shared.newest.send_replace(Newest::Work { height, file, published });
     }
 
     /// Ends all waiting, now and later.
@@ -118,17 +133,18 @@ impl WorkFeed {
             return Next::TooMany;
         };
         let mut newest = self.shared.newest.subscribe();
-        let arrived = newest.wait_for(|newest| match newest {
-            Newest::Nothing => false,
-            Newest::Work { height: newest, .. } => *newest >= height,
-            Newest::Closed => true,
-        });
+        let waited = !newest.borrow().reaches(height);
+        let arrived = newest.wait_for(|newest| newest.reaches(height));
         let Ok(Ok(arrived)) = tokio::time::timeout(self.shared.limits.time, arrived).await else {
             return Next::TryAgain;
         };
         match &*arrived {
-            Newest::Work { height: newest, file } if *newest == height => {
+            Newest::Work { height: newest, file, published } if *newest == height => {
                 self.shared.answered.inc();
+                // Who asks for work that is there already has not waited for it.
+                if waited {
+                    self.shared.to_client.since(*published);
+                }
                 Next::Work(file.clone())
             }
             Newest::Work { .. } => Next::Passed,

@@ -32,7 +32,7 @@ pub async fn run(arguments: NimiqPayout) -> anyhow::Result<ExitCode> {
 async fn plan(config: &Config, json: bool) -> anyhow::Result<ExitCode> {
     let accounts = roles::open_accounts(config).await?;
     let planning = roles::payout(config, String::new())?.planning();
-    let planned = planning.plan_now(&accounts, &roles::node(config, None)?).await?;
+    let planned = planning.plan_now(&accounts, &roles::node(config, None, &Metrics::new())?).await?;
     accounts.close().await;
     let text = if json { planned.json_lines() } else { planned.table() };
     std::io::stdout().write_all(text.as_bytes())?;
@@ -44,8 +44,9 @@ async fn one_round(config: &Config) -> anyhow::Result<ExitCode> {
     let folder = DataFolder::lock(&roles::folder(config).join("payout"), "nimiq payout --once")?;
     let accounts = roles::open_accounts(config).await?;
     let settings = roles::payout(config, holder_name(folder.path())?)?;
-    let (signer, node) = (roles::signer(config)?, roles::node(config, None)?);
-    let round = Payout::once(settings, signer, accounts.clone(), node, &Metrics::new()).await;
+    let metrics = Metrics::new();
+    let (signer, node) = (roles::signer(config)?, roles::node(config, None, &metrics)?);
+    let round = Payout::once(settings, signer, accounts.clone(), node, &metrics).await;
     accounts.close().await;
     let mut output = std::io::stdout();
     for (id, payment) in round.context("the round of payouts")?.prepared {

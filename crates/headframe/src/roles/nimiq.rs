@@ -14,6 +14,7 @@ use miner::nimiq::{MiningMode, NimiqMinerConfig};
 use nimiq::{Address, Luna, PoolName, PrivateKey};
 use node::nimiq::{FollowSettings, NimiqClient, NimiqConfig};
 use node::{Credentials, NodeAddress, TlsTrust};
+use pool::Metrics;
 use pool::backoff::Backoff;
 use pool::listener::Limits;
 use pool::nimiq::duty::{DutyTerms, holder_name};
@@ -42,9 +43,15 @@ const SIGNING_TIME: Duration = Duration::from_secs(30);
 
 /// The Nimiq nodes that are written, or the dev chain: at `dev_chain` where it runs in this process, else where its
 /// section says.
-pub fn node(config: &Config, dev_chain: Option<SocketAddr>) -> anyhow::Result<NimiqClient> {
+pub fn node(
+    config: &Config,
+    dev_chain: Option<SocketAddr>,
+    metrics: &Metrics,
+) -> anyhow::Result<NimiqClient> {
     let nodes = node_addresses(config, dev_chain)?;
-    Ok(NimiqClient::new(NimiqConfig::new(nodes, config.nimiq_network()))?)
+    let observer = metrics.node_calls("nimiq");
+    let config = NimiqConfig::new(nodes, config.nimiq_network());
+    Ok(NimiqClient::new(NimiqConfig { observer: Some(observer), ..config })?)
 }
 
 fn node_addresses(config: &Config, dev_chain: Option<SocketAddr>) -> anyhow::Result<Vec<NodeAddress>> {

@@ -59,7 +59,7 @@ impl Pool {
         chain: Option<SocketAddr>,
     ) -> anyhow::Result<(Accounts, NimiqClient)> {
         let accounts = roles::nimiq::open_accounts(&self.config).await?;
-        Ok((accounts, roles::nimiq::node(&self.config, chain)?))
+        Ok((accounts, roles::nimiq::node(&self.config, chain, &self.metrics)?))
     }
 
     pub(super) fn start_nimiq_service(

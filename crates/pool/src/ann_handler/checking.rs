@@ -30,6 +30,8 @@ pub(super) struct Job {
     /// The hash prefix of each announcement of the body.
     pub prefixes: Vec<u64>,
     pub client: Client,
+    /// When the body was complete.
+    pub received: Instant,
     pub reply: oneshot::Sender<Outcome>,
     /// Gives the body's bytes back to the budget.
     pub reservation: Reservation,
@@ -140,6 +142,7 @@ mod tests {
             body: body.into(),
             prefixes: Vec::new(),
             client: Client { address: [127, 0, 0, 1].into(), exempt: true },
+            received: Instant::now(),
             reply: oneshot::channel().0,
             reservation: ByteBudget::new(0).reservation(),
         }

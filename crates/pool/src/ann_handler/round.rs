@@ -80,6 +80,9 @@ impl<'a> Round<'a> {
     /// Deals with posts, each of which gets its own reply.
     pub(super) fn deal_with(&mut self, jobs: Vec<Job>) {
         let started = Instant::now();
+        for job in &jobs {
+            self.shared.figures.wait.took(started.saturating_duration_since(job.received));
+        }
         let ids = hashing::event_ids(&jobs.iter().map(|job| &job.body[..]).collect::<Vec<_>>());
         let mut posts: Vec<Option<Post>> = Vec::with_capacity(jobs.len());
         for (job, event_id) in jobs.into_iter().zip(ids) {
@@ -210,7 +213,7 @@ impl<'a> Round<'a> {
     }
 
     fn refuse(&self, job: Job, refusal: Refusal, started: Instant) {
-        self.shared.figures.post_seconds.observe(started.elapsed().as_secs_f64());
+        self.shared.figures.check.since(started);
         answer(job.reply, Err(refusal));
     }
 
@@ -220,7 +223,10 @@ impl<'a> Round<'a> {
         if !self.shared.slots.load().has(slot.height, &slot.parent) {
             return self.refuse(job, Refusal::ParentReplaced, started);
         }
+        self.shared.figures.check.since(started);
+        let claiming = Instant::now();
         let (new, accepted) = claim(&job.body, &job.prefixes, &slot);
+        self.shared.figures.duplicate.since(claiming);
         let event = AnnsEvent {
             accepted: new.len() as u32,
             duplicate: (job.prefixes.len() - new.len()) as u32,
@@ -231,7 +237,6 @@ impl<'a> Round<'a> {
             time_ms: now_ms(),
             event_id,
         };
-        self.shared.figures.post_seconds.observe(started.elapsed().as_secs_f64());
         if event.accepted == 0 {
             // Rule R-A8: nothing to credit, nothing to log.
             answer(job.reply, Ok(event));
@@ -250,7 +255,9 @@ impl<'a> Round<'a> {
         };
         let shared = Arc::clone(self.shared);
         let Job { reply, reservation, .. } = job;
+        let storing = Instant::now();
         self.shared.outbox.append_then(record, move |stored| {
+            shared.figures.store.since(storing);
             match stored {
                 Ok(()) => {
                     shared.distribute(&good.slot, good.accepted);

@@ -57,7 +57,9 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     let reading = matches!(*request.method(), Method::GET | Method::HEAD);
     match Asked::parse(request.uri().path()) {
         Asked::Submit if request.method() == Method::POST => {
+            let asked = Instant::now();
             let outcome = submit(&shared, request).await;
+            shared.figures.reply.since(asked);
             if let Err(refusal) = &outcome {
                 shared.figures.refusals.count(refusal);
             }
@@ -81,6 +83,7 @@ async fn submit(shared: &Arc<Shared>, request: Request) -> Result<AnnsEvent, Ref
             return Err(refusal);
         }
     };
+    let receiving = Instant::now();
     let coming = shared.intake.coming_one();
     let mut reservation = shared.budget.reservation();
     let limits = shared.body_limits;
@@ -91,8 +94,10 @@ async fn submit(shared: &Arc<Shared>, request: Request) -> Result<AnnsEvent, Ref
         .await
         .map_err(|fault| refusal(&fault))?;
     let prefixes = prefixes.of_whole(&body);
+    shared.figures.receive.since(receiving);
     let (reply, outcome) = oneshot::channel();
-    let job = Job { headers, body, prefixes, client, reply, reservation };
+    let received = Instant::now();
+    let job = Job { headers, body, prefixes, client, received, reply, reservation };
     shared.intake.offer(job).map_err(|_full| Refusal::Overloaded { role: Role::AnnHandler })?;
     drop(coming);
     // The job is dropped unanswered only if the role is stopping.

@@ -4,6 +4,7 @@ mod grouping;
 
 use std::net::UdpSocket;
 use std::path::Path;
+use std::time::Instant;
 
 use axum::body::Body;
 use axum::response::Response;
@@ -580,7 +581,7 @@ async fn r_a10_a_post_whose_client_has_gone_is_dropped_without_a_trace() {
     let reservation = shared.budget.reservation();
     let body: Bytes = many(0..10).as_flattened().to_vec().into();
     let prefixes = Prefixes::default().of_whole(&body);
-    jobs.send(Job { headers, body, prefixes, client, reply, reservation })
+    jobs.send(Job { headers, body, prefixes, client, received: Instant::now(), reply, reservation })
         .unwrap_or_else(|_| panic!("the queue has room"));
     drop(jobs);
     tokio::task::spawn_blocking(move || checking::work(&shared, &queue)).await.unwrap();

@@ -4,7 +4,7 @@
 //! shares → node (if asked, or if it is a block) → event on disk → answer.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use node::NodeError;
 use node::pktd::{ShareOpinion, ShareToCheck};
@@ -24,7 +24,7 @@ use super::checking::Parents;
 use super::submission::{Submitted, header_and_elements};
 use super::works::{FoundWork, NoWork, Work};
 use super::{BlockNode, Shared, seen};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Stage, StageTimes};
 use crate::outbox::Record;
 
 /// Time for the node to tell a parent's hash (rule R-K3).
@@ -36,6 +36,10 @@ pub(super) struct Figures {
     pub shares_on_replaced_work: Counter,
     pub blocks_accepted: Counter,
     pub blocks_not_accepted: Counter,
+    pub receive: StageTimes,
+    pub duplicate: StageTimes,
+    pub store: StageTimes,
+    pub reply: StageTimes,
 }
 
 impl Figures {
@@ -47,6 +51,10 @@ impl Figures {
             blocks_accepted: metrics.counter("blocks_accepted", "Blocks that the node took"),
             blocks_not_accepted: metrics
                 .counter("blocks_not_accepted", "Blocks found that the node did not take"),
+            receive: metrics.stage(Stage::Receive),
+            duplicate: metrics.stage(Stage::Duplicate),
+            store: metrics.stage(Stage::Store),
+            reply: metrics.stage(Stage::Reply),
         }
     }
 }
@@ -96,7 +104,10 @@ impl<Node: BlockNode> Shared<Node> {
             .map_err(|_| Refusal::Overloaded { role: Role::BlkHandler })?
             .map_err(|fault| refusal_of(&fault))?;
         // Not before: the id does not cover the announcements, so a bad share could take the place of a good one.
-        let place = self.seen.reserve(&id, work.file.height.0).ok_or(Refusal::DuplicateShare)?;
+        let looking = Instant::now();
+        let place = self.seen.reserve(&id, work.file.height.0);
+        self.figures.duplicate.since(looking);
+        let place = place.ok_or(Refusal::DuplicateShare)?;
 
         // A block is on its way before anything else is looked at.
         let submitted = match verdict.reaches {
@@ -107,7 +118,10 @@ impl<Node: BlockNode> Shared<Node> {
             self.ask_node(&work, &share, signatures).await?;
         }
         let event = self.event(&headers, &id, &work, &share, submitted.as_ref());
-        self.outbox.append(record_of(&event, &id, &work)).await.map_err(|error| {
+        let storing = Instant::now();
+        let stored = self.outbox.append(record_of(&event, &id, &work)).await;
+        self.figures.store.since(storing);
+        stored.map_err(|error| {
             tracing::error!(%error, "a share could not be stored");
             Refusal::StorageFailed
         })?;

@@ -14,12 +14,11 @@ use packetcrypt::block::share::{Share, ShareFault};
 use packetcrypt::check::{Checker, ProgramCache, Rules};
 use packetcrypt::{BlockHash, Height};
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::oneshot;
 
 use super::BlkHandlerConfig;
 use super::works::Work;
-use crate::metrics::{Metrics, SECONDS};
+use crate::metrics::{Metrics, Stage, StageTimes};
 
 /// Shares that one thread checks together: their 64 announcements fill the lanes.
 const SHARES_AT_ONCE: usize = 16;
@@ -57,7 +56,7 @@ struct Shared {
     programs: Arc<ProgramCache>,
     waiting: Gauge,
     programs_kept: Gauge,
-    seconds: Histogram,
+    times: StageTimes,
 }
 
 /// More shares are waiting than the queue holds, or the threads have ended.
@@ -79,11 +78,7 @@ impl CheckingThreads {
                 "hard_nonces_kept",
                 "Hard nonces whose programs are kept, about 40 KiB each, at most 1024",
             ),
-            seconds: metrics.histogram(
-                "share_check_seconds",
-                "Time to check a share's proof of work, with those that are checked with it",
-                SECONDS,
-            ),
+            times: metrics.stage(Stage::Check),
         };
         for number in 0..config.checking_threads.max(1) {
             let (queue, shared, rules) = (queue.clone(), shared.clone(), config.rules);
@@ -135,9 +130,10 @@ impl Shared {
             .map(|(job, parent)| job.share.claim(&job.work.share_work(), parent))
             .collect();
         let verdicts = checker.check_shares(&claims);
-        let seconds = started.elapsed().as_secs_f64();
+        // Each share has taken as long as those that were checked with it.
+        let time = started.elapsed();
         for (job, verdict) in jobs.into_iter().zip(verdicts) {
-            self.seconds.observe(seconds);
+            self.times.took(time);
             // Nobody waits any more where the handler has ended.
             let _ = job.answer.send(verdict.map_err(ShareFault::from));
         }

@@ -1,7 +1,7 @@
 //! `POST …/submit` (`docs/protocol/packetcrypt-pool.md` 9.2 and 15).
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -38,33 +38,42 @@ async fn answer<Node: BlockNode>(State(shared): State<Arc<Shared<Node>>>, reques
         shared.refusals.count(&Refusal::MethodNotAllowed);
         return response(StatusCode::METHOD_NOT_ALLOWED, PLAIN, "");
     }
+    let asked = Instant::now();
+    let response = submit(&shared, request).await;
+    shared.figures.reply.since(asked);
+    response
+}
+
+async fn submit<Node: BlockNode>(shared: &Arc<Shared<Node>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let limits = BodyLimits { bytes: BODY_LIMIT, time: BODY_TIME };
+    let receiving = Instant::now();
     let body = match read_body(body, limits).await {
         Ok(body) => body,
-        Err(fault) => return refused(&shared, of_body(&fault)),
+        Err(fault) => return refused(shared, of_body(&fault)),
     };
+    shared.figures.receive.since(receiving);
     // A place is taken by a whole body only: half-sent ones keep nobody out.
     let Ok(place) = Arc::clone(&shared.places).try_acquire_owned() else {
-        return overloaded(&shared);
+        return overloaded(shared);
     };
     let (headers, post) = match parse(&head.headers, &body) {
         Ok(parsed) => parsed,
-        Err(refusal) => return refused(&shared, refusal),
+        Err(refusal) => return refused(shared, refusal),
     };
     drop(body);
-    let admitting = Arc::clone(&shared);
+    let admitting = Arc::clone(shared);
     // A task of its own, so that a client that goes away stops nothing half-way.
     let admission = shared.under_way.spawn(async move {
         let _place = place;
         admitting.admit(headers, post).await
     });
     match admission.await {
-        Ok(Answer { refusal: Some(Refusal::Overloaded { .. }), .. }) => overloaded(&shared),
-        Ok(answer) => reply(&shared, &answer),
+        Ok(Answer { refusal: Some(Refusal::Overloaded { .. }), .. }) => overloaded(shared),
+        Ok(answer) => reply(shared, &answer),
         Err(fault) => {
             tracing::error!(%fault, "looking at a share ended badly");
-            refused(&shared, Refusal::StorageFailed)
+            refused(shared, Refusal::StorageFailed)
         }
     }
 }

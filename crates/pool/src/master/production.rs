@@ -8,7 +8,6 @@ use node::{NodeError, Tip};
 use packetcrypt::BlockHash;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use tokio_util::sync::CancellationToken;
 use wire::template::BlockTemplate;
 use wire::work::{WorkFile, WorkId};
@@ -18,7 +17,7 @@ use super::node_source::NodeSource;
 use super::settings::MasterSettings;
 use super::{Published, Shared};
 use crate::backoff::Backoff;
-use crate::metrics::{Metrics, SECONDS};
+use crate::metrics::{Metrics, Stage, StageTimes};
 
 /// The part of the Master's health that the node is.
 const HEALTH_PART: &str = "node";
@@ -47,11 +46,7 @@ pub(super) async fn run(
         height: metrics.gauge("current_height", "Height being mined"),
         templates: metrics.counter("templates", "Block templates published as work"),
         faults: metrics.counter("node_faults", "Attempts to get new work that failed"),
-        publish_seconds: metrics.histogram(
-            "publish_seconds",
-            "Time from noticing a new block to publishing its work",
-            SECONDS,
-        ),
+        publishing: metrics.stage(Stage::Publish),
         shared: Arc::clone(&shared),
         node,
     };
@@ -66,7 +61,7 @@ struct Production<N> {
     height: Gauge,
     templates: Counter,
     faults: Counter,
-    publish_seconds: Histogram,
+    publishing: StageTimes,
 }
 
 impl<N: NodeSource> Production<N> {
@@ -121,7 +116,7 @@ impl<N: NodeSource> Production<N> {
         self.know_chain(id).await?;
         if self.shared.tip_hash() != Some(id.previous) {
             self.publish(id, &template).await;
-            self.publish_seconds.observe(noticed.elapsed().as_secs_f64());
+            self.publishing.since(noticed);
         }
         match *self.node.tip().borrow() {
             Some(tip) if tip.hash != id.previous => {

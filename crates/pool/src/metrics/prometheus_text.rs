@@ -1,7 +1,7 @@
 //! The text format that Prometheus understands since ever, version 0.0.4, made of OpenMetrics.
 //!
 //! OpenMetrics describes a counter without the `_total` that its series end in; here description and series have one
-//! name. An end is not marked.
+//! name, and what is unknown is called untyped. An end is not marked.
 
 use std::collections::HashSet;
 
@@ -16,7 +16,10 @@ pub(super) fn of_open_metrics(text: &str) -> String {
     for line in text.lines().filter(|line| *line != "# EOF") {
         match described(line).filter(|(_, name, _)| counters.contains(name)) {
             Some((kind, name, rest)) => translated.extend(["# ", kind, " ", name, "_total ", rest]),
-            None => translated.push_str(line),
+            None => match line.strip_prefix("# TYPE ").and_then(|typed| typed.strip_suffix(" unknown")) {
+                Some(name) => translated.extend(["# TYPE ", name, " untyped"]),
+                None => translated.push_str(line),
+            },
         }
         translated.push('\n');
     }
@@ -32,14 +35,16 @@ fn described(line: &str) -> Option<(&str, &str, &str)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Metrics, SECONDS};
+    use super::super::{Metrics, Original, SECONDS};
     use super::*;
 
     #[test]
     fn every_series_is_described_under_its_own_name() {
         let metrics = Metrics::new().for_role("master", "");
         metrics.counter("posts", "Posts received").inc();
-        metrics.gauge("waiting", "Clients waiting").set(3);
+        let waiting = metrics.gauge("waiting", "Clients waiting");
+        waiting.set(3);
+        metrics.alias("old_waiting", "Clients waiting", Original::Gauge(waiting));
         metrics.histogram("check_seconds", "Time of a check", SECONDS).observe(0.02);
         let text = of_open_metrics(&metrics.text());
         let described = |name: &str| {
@@ -53,6 +58,7 @@ mod tests {
         }
         assert!(text.contains("# TYPE headframe_posts_total counter\n"), "{text}");
         assert!(text.contains("headframe_posts_total{role=\"master\"} 1\n"), "{text}");
+        assert!(text.contains("# TYPE old_waiting untyped\n"), "{text}");
         assert!(!text.contains("EOF"));
     }
 }

@@ -13,7 +13,7 @@ mod schedule;
 mod sending;
 pub mod signer;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ledger::nimiq::payout_plan::{PayoutRules, PlannedPayment, ReserveTooSmall};
 use ledger::nimiq::{Accounts, AccountsError, PayoutId, PayoutLease, SignedPayment};
@@ -245,6 +245,7 @@ impl Rounds {
     }
 
     async fn round(&mut self, lease: &PayoutLease) -> Result<RoundReport, PayoutFault> {
+        let began = Instant::now();
         let node = self.node.with_consensus().await?.ok_or(PayoutFault::NoConsensus)?;
         let head = node.head_height().await?;
         let confirmations = self.config.confirmations;
@@ -252,6 +253,7 @@ impl Rounds {
         self.sending.send(lease, &node, head, confirmations).await?;
         let paid = self.pay(lease, &node, head).await;
         self.figures.read(&self.accounts, (self.config.duty.clock)()).await?;
+        self.figures.round.since(began);
         paid
     }
 
@@ -278,8 +280,10 @@ impl Rounds {
         for (index, batch) in batches.into_iter().enumerate() {
             let answered = if index == 0 { answered.as_slice() } else { &[] };
             let signed = self.sign(batch).await?;
+            let storing = Instant::now();
             let ids =
                 self.accounts.prepare_payouts(lease, &signed, answered, (self.config.duty.clock)()).await?;
+            self.figures.store.since(storing);
             for (id, signed) in ids.iter().zip(&signed) {
                 let PlannedPayment { recipient, value, kind, .. } = signed.payment;
                 let (id, hash, kind) = (id.0, signed.hash, kind.name());

@@ -162,10 +162,13 @@ impl Work<ServiceLease> for Looks {
 
 impl Looks {
     async fn look(&mut self, lease: &ServiceLease) -> Result<Look, ServiceFault> {
+        let looking = std::time::Instant::now();
         let node = self.node.with_consensus().await?.ok_or(ServiceFault::NoConsensus)?;
         let look = self.following.look(lease, &node).await?;
         let now = (self.config.duty.clock)();
+        let settling = std::time::Instant::now();
         let settled = self.accounts.settle(lease, &self.config.rules, now).await?;
+        self.figures.store.since(settling);
         if !settled.is_empty() {
             // A block that was settled late may be deep enough already.
             self.following.mature(lease).await?;
@@ -176,6 +179,7 @@ impl Looks {
             self.figures.read(&self.accounts).await?;
             self.figures_at = Instant::now() + FIGURES_EVERY;
         }
+        self.figures.round.since(looking);
         Ok(look)
     }
 

@@ -1,7 +1,7 @@
 //! Sending closed segments to the PayMaker until it confirms them (rule R-L1).
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
@@ -16,7 +16,7 @@ use super::segment::{self, Segment, State};
 use super::{Outbox, OutboxError, reading};
 use crate::backoff::Backoff;
 use crate::http_client::{self, HttpFault};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Stage, StageTimes};
 
 /// A segment that was refused this often is moved aside.
 const REFUSALS_ALLOWED: u32 = 10;
@@ -50,6 +50,7 @@ pub async fn upload(
         uploads: metrics.counter("outbox_uploads", "Segments confirmed by the PayMaker"),
         failed: metrics.counter("outbox_upload_failures", "Uploads that failed and are repeated"),
         refused: metrics.counter("outbox_segments_refused", "Segments moved aside because they were refused"),
+        delivering: metrics.stage(Stage::Deliver),
         unconfirmed: metrics.gauge("outbox_unconfirmed_events", "Events waiting for the PayMaker"),
     };
     tokio::select! {
@@ -68,6 +69,7 @@ struct Uploader {
     failed: Counter,
     refused: Counter,
     unconfirmed: Gauge,
+    delivering: StageTimes,
 }
 
 /// Why an upload was not confirmed.
@@ -105,8 +107,10 @@ impl Uploader {
             self.unconfirmed.set(self.outbox.unconfirmed() as i64);
             let segment = self.outbox.next_closed().await;
             self.unconfirmed.set(self.outbox.unconfirmed() as i64);
+            let sending = Instant::now();
             match self.send(&segment).await {
                 Ok(()) => {
+                    self.delivering.since(sending);
                     self.uploads.inc();
                     backoff.reset();
                     continue;

@@ -10,14 +10,13 @@ use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use ledger::{DurableLedger, UnixMillis};
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 use wire::PktAddress;
 use wire::who_to_pay::{Portion, WhoToPay};
 
 use super::PayMakerConfig;
 use super::update_hook::{Payees, UpdateHook};
-use crate::metrics::{Metrics, SECONDS};
+use crate::metrics::{Metrics, Stage, StageTimes};
 
 /// A document of an unchanged ledger is shown so long: its clock and speeds move on.
 const UNCHANGED_FOR: Duration = Duration::from_secs(1);
@@ -38,7 +37,7 @@ pub(super) struct Documents {
     /// Documents of the past are made one at a time: anybody may ask for any number of them.
     past: Semaphore,
     adjustments: Mutex<Adjustments>,
-    seconds: Histogram,
+    times: StageTimes,
     hook_failures: Counter,
 }
 
@@ -71,7 +70,7 @@ impl Documents {
             making: AsyncMutex::new(()),
             past: Semaphore::new(1),
             adjustments: Mutex::default(),
-            seconds: metrics.histogram("document_seconds", "Time to make a who-to-pay document", SECONDS),
+            times: metrics.stage(Stage::Document),
             hook_failures: metrics
                 .counter("update_hook_failures", "Documents that the update hook failed to change"),
         }
@@ -121,7 +120,7 @@ impl Documents {
             self.change(&mut document, hook);
         }
         self.with_adjustments(|adjustments| adjustments.apply(&mut document, self.payees.error_address));
-        self.seconds.observe(started.elapsed().as_secs_f64());
+        self.times.since(started);
         document
     }
 

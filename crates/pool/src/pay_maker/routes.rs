@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -11,7 +11,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{Method, StatusCode};
-use ledger::{AcceptError, Accepted, DurableLedger, UnixMillis, Warnings};
+use ledger::{AcceptError, AcceptTimes, Accepted, DurableLedger, UnixMillis, Warnings};
 use wire::pay_maker::{MemoryStats, PayMakerStats, REALM, UPLOAD_LIMIT, UploadReceipt};
 use wire::refusal::Role;
 use wire::reply::EmptyResult;
@@ -21,6 +21,7 @@ use super::Shared;
 use super::bookkeeping::{self, Entry};
 use super::password::Verdict;
 use crate::listener::{BodyFault, BodyLimits, Client, read_body};
+use crate::metrics::resident_bytes;
 
 const JSON: &str = "application/json";
 const PLAIN: &str = "text/plain; charset=utf-8";
@@ -40,7 +41,12 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
         return text(StatusCode::NOT_IMPLEMENTED, "overloaded");
     };
     match request.uri().path().rsplit('/').next().unwrap_or_default() {
-        "events" => events(&shared, request).await,
+        "events" => {
+            let asked = Instant::now();
+            let answer = events(&shared, request).await;
+            shared.stages.reply.since(asked);
+            answer
+        }
         "whotopay" => {
             let newest = max_time(request.uri().query().unwrap_or_default());
             who_to_pay(&shared, request.method().clone(), newest).await
@@ -78,7 +84,10 @@ async fn events(shared: &Shared, request: Request) -> Response {
         return text(StatusCode::NOT_IMPLEMENTED, "overloaded");
     };
     let limits = BodyLimits { bytes: UPLOAD_LIMIT, time: UPLOAD_TIME };
-    match read_body(request.into_body(), limits).await {
+    let receiving = Instant::now();
+    let body = read_body(request.into_body(), limits).await;
+    shared.stages.receive.since(receiving);
+    match body {
         Ok(body) => upload(shared, Arc::clone(ledger), body).await,
         Err(fault) => shared.refuse(&of_body(&fault), Vec::new()),
     }
@@ -92,6 +101,7 @@ async fn upload(shared: &Shared, ledger: Arc<DurableLedger>, body: Bytes) -> Res
         Ok(Ok(accepted)) => {
             shared.count_accepted(&accepted);
             if !accepted.was_known {
+                shared.time_accepted(accepted.times);
                 bookkeeping::send(&shared.book_queue, Entry::of(&accepted)).await;
             }
             let reply = Reply {
@@ -159,14 +169,6 @@ fn statistics(shared: &Shared, method: &Method) -> Response {
     json(StatusCode::OK, statistics.to_json())
 }
 
-/// Memory of this process, as Linux tells it; nothing on other systems.
-fn resident_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibibytes * 1024)
-}
-
 fn of_body(fault: &BodyFault) -> Refusal {
     match fault {
         BodyFault::TooLarge { limit } => Refusal::BodyTooLarge { role: Role::PayMaker, limit: *limit },
@@ -191,6 +193,12 @@ impl Shared {
         let reply: Reply<UploadReceipt> = Reply { warn, ..Reply::refused(refusal) };
         let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::BAD_REQUEST);
         json(status, reply.to_json(EmptyResult::EmptyText))
+    }
+
+    fn time_accepted(&self, times: AcceptTimes) {
+        self.stages.check.took(times.check);
+        self.stages.store.took(times.store);
+        self.stages.duplicate.took(times.duplicate);
     }
 
     fn count_accepted(&self, accepted: &Accepted) {

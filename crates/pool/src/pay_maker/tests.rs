@@ -500,6 +500,7 @@ async fn before_the_ledger_is_loaded_only_stats_are_answered() {
         book_queue: pay_maker.shared.book_queue.clone(),
         clock: || NOW,
         refusals: Refusals::new(&metrics),
+        stages: UploadStages::new(&metrics),
         metrics: Metrics::new(),
         health: Health::starting("pay_maker", ""),
     };

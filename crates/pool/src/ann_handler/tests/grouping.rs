@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::LazyLock;
 use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 use packetcrypt::AnnouncementHeader;
 use packetcrypt::mine::Miner;
@@ -54,7 +55,7 @@ impl Pool {
         let body = announcements.as_flattened();
         let prefixes = Prefixes::default().of_whole(body);
         let body = body.to_vec().into();
-        (Job { headers, body, prefixes, client, reply, reservation }, outcome)
+        (Job { headers, body, prefixes, client, received: Instant::now(), reply, reservation }, outcome)
     }
 
     /// Deals with posts in one round.

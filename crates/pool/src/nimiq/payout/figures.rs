@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use ledger::UnixMillis;
 use ledger::nimiq::payout_state::PayoutState;
 use ledger::nimiq::{Accounts, AccountsError};
+use nimiq::Luna;
 use node::NodeError;
 use node::nimiq::SendOutcome;
 use prometheus_client::metrics::counter::Counter;
@@ -12,20 +13,23 @@ use prometheus_client::metrics::gauge::Gauge;
 
 use super::PayoutFault;
 use super::planning::Planned;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Stage, StageTimes};
 
 const FAILURES: [&str; 3] = ["node", "accounts", "signer"];
 
 pub(super) struct Figures {
+    /// Makes what is not known from the start.
+    metrics: Metrics,
     states: [(&'static str, Gauge, Gauge); PayoutState::NAMES.len()],
     oldest: Gauge,
-    on_chain: Gauge,
-    outstanding: Gauge,
     reserve_short: Gauge,
-    last_plan: Gauge,
     node_up: Gauge,
     sends: Sends,
     failures: HashMap<&'static str, Counter>,
+    /// Rounds.
+    pub(super) round: StageTimes,
+    /// Storing signed payouts with their debits.
+    pub(super) store: StageTimes,
 }
 
 /// Transactions that were given to a node, by what came of it.
@@ -51,26 +55,21 @@ impl Figures {
                 .counter("nimiq_payout_sends", "Payout transactions given to a node, by what came of it")
         };
         Self {
+            metrics: metrics.clone(),
             states: PayoutState::NAMES.map(state),
             oldest: metrics.gauge(
                 "nimiq_payout_oldest_unconfirmed_seconds",
                 "Age of the oldest payout that is neither final nor expired; 0 if there is none",
             ),
-            on_chain: metrics
-                .gauge("nimiq_payout_address_luna", "What the pool's address holds for payouts, in luna"),
-            outstanding: metrics
-                .gauge("nimiq_payout_outstanding_luna", "Payouts under way with their fees, in luna"),
             reserve_short: metrics.gauge(
                 "nimiq_payout_reserve_short",
                 "1 while nothing is paid because the pool's address holds too little",
             ),
-            last_plan: metrics.gauge(
-                "nimiq_payout_last_plan_timestamp_seconds",
-                "When payouts were planned last, since 1970",
-            ),
             node_up: metrics.gauge("nimiq_node_up", "1 if a node with consensus answered the last look"),
             sends: Sends(["waiting", "mined", "dropped", "refused", "failed"].map(send)),
             failures: FAILURES.map(failure).into(),
+            round: metrics.stage(Stage::Round),
+            store: metrics.stage(Stage::Store),
         }
     }
 
@@ -80,9 +79,27 @@ impl Figures {
 
     pub(super) fn planned(&self, planned: &Planned, now: UnixMillis) {
         self.node_up.set(1);
-        self.last_plan.set((now.0 / 1000) as i64);
-        self.on_chain.set(i64::try_from(planned.on_chain.0).unwrap_or(i64::MAX));
-        self.outstanding.set(i64::try_from(planned.outstanding.0).unwrap_or(i64::MAX));
+        let luna = |amount: Luna| i64::try_from(amount.0).unwrap_or(i64::MAX);
+        let seconds = (now.0 / 1000) as i64;
+        for (name, help, value) in [
+            (
+                "nimiq_payout_last_plan_timestamp_seconds",
+                "When payouts were planned last, since 1970",
+                seconds,
+            ),
+            (
+                "nimiq_payout_address_luna",
+                "What the pool's address holds for payouts, in luna",
+                luna(planned.on_chain),
+            ),
+            (
+                "nimiq_payout_outstanding_luna",
+                "Payouts under way with their fees, in luna",
+                luna(planned.outstanding),
+            ),
+        ] {
+            self.metrics.gauge(name, help).set(value);
+        }
         self.reserve_short.set(i64::from(planned.outcome.is_err()));
     }
 

@@ -23,7 +23,7 @@ use wire::nimiq::Reason;
 
 use super::clock::unix_millis;
 use crate::listener::Client;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Original};
 
 /// What every address is granted, and whom the operator does not want.
 #[derive(Debug, Clone)]
@@ -119,6 +119,8 @@ impl Admission {
             let quota = Quota::with_period(FRESH_OVER / burst.get()).unwrap_or(Quota::per_second(burst));
             RateLimiter::keyed(quota.allow_burst(burst))
         };
+        let holding = metrics.gauge("nimiq_bans_holding", "Bans that hold now");
+        metrics.alias("pool_ips_banned", "Bans that hold now", Original::Gauge(holding.clone()));
         let looser = limits.fresh.saturating_mul(NonZeroU32::new(LOOSER).unwrap_or(NonZeroU32::MIN));
         Arc::new(Self {
             fresh: [rate(limits.fresh), rate(looser)],
@@ -128,7 +130,7 @@ impl Admission {
             accounts,
             under_way,
             spoken: metrics.counter("nimiq_bans", "Bans that this server spoke"),
-            holding: metrics.gauge("nimiq_bans_holding", "Bans that hold now"),
+            holding,
         })
     }
 

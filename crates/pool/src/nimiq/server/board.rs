@@ -5,6 +5,7 @@
 //! transactions have come.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use nimiq::share::{NextBlock, RecentHeads};
 use nimiq::work::BodyTemplate;
@@ -21,6 +22,8 @@ pub struct Work {
     pub accounts_hash: AccountsHash,
     body: Body,
     template: BodyTemplate,
+    /// When it was made, for the time until clients have it.
+    pub made: Instant,
 }
 
 impl Work {
@@ -29,7 +32,7 @@ impl Work {
         let path = body.miner_proof();
         let above_the_pair = path.siblings().iter().skip(1).map(|sibling| sibling.hash).collect();
         let template = BodyTemplate::new(&body.miner, above_the_pair);
-        Self { next, head, accounts_hash, body, template }
+        Self { next, head, accounts_hash, body, template, made: Instant::now() }
     }
 
     /// The hash of the body with this extra data in it.

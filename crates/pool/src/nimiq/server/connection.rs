@@ -233,7 +233,7 @@ impl Registered {
             };
             let step = match event {
                 Event::Stop => Err(Closing::Shutdown),
-                Event::NewBoard => self.turn_to_board().await,
+                Event::NewBoard => self.follow_board().await,
                 Event::Tick => self.look_after().await,
                 Event::Balance(balance) => self.tell_balance(balance).await,
                 Event::Received(Some(Ok(message))) => self.receive(message).await,
@@ -244,6 +244,14 @@ impl Registered {
                 return closing;
             }
         }
+    }
+
+    async fn follow_board(&mut self) -> Step {
+        self.turn_to_board().await?;
+        if let Some(work) = &self.board.borrow().work {
+            self.connection.shared.figures.to_client.since(work.made);
+        }
+        Ok(())
     }
 
     async fn turn_to_board(&mut self) -> Step {
@@ -285,10 +293,15 @@ impl Registered {
             Message::Binary(_) => return Err(Closing::Protocol),
             Message::Close(_) => return Err(Closing::Gone),
         };
+        let received = Instant::now();
         match ClientMessage::parse(text.as_bytes()) {
             Ok(ClientMessage::Share(share)) if share.mode() == self.session.mode() => {
                 drop(text);
-                self.take_share(&share).await
+                let shared = Arc::clone(&self.connection.shared);
+                shared.figures.receive.took(received.elapsed());
+                let step = self.take_share(&share).await;
+                shared.figures.reply.took(received.elapsed());
+                step
             }
             Ok(ClientMessage::Share(_)) => self.malformed(&"a share of another mode"),
             Ok(ClientMessage::Payout(request)) => self.request_payout(request).await,

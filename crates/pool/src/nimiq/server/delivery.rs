@@ -2,7 +2,7 @@
 //!
 //! Neither checks nor clients wait for this. What is not delivered stays on disk, so a backlog takes no memory.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ledger::nimiq::{Accounts, AccountsError, IntakeReport, NewShare, ServerId};
 use prometheus_client::metrics::counter::Counter;
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::journal;
 use crate::backoff::Backoff;
 use crate::health::Health;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Stage, StageTimes};
 use crate::outbox::{Delivery, Outbox, OutboxError};
 
 /// Under what `/healthz` names the accounts.
@@ -33,6 +33,7 @@ pub(super) struct Deliverer {
     set_aside: Counter,
     failures: Counter,
     undelivered: Gauge,
+    delivering: StageTimes,
 }
 
 /// Why a segment stays where it is.
@@ -67,6 +68,7 @@ impl Deliverer {
                 "nimiq_delivery_failures",
                 "Deliveries to the accounts that failed and are repeated",
             ),
+            delivering: metrics.stage(Stage::Deliver),
             undelivered: metrics
                 .gauge("nimiq_undelivered_shares", "Shares in closed segments that wait for the accounts"),
         }
@@ -80,8 +82,10 @@ impl Deliverer {
                 self.undelivered.set(self.outbox.unconfirmed() as i64);
                 let delivery = self.outbox.next_delivery().await;
                 self.undelivered.set(self.outbox.unconfirmed() as i64);
+                let began = Instant::now();
                 match self.deliver(delivery).await {
                     Ok(()) => {
+                        self.delivering.since(began);
                         self.health.solved(PART);
                         pauses.reset();
                     }

@@ -5,7 +5,10 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use wire::nimiq::Mode;
 
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Original, Stage, StageTimes};
+
+/// Hashes that a share of difficulty 1 takes on average.
+const HASHES_OF_DIFFICULTY_1: f64 = 65_536.0;
 
 /// Figures of one server.
 pub(super) struct Figures {
@@ -19,6 +22,11 @@ pub(super) struct Figures {
     pub without_body: Counter,
     pub not_stored: Counter,
     pub payout_requests: Counter,
+    pub receive: StageTimes,
+    pub duplicate: StageTimes,
+    pub store: StageTimes,
+    pub reply: StageTimes,
+    pub to_client: StageTimes,
 }
 
 /// Figures of the clients of one mode.
@@ -69,7 +77,7 @@ impl Figures {
                 accepted: metrics.counter("nimiq_shares_accepted", "Shares that count, by mode"),
             }
         };
-        Self {
+        let figures = Self {
             unregistered: metrics.gauge("nimiq_clients_unregistered", "Connections that have not registered"),
             smart: of_mode(Mode::Smart),
             nano: of_mode(Mode::Nano),
@@ -84,8 +92,34 @@ impl Figures {
                 .counter("nimiq_shares_not_stored", "Good shares that the disk did not take, not credited"),
             payout_requests: metrics
                 .counter("nimiq_payout_requests", "Payout requests with a good signature"),
+            receive: metrics.stage(Stage::Receive),
+            duplicate: metrics.stage(Stage::Duplicate),
+            store: metrics.stage(Stage::Store),
+            reply: metrics.stage(Stage::Reply),
+            to_client: metrics.stage(Stage::TemplateToClient),
             metrics: metrics.clone(),
+        };
+        figures.show_aliases();
+        figures
+    }
+
+    /// Shows the reference's names too.
+    fn show_aliases(&self) {
+        let clients = [
+            ("unregistered", &self.unregistered),
+            ("smart", &self.smart.clients),
+            ("nano", &self.nano.clients),
+            ("dumb", &self.dumb.clients),
+        ];
+        for (kind, gauge) in clients {
+            let metrics = self.metrics.with_label("client", kind);
+            metrics.alias("pool_clients", "Connections", Original::Gauge(gauge.clone()));
         }
+        self.metrics.alias(
+            "pool_total_share_difficulty",
+            "Difficulty of all accepted shares since the start",
+            Original::Divided(self.hashes.clone(), HASHES_OF_DIFFICULTY_1),
+        );
     }
 
     pub(super) fn of(&self, mode: Mode) -> &OfMode {

@@ -13,10 +13,9 @@ use nimiq::ProofOfWork;
 use nimiq::argon2d::Hasher;
 use nimiq::header::HEADER_SIZE;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use crate::metrics::{Metrics, SECONDS};
+use crate::metrics::{Metrics, Stage, StageTimes};
 
 /// Headers that may wait for each thread: some milliseconds of work.
 const WAITING_PER_THREAD: usize = 64;
@@ -29,7 +28,7 @@ pub struct Hashing {
     queue: Sender<Job>,
     places: Arc<Semaphore>,
     waiting: Gauge,
-    seconds: Histogram,
+    times: StageTimes,
 }
 
 struct Job {
@@ -53,11 +52,7 @@ impl Hashing {
             places: Arc::new(Semaphore::new(places)),
             waiting: metrics
                 .gauge("nimiq_hashing_queue_shares", "Shares whose proof of work is being computed"),
-            seconds: metrics.histogram(
-                "nimiq_hashing_seconds",
-                "Time from a share's cheap checks to its proof of work, waiting included",
-                SECONDS,
-            ),
+            times: metrics.stage(Stage::Check),
         })
     }
 
@@ -71,7 +66,7 @@ impl Hashing {
         let sent = self.queue.try_send(Job { header, answer, _place: place });
         let proof_of_work = if sent.is_ok() { proof_of_work.await.ok() } else { None };
         self.waiting.dec();
-        self.seconds.observe(start.elapsed().as_secs_f64());
+        self.times.since(start);
         proof_of_work
     }
 }

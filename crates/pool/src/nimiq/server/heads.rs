@@ -16,7 +16,7 @@ use super::board::{Board, Work};
 use super::journal::Replay;
 use super::seen::Seen;
 use crate::health::Health;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Original};
 use crate::outbox::Outbox;
 
 /// Under what `/healthz` names the node.
@@ -44,9 +44,12 @@ pub(super) struct HeadKeeper {
 }
 
 impl HeadKeeper {
-    /// The gauge of the height.
+    /// The gauge of the height, which the reference shows too.
     pub(super) fn height(metrics: &Metrics) -> Gauge {
-        metrics.gauge("nimiq_head_height", "Height of the newest block")
+        let height = metrics.gauge("nimiq_head_height", "Height of the newest block");
+        let original = Original::Gauge(height.clone());
+        metrics.alias("chain_head_height", "Height of the newest block", original);
+        height
     }
 
     /// Keeps the board until `shutdown`. `replay` is what was accepted before the start.

@@ -2,7 +2,7 @@
 //! written to disk. Only then does it count.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ledger::UnixMillis;
 use ledger::nimiq::NewShare;
@@ -63,7 +63,10 @@ pub(super) async fn take(
 ) -> Result<(), NotTaken> {
     let candidates = weigh(shared, session, board, share).await?;
     let (candidate, good) = prove(shared, session, share, &candidates).await?;
-    if !shared.seen.enter(good.previous, good.hash) {
+    let entering = Instant::now();
+    let is_new = shared.seen.enter(good.previous, good.hash);
+    shared.figures.duplicate.since(entering);
+    if !is_new {
         return Err(Refusal::Duplicate.into());
     }
     match good.block {
@@ -74,7 +77,9 @@ pub(super) async fn take(
         }
         FoundBlock::None => {}
     }
+    let storing = Instant::now();
     write_down(shared, session, candidate, &good).await?;
+    shared.figures.store.since(storing);
     shared.figures.accepted(session.mode(), good.weight);
     Ok(())
 }

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::backoff::Backoff;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Original};
 
 /// Pauses while no node answers.
 const PAUSES: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
@@ -56,6 +56,8 @@ impl Submissions {
             failures: metrics
                 .counter("nimiq_submission_failures", "Submissions that failed and are repeated"),
         };
+        let mined = Original::Counter(outcomes.accepted.clone());
+        metrics.alias("pool_blocks_mined", "Blocks that the node took since the start", mined);
         let submissions = Self { node, folder, under_way, shutdown, outcomes: Arc::new(outcomes) };
         for entry in std::fs::read_dir(&submissions.folder)? {
             let path = entry?.path();

@@ -11,7 +11,7 @@ use prometheus_client::metrics::gauge::Gauge;
 
 use super::ServiceFault;
 use super::following::Look;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Stage, StageTimes};
 
 /// The names of the book's accounts, for labels.
 const ACCOUNTS: [&str; 10] = [
@@ -28,6 +28,8 @@ const ACCOUNTS: [&str; 10] = [
 ];
 
 pub(super) struct Figures {
+    /// Makes what is not known from the start.
+    metrics: Metrics,
     blocks: [(FoundState, Gauge); FoundState::ALL.len()],
     book: [(&'static str, Gauge); ACCOUNTS.len()],
     lag: Gauge,
@@ -35,11 +37,13 @@ pub(super) struct Figures {
     settled: Counter,
     window_shares: Gauge,
     window_miners: Gauge,
-    last_settle: Gauge,
-    last_block: Gauge,
     reorganised: Counter,
     compacted: Counter,
     failures: HashMap<&'static str, Counter>,
+    /// Looks.
+    pub(super) round: StageTimes,
+    /// Distributing rewards in the accounts.
+    pub(super) store: StageTimes,
 }
 
 impl Figures {
@@ -59,6 +63,7 @@ impl Figures {
             (what, counter)
         };
         Self {
+            metrics: metrics.clone(),
             blocks: FoundState::ALL.map(|state| (state, blocks(state))),
             book: ACCOUNTS.map(|name| (name, account(name))),
             lag: metrics.gauge("nimiq_lag_blocks", "Blocks that the node has and the accounts have not"),
@@ -66,16 +71,12 @@ impl Figures {
             settled: metrics.counter("nimiq_blocks_settled", "Blocks whose reward was distributed"),
             window_shares: metrics.gauge("nimiq_window_shares", "Shares that the last settled block pays"),
             window_miners: metrics.gauge("nimiq_window_miners", "Miners that the last settled block pays"),
-            last_settle: metrics
-                .gauge("nimiq_last_settle_timestamp_seconds", "When a block was settled last, since 1970"),
-            last_block: metrics.gauge(
-                "nimiq_last_block_timestamp_seconds",
-                "When the pool's last block was seen, since 1970",
-            ),
             reorganised: metrics
                 .counter("nimiq_blocks_orphaned", "Blocks of the pool that left the main chain"),
             compacted: metrics.counter("nimiq_shares_compacted", "Old shares that became part of sums"),
             failures: ["node", "accounts"].map(failures).into(),
+            round: metrics.stage(Stage::Round),
+            store: metrics.stage(Stage::Store),
         }
     }
 
@@ -85,7 +86,9 @@ impl Figures {
         self.reorganised.inc_by(look.followed.orphaned.len() as u64);
         if let Some(last) = settled.last() {
             self.settled.inc_by(settled.len() as u64);
-            self.last_settle.set((now.0 / 1000) as i64);
+            let help = "When a block was settled last, since 1970";
+            let last_settle = self.metrics.gauge("nimiq_last_settle_timestamp_seconds", help);
+            last_settle.set((now.0 / 1000) as i64);
             self.window_shares.set(last.window.parts.values().map(|part| part.shares as i64).sum());
             self.window_miners.set(last.window.parts.len() as i64);
         }
@@ -119,7 +122,9 @@ impl Figures {
             gauge.set(totals.get(*name).copied().unwrap_or_default());
         }
         if let Some(newest) = accounts.found_blocks(1).await?.first() {
-            self.last_block.set((newest.seen_at.0 / 1000) as i64);
+            let help = "When the pool's last block was seen, since 1970";
+            let last_block = self.metrics.gauge("nimiq_last_block_timestamp_seconds", help);
+            last_block.set((newest.seen_at.0 / 1000) as i64);
         }
         Ok(())
     }

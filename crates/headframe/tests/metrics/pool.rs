@@ -1,0 +1,75 @@
+//! A whole pool of both chains with its miners, and its figures.
+
+use std::path::Path;
+
+use crate::sandbox::{Http, Program, eventually};
+
+/// `headframe up --mine`.
+pub struct Pool {
+    _program: Program,
+    http: Http,
+    /// Where it serves.
+    base: String,
+}
+
+impl Pool {
+    /// Starts one in a folder of its own.
+    pub fn start(folder: &Path) -> Self {
+        Self::with_settings(folder, &[])
+    }
+
+    /// The same, with settings besides the ports.
+    pub fn with_settings(folder: &Path, settings: &[(&str, &str)]) -> Self {
+        let mut arguments: Vec<String> =
+            ["up", "--mine", "--listen", "127.0.0.1:0", "--dev-chain-listen", "127.0.0.1:0", "--data"]
+                .map(str::to_owned)
+                .into();
+        arguments.push(folder.display().to_string());
+        let usual = [
+            ("pay_maker.update_cycle", "1"),
+            ("mine.memory_mebibytes", "64"),
+            ("nimiq_dev_chain.listen", "127.0.0.1:0"),
+            ("nimiq_server.main.listen", "127.0.0.1:0"),
+        ];
+        for (key, value) in usual.iter().chain(settings) {
+            arguments.extend(["--set".to_owned(), format!("{key}={value}")]);
+        }
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let mut program = Program::headframe(&arguments);
+        let line = program.line(&["figures:", "http://"]);
+        let base = line[line.find("http://").unwrap()..].trim_end_matches("/metrics").to_owned();
+        Self { _program: program, http: Http::new(), base }
+    }
+
+    /// What it serves at `/metrics`.
+    pub fn metrics(&self) -> String {
+        eventually("the figures", || self.http.get(&format!("{}/metrics", self.base)))
+    }
+
+    /// The sum over all series of a metric that have these labels.
+    pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        let text = self.metrics();
+        let wanted: Vec<String> = labels.iter().map(|(key, value)| format!("{key}=\"{value}\"")).collect();
+        let series = text.lines().filter_map(|line| line.rsplit_once(' ')).filter(|(series, _)| {
+            series.split('{').next() == Some(name) && wanted.iter().all(|label| series.contains(label))
+        });
+        series.filter_map(|(_, value)| value.parse::<f64>().ok()).sum()
+    }
+
+    /// Work has come from the miners of both chains and has been counted.
+    pub fn until_every_role_has_worked(&self) {
+        for (name, labels) in [
+            ("headframe_announcements_accepted_total", ("role", "ann_handler")),
+            ("headframe_shares_accepted_total", ("role", "blk_handler")),
+            ("headframe_events_credited_total", ("role", "pay_maker")),
+            ("headframe_stage_seconds_count", ("stage", "document")),
+            ("headframe_stage_seconds_count", ("stage", "template_to_client")),
+            ("headframe_nimiq_shares_delivered_total", ("role", "nimiq_server")),
+            ("headframe_outbox_uploads_total", ("role", "ann_handler")),
+            ("headframe_outbox_uploads_total", ("role", "blk_handler")),
+            ("headframe_nimiq_duty_held", ("role", "nimiq_payout")),
+        ] {
+            eventually(&format!("{name} {labels:?}"), || (self.sum(name, &[labels]) > 0.0).then_some(()));
+        }
+    }
+}
