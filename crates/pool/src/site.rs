@@ -7,5 +7,8 @@
 pub mod address;
 mod answers;
 pub mod facts;
+pub mod pages;
+pub mod static_files;
+mod texts;
 
 pub use answers::{Facts, FactsFault};

@@ -1,0 +1,69 @@
+//! Blocks of the pool as a table: when, by whom, with what effort, for what reward, and whether they count.
+
+use askama::Template;
+use askama::filters::HtmlSafe;
+
+use super::super::facts::{Moment, PoolBlock, Unit};
+use super::super::texts::Texts;
+use super::age::Age;
+use super::numbers::{Shown, UNKNOWN, grouped, money, shortened};
+use super::state::State;
+
+/// The table.
+#[derive(Template)]
+#[template(path = "block_table.html")]
+pub struct BlockTable<'a> {
+    t: &'a Texts,
+    rows: Vec<Row>,
+    /// Whether there is room for everything.
+    is_whole: bool,
+}
+
+impl HtmlSafe for BlockTable<'_> {}
+
+struct Row {
+    height: String,
+    hash: String,
+    hash_short: String,
+    found: Age,
+    finder: Option<(String, String)>,
+    effort: String,
+    reward: String,
+    state: State,
+    confirmations: Option<String>,
+}
+
+impl<'a> BlockTable<'a> {
+    /// All that is known of these blocks.
+    pub fn whole(t: &'a Texts, blocks: &[PoolBlock], now: Moment) -> Self {
+        Self { t, rows: blocks.iter().map(|block| row(t, block, now)).collect(), is_whole: true }
+    }
+
+    /// The newest few, without finder and hash.
+    pub fn short(t: &'a Texts, blocks: &[PoolBlock], now: Moment) -> Self {
+        let rows = blocks.iter().take(6).map(|block| row(t, block, now)).collect();
+        Self { t, rows, is_whole: false }
+    }
+}
+
+fn row(t: &Texts, block: &PoolBlock, now: Moment) -> Row {
+    let unknown = || UNKNOWN.to_owned();
+    let confirmations = block.confirmations.map(|confirmations| match block.confirmations_needed {
+        Some(needed) => {
+            let reached = confirmations.min(needed);
+            t.fill("blocks.confirmations_of", &[("n", &reached), ("needed", &needed)])
+        }
+        None => t.fill("blocks.confirmations", &[("n", &grouped(u64::from(confirmations)))]),
+    });
+    Row {
+        height: block.height.map_or_else(unknown, |height| grouped(u64::from(height))),
+        hash_short: shortened(&block.hash),
+        hash: block.hash.clone(),
+        found: Age::new(t, block.found_at, now),
+        finder: block.finder.as_ref().map(|finder| (finder.replace(' ', ""), shortened(finder))),
+        effort: block.effort_percent.map_or_else(unknown, |effort| effort.shown(Unit::Percent).to_string()),
+        reward: block.reward.map_or_else(unknown, |reward| money(reward).to_string()),
+        state: State::of_block(t, block.standing),
+        confirmations,
+    }
+}

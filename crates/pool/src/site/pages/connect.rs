@@ -1,0 +1,145 @@
+//! Connect: pick what to mine and on which system, copy one line, and see the first work accepted on the same page.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{Query, State};
+use axum::response::Response;
+use http::StatusCode;
+
+use super::super::facts::{MinerFacts, PoolFacts};
+use super::address_form::{Problem, address_of};
+use super::age::Age;
+use super::command::{Command, Work};
+use super::frame::Frame;
+use super::{Pages, Question, Texts, Visit, html};
+
+#[derive(Template)]
+#[template(path = "connect.html")]
+struct Connect<'a> {
+    frame: Frame<'a>,
+    typed: String,
+    problem: Option<Problem<'a>>,
+    works: Vec<Choice<'a>>,
+    systems: Vec<Choice<'a>>,
+    command: Option<Command<'a>>,
+    port_test: String,
+    waiting: Option<Waiting>,
+    endpoints: Vec<(&'a str, String)>,
+}
+
+struct Choice<'a> {
+    value: &'static str,
+    text: &'a str,
+    is_chosen: bool,
+}
+
+/// Whether the miner at an address has been heard of.
+struct Waiting {
+    chain: &'static str,
+    address: String,
+    last_seen: Option<Age>,
+}
+
+/// How a system calls our program, and asks a web server.
+struct System {
+    name: &'static str,
+    program: &'static str,
+}
+
+const SYSTEMS: [System; 3] = [
+    System { name: "linux", program: "headframe" },
+    System { name: "macos", program: "headframe" },
+    System { name: "windows", program: ".\\headframe.exe" },
+];
+
+pub(super) async fn page(State(pages): State<Arc<Pages>>, Query(question): Query<Question>) -> Response {
+    let visit = pages.visit();
+    let address = address_of(&visit, &question.address);
+    let facts = match address.as_ref().ok().and_then(Option::as_ref) {
+        // Where nobody knows it now, the page waits for it.
+        Some(address) => pages.facts.miner(address).await.ok(),
+        None => None,
+    };
+    let (t, pool) = (&*visit.texts, &*visit.facts);
+    let own = address.as_ref().ok().and_then(Option::as_ref);
+    let offered: Vec<Work> =
+        Work::ALL.into_iter().filter(|work| pool.chains().contains(&work.chain())).collect();
+    let fitting = |work: &&Work| own.is_none_or(|own| own.chain() == work.chain());
+    let asked = offered.iter().filter(fitting).find(|work| work.name() == question.work);
+    let work = asked.or_else(|| offered.iter().find(fitting)).copied();
+    let system = SYSTEMS.iter().find(|system| system.name == question.system).unwrap_or(&SYSTEMS[0]);
+    let problem = address.as_ref().err();
+    let connect = Connect {
+        frame: visit.frame("connect", t.get("connect.title")),
+        typed: question.address.chars().take(130).collect(),
+        problem: problem.map(|problem| Problem::new(t, &question.address, problem, "/connect?address=")),
+        works: offered.iter().map(|offered| choice(t, *offered, work)).collect(),
+        systems: SYSTEMS.iter().map(|other| system_choice(t, other, system)).collect(),
+        command: work.and_then(|work| Command::new(t, pool, work, own, system.program)),
+        port_test: work.map(|work| port_test(pool, work, system)).unwrap_or_default(),
+        waiting: facts.map(|facts| waiting(&visit, &facts)),
+        endpoints: endpoints(t, pool),
+    };
+    html(StatusCode::OK, &connect)
+}
+
+fn choice(t: &Texts, offered: Work, chosen: Option<Work>) -> Choice<'_> {
+    Choice { value: offered.name(), text: offered.title(t), is_chosen: Some(offered) == chosen }
+}
+
+fn system_choice<'a>(t: &'a Texts, other: &System, chosen: &System) -> Choice<'a> {
+    let text = match other.name {
+        "linux" => t.get("connect.linux"),
+        "macos" => t.get("connect.macos"),
+        _ => t.get("connect.windows"),
+    };
+    Choice { value: other.name, text, is_chosen: other.name == chosen.name }
+}
+
+fn waiting(visit: &Visit, facts: &MinerFacts) -> Waiting {
+    Waiting {
+        chain: facts.chain.name(),
+        address: facts.address.replace(' ', ""),
+        last_seen: facts.last_seen.map(|seen| Age::new(&visit.texts, seen, visit.now)),
+    }
+}
+
+/// A line that shows whether the pool can be reached at all.
+fn port_test(facts: &PoolFacts, work: Work, system: &System) -> String {
+    let is_windows = system.name == "windows";
+    match (work, &facts.packetcrypt, &facts.nimiq) {
+        (Work::Announcements | Work::Blocks, Some(facts), _) if is_windows => {
+            format!("curl.exe {}/config.json", facts.pool_url)
+        }
+        (Work::Announcements | Work::Blocks, Some(facts), _) => {
+            format!("curl {}/config.json", facts.pool_url)
+        }
+        (Work::Nimiq, _, Some(facts)) => {
+            let server = facts.servers.first().map_or("", String::as_str);
+            let server = server.rsplit("//").next().unwrap_or(server);
+            match server.rsplit_once(':') {
+                Some((host, port)) if is_windows => {
+                    format!("Test-NetConnection {host} -Port {port}")
+                }
+                Some((host, port)) => format!("nc -vz {host} {port}"),
+                None => String::new(),
+            }
+        }
+        _ => String::new(),
+    }
+}
+
+fn endpoints<'a>(t: &'a Texts, facts: &PoolFacts) -> Vec<(&'a str, String)> {
+    let mut endpoints = Vec::new();
+    if let Some(facts) = &facts.packetcrypt {
+        endpoints.push((t.get("connect.pool_url"), facts.pool_url.clone()));
+        let announcement = facts.announcement_urls.iter().map(|url| (t.get("role.ann_handler"), url.clone()));
+        endpoints.extend(announcement);
+        endpoints.extend(facts.block_urls.iter().map(|url| (t.get("role.blk_handler"), url.clone())));
+    }
+    if let Some(facts) = &facts.nimiq {
+        endpoints.extend(facts.servers.iter().map(|server| (t.get("role.nimiq_server"), server.clone())));
+    }
+    endpoints
+}

@@ -1,0 +1,294 @@
+//! The page of one address: whether it mines, what its work is worth, what it earned, what it was paid.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{Path, Query, State as AxumState};
+use axum::response::Response;
+use http::StatusCode;
+
+use super::super::address::read;
+use super::super::facts::{
+    Amount, Chain, Conduct, Device, Earnings, Interval, Measured, MinerFacts, NimiqMiner, PacketCryptMiner,
+    Series, SeriesName, Unit,
+};
+use super::address_form::wrong_address;
+use super::age::Age;
+use super::chart::Chart;
+use super::figure::{Accent, Figure, Figures};
+use super::frame::Frame;
+use super::home::chain_name;
+use super::next_block::{Window, windows};
+use super::numbers::{Shown, UNKNOWN, grouped, money, percent};
+use super::payment_table::PaymentTable;
+use super::share_bar::ShareBar;
+use super::state::State;
+use super::statistics::{RangeLink, range_links};
+use super::{Pages, Question, Texts, Visit, html, summary};
+
+#[derive(Template)]
+#[template(path = "miner.html")]
+struct Miner<'a> {
+    frame: Frame<'a>,
+    address: &'a str,
+    compact: String,
+    chain: &'static str,
+    chain_name: &'a str,
+    state: State,
+    last_seen: Option<Age>,
+    is_unknown: bool,
+    ranges: Vec<RangeLink>,
+    figures: Vec<Figure<'a>>,
+    charts: Vec<Chart<'a>>,
+    /// Why it gets what it gets of the next PacketCrypt block.
+    shares_of_next: Option<SharesOfNext>,
+    conducts: Vec<ConductRow>,
+    devices: Vec<DeviceRow>,
+    has_devices: bool,
+    earnings: Vec<EarningsRow>,
+    money: Vec<Figure<'a>>,
+    is_payout_requested: bool,
+    payments: PaymentTable<'a>,
+}
+
+/// An address's parts of the next block, by window.
+struct SharesOfNext {
+    announcements: String,
+    shares: String,
+    windows: Vec<Window>,
+}
+
+struct ConductRow {
+    what: String,
+    accepted: String,
+    duplicate: String,
+    refused: String,
+    good: String,
+    bar: Option<ShareBar>,
+    reasons: Vec<(String, String)>,
+}
+
+struct DeviceRow {
+    id: u32,
+    speed: String,
+    shares: String,
+    last_seen: Age,
+}
+
+struct EarningsRow {
+    time: String,
+    expected: String,
+    range: String,
+}
+
+pub(super) async fn page(
+    AxumState(pages): AxumState<Arc<Pages>>,
+    Path(typed): Path<String>,
+    Query(question): Query<Question>,
+) -> Response {
+    let visit = pages.visit();
+    let address = match read(&typed, &visit.facts.chains()) {
+        Ok(address) => address,
+        Err(problem) => return wrong_address(&visit, &typed, &problem),
+    };
+    let facts = match pages.facts.miner(&address).await {
+        Ok(facts) => facts,
+        Err(fault) => return unavailable(&visit, &fault.to_string()),
+    };
+    let names: &[SeriesName] = match facts.chain {
+        Chain::PacketCrypt => &[SeriesName::AnnouncementSpeed, SeriesName::BlockSpeed],
+        Chain::Nimiq => &[SeriesName::HashRate, SeriesName::Credits],
+    };
+    let range = question.range();
+    let series = pages.series(facts.chain, names, range, Some(&facts.address)).await;
+    let links = range_links(&format!("/m/{}", address.compact()), range);
+    html(StatusCode::OK, &miner(&visit, &facts, &series, links))
+}
+
+#[derive(Template)]
+#[template(path = "unavailable.html")]
+struct Unavailable<'a> {
+    frame: Frame<'a>,
+    reason: &'a str,
+}
+
+fn unavailable(visit: &Visit, reason: &str) -> Response {
+    let frame = visit.frame("", visit.texts.get("unavailable.title"));
+    html(StatusCode::SERVICE_UNAVAILABLE, &Unavailable { frame, reason })
+}
+
+fn miner<'a>(
+    visit: &'a Visit,
+    facts: &'a MinerFacts,
+    series: &'a [Series],
+    ranges: Vec<RangeLink>,
+) -> Miner<'a> {
+    let (t, now) = (&*visit.texts, visit.now);
+    let make = Figures { t, part: "miner", now };
+    let (packetcrypt, nimiq) = (facts.packetcrypt.as_ref(), facts.nimiq.as_ref());
+    let earnings = packetcrypt.map(|own| &own.earnings).or(nimiq.map(|own| &own.earnings));
+    let payments = packetcrypt.map(|own| &*own.payments).or(nimiq.map(|own| &*own.payments));
+    Miner {
+        frame: visit.frame("", t.get("miner.title")),
+        address: &facts.address,
+        compact: facts.address.replace(' ', ""),
+        chain: facts.chain.name(),
+        chain_name: chain_name(t, facts.chain),
+        state: State::of_miner(t, facts.state).in_pill(),
+        last_seen: facts.last_seen.map(|seen| Age::new(t, seen, now)),
+        is_unknown: facts.last_seen.is_none(),
+        ranges,
+        figures: packetcrypt
+            .map(|own| packetcrypt_figures(make, own))
+            .or(nimiq.map(|own| nimiq_figures(make, own)))
+            .unwrap_or_default(),
+        charts: series.iter().map(|series| Chart::new(t, series)).collect(),
+        shares_of_next: packetcrypt.and_then(|own| shares_of_next(visit, own)),
+        conducts: match (packetcrypt, nimiq) {
+            (Some(own), _) => vec![
+                conduct(t, t.get("work.announcements_only"), Accent::Announcement, &own.announcements),
+                conduct(t, t.get("work.shares"), Accent::Block, &own.shares),
+            ],
+            (None, Some(own)) => vec![conduct(t, t.get("work.shares"), Accent::Block, &own.shares)],
+            (None, None) => Vec::new(),
+        },
+        devices: nimiq
+            .map(|own| own.devices.iter().map(|device| device_row(t, device, now)).collect())
+            .unwrap_or_default(),
+        has_devices: nimiq.is_some(),
+        earnings: earnings.map(|earnings| earnings_rows(t, earnings)).unwrap_or_default(),
+        money: packetcrypt
+            .map(|own| packetcrypt_money(make, own))
+            .or(nimiq.map(|own| nimiq_money(make, own, facts)))
+            .unwrap_or_default(),
+        is_payout_requested: nimiq.is_some_and(|own| own.payout_requested),
+        payments: PaymentTable::of_one(t, payments.unwrap_or_default(), now),
+    }
+}
+
+fn packetcrypt_figures<'a>(make: Figures<'a>, own: &PacketCryptMiner) -> Vec<Figure<'a>> {
+    let coins = own.next_amount.map(|amount| money(amount).to_string()).unwrap_or_default();
+    let warm_up = own.warm_up_percent.map(|warm_up| warm_up.shown(Unit::Percent));
+    vec![
+        make.measured("announcement_speed", Accent::Announcement, &own.announcement_speed),
+        make.measured("announcement_speed_day", Accent::Announcement, &own.announcement_speed_day),
+        make.measured("block_speed", Accent::Block, &own.block_speed),
+        make.measured("block_speed_day", Accent::Block, &own.block_speed_day),
+        make.measured("bandwidth", Accent::Announcement, &own.bandwidth),
+        make.given(
+            "good_announcements",
+            Accent::Announcement,
+            good(&own.announcements),
+            make.t.get("time.day"),
+        ),
+        make.given("next_part", Accent::Money, own.next_part.map(percent), coins),
+        make.given("warm_up", Accent::Plain, warm_up, make.t.get("time.of_window")),
+    ]
+}
+
+fn nimiq_figures<'a>(make: Figures<'a>, own: &NimiqMiner) -> Vec<Figure<'a>> {
+    let coins = own.next_amount.map(|amount| money(amount).to_string()).unwrap_or_default();
+    vec![
+        make.measured("hash_rate", Accent::Block, &own.speed),
+        make.measured("hash_rate_day", Accent::Block, &own.speed_day),
+        make.given("good_shares", Accent::Block, good(&own.shares), make.t.get("time.day")),
+        make.given("next_part", Accent::Money, own.next_part.map(percent), coins),
+    ]
+}
+
+fn packetcrypt_money<'a>(make: Figures<'a>, own: &PacketCryptMiner) -> Vec<Figure<'a>> {
+    vec![
+        make.given(
+            "next_amount",
+            Accent::Money,
+            summary::total(own.next_amount),
+            make.t.get("time.if_found_now"),
+        ),
+        make.given("paid_by_blocks", Accent::Money, summary::total(own.paid), make.t.get("time.recorded")),
+    ]
+}
+
+fn nimiq_money<'a>(make: Figures<'a>, own: &NimiqMiner, facts: &MinerFacts) -> Vec<Figure<'a>> {
+    let balance = |key, amount: Amount| {
+        make.measured(key, Accent::Money, &Measured::at(amount, Unit::Nim, facts.gathered_at))
+    };
+    let above = make.t.get("time.set_by_operator");
+    vec![
+        balance("own_immature", own.immature),
+        balance("own_confirmed", own.confirmed),
+        balance("own_under_way", own.under_way),
+        balance("own_paid", own.paid),
+        make.given("automatic_above", Accent::Money, Some(money(own.automatic_above)), above),
+    ]
+}
+
+fn good(conduct: &Conduct) -> Option<super::numbers::Quantity> {
+    conduct.good_percent().map(|good| good.shown(Unit::Percent))
+}
+
+fn shares_of_next(visit: &Visit, own: &PacketCryptMiner) -> Option<SharesOfNext> {
+    let facts = visit.facts.packetcrypt.as_ref()?;
+    let table = facts.payout_table.as_ref()?;
+    let part = |part: Option<super::super::facts::Part>| {
+        part.map_or_else(|| UNKNOWN.to_owned(), |part| percent(part).to_string())
+    };
+    Some(SharesOfNext {
+        announcements: part(own.announcements_part),
+        shares: part(own.shares_part),
+        windows: windows(&visit.texts, facts, table),
+    })
+}
+
+fn conduct(t: &Texts, what: &str, accent: Accent, conduct: &Conduct) -> ConductRow {
+    let count = |count: Option<u64>| count.map_or_else(|| UNKNOWN.to_owned(), grouped);
+    let good = conduct.good_percent();
+    ConductRow {
+        what: what.to_owned(),
+        accepted: count(conduct.accepted),
+        duplicate: count(conduct.duplicate),
+        refused: count(conduct.refused),
+        good: good.map_or_else(
+            || t.get("frame.not_known_yet").to_owned(),
+            |good| good.shown(Unit::Percent).to_string(),
+        ),
+        bar: good.map(|good| ShareBar::new(accent, good)),
+        reasons: conduct
+            .refusals
+            .iter()
+            .map(|refusal| (refusal.code.replace('_', " "), grouped(refusal.count)))
+            .collect(),
+    }
+}
+
+fn device_row(t: &Texts, device: &Device, now: super::Moment) -> DeviceRow {
+    let or_unknown = |quantity: Option<super::numbers::Quantity>| {
+        quantity.map_or_else(|| UNKNOWN.to_owned(), |quantity| quantity.to_string())
+    };
+    DeviceRow {
+        id: device.id,
+        speed: or_unknown(device.speed.value.map(|speed| speed.shown(device.speed.unit))),
+        shares: or_unknown(device.shares.value.map(|shares| shares.shown(device.shares.unit))),
+        last_seen: Age::new(t, device.last_seen, now),
+    }
+}
+
+fn earnings_rows(t: &Texts, earnings: &Earnings) -> Vec<EarningsRow> {
+    let row = |time: &str, interval: &Option<Interval>| EarningsRow {
+        time: time.to_owned(),
+        expected: interval.as_ref().map_or_else(
+            || t.get("frame.not_known_yet").to_owned(),
+            |interval| money(interval.expected).to_string(),
+        ),
+        range: interval.as_ref().map_or_else(
+            || UNKNOWN.to_owned(),
+            |interval| {
+                t.fill("luck.range", &[("low", &money(interval.low)), ("high", &money(interval.high))])
+            },
+        ),
+    };
+    vec![
+        row(t.get("time.day_ahead"), &earnings.day),
+        row(t.get("time.week_ahead"), &earnings.week),
+        row(t.get("time.month_ahead"), &earnings.month),
+    ]
+}

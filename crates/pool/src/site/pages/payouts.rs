@@ -1,0 +1,161 @@
+//! Payouts: what the next PacketCrypt block pays and the tables before it; batches and payments of Nimiq, and what the
+//! pool owes beside what it has.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::State as AxumState;
+use axum::response::Response;
+use http::StatusCode;
+
+use super::super::facts::{
+    Amount, Chain, Measured, Moment, NimiqFacts, PacketCryptFacts, PayoutBatch, PayoutTableFacts, Range,
+    Series, SeriesName, Unit,
+};
+use super::age::Age;
+use super::chart::Chart;
+use super::figure::{Accent, Figure, Figures};
+use super::frame::Frame;
+use super::next_block::NextBlock;
+use super::numbers::{Shown, UNKNOWN, duration_text, grouped, money, percent};
+use super::payment_table::PaymentTable;
+use super::state::State;
+use super::{Pages, Texts, html};
+
+/// Payees of the next block that are shown here.
+const PAYEES: usize = 25;
+
+#[derive(Template)]
+#[template(path = "payouts.html")]
+struct Payouts<'a> {
+    frame: Frame<'a>,
+    packetcrypt: Option<PacketCryptPart<'a>>,
+    nimiq: Option<NimiqPart<'a>>,
+}
+
+struct PacketCryptPart<'a> {
+    rule: &'a str,
+    figures: Vec<Figure<'a>>,
+    next: Option<NextBlock<'a>>,
+    tables: Vec<Table>,
+}
+
+/// A payout table that was sent to the node.
+struct Table {
+    number: String,
+    made: Age,
+    payees: String,
+    announcements: String,
+    shares: String,
+    state: State,
+    detail: String,
+}
+
+struct NimiqPart<'a> {
+    rule: &'a str,
+    figures: Vec<Figure<'a>>,
+    charts: Vec<Chart<'a>>,
+    batches: Vec<Batch>,
+    payments: PaymentTable<'a>,
+}
+
+struct Batch {
+    at: Age,
+    payments: String,
+    value: String,
+    fees: String,
+    state: State,
+}
+
+pub(super) async fn page(AxumState(pages): AxumState<Arc<Pages>>) -> Response {
+    let visit = pages.visit();
+    let (t, now) = (&*visit.texts, visit.now);
+    let series = match &visit.facts.nimiq {
+        Some(_) => {
+            let names = [SeriesName::Credits, SeriesName::Payouts];
+            pages.series(Chain::Nimiq, &names, Range::Month, None).await
+        }
+        None => Vec::new(),
+    };
+    let page = Payouts {
+        frame: visit.frame("payouts", t.get("payouts.title")),
+        packetcrypt: visit.facts.packetcrypt.as_ref().map(|facts| packetcrypt(t, facts, now)),
+        nimiq: visit.facts.nimiq.as_ref().map(|facts| nimiq(t, facts, &series, now)),
+    };
+    html(StatusCode::OK, &page)
+}
+
+fn packetcrypt<'a>(t: &'a Texts, facts: &'a PacketCryptFacts, now: Moment) -> PacketCryptPart<'a> {
+    let make = Figures { t, part: "packetcrypt", now };
+    let payees = facts
+        .payout_table
+        .as_ref()
+        .map(|table| super::numbers::Quantity { number: grouped(table.payee_count), unit: String::new() });
+    PacketCryptPart {
+        rule: &facts.payout_rule,
+        figures: vec![
+            make.measured("next_reward", Accent::Money, &facts.next_reward),
+            make.given("payees", Accent::Money, payees, t.get("time.next_block")),
+            make.given("fee", Accent::Money, Some(percent(facts.fee)), t.get("time.of_each_reward")),
+        ],
+        next: NextBlock::new(t, facts, now, PAYEES, None),
+        tables: tables(t, facts, now),
+    }
+}
+
+fn tables(t: &Texts, facts: &PacketCryptFacts, now: Moment) -> Vec<Table> {
+    let filled = |filled: Option<f64>| {
+        filled.map_or_else(|| UNKNOWN.to_owned(), |filled| filled.shown(Unit::Percent).to_string())
+    };
+    let table = |table: &PayoutTableFacts| Table {
+        number: table.number.map_or_else(|| UNKNOWN.to_owned(), |number| number.to_string()),
+        made: Age::new(t, table.made_at, now),
+        payees: grouped(table.payee_count),
+        announcements: filled(table.announcement_window.filled_percent),
+        shares: filled(table.share_window.filled_percent),
+        state: State::of_table(t, table.state),
+        detail: table.detail.clone().unwrap_or_default(),
+    };
+    facts.payout_tables.iter().take(20).map(table).collect()
+}
+
+fn nimiq<'a>(t: &'a Texts, facts: &'a NimiqFacts, series: &'a [Series], now: Moment) -> NimiqPart<'a> {
+    let interval = match facts.payout_interval_seconds {
+        0 => t.get("payouts.at_once").to_owned(),
+        seconds => t.fill("payouts.every", &[("time", &duration_text(seconds))]),
+    };
+    let mut figures = totals(Figures { t, part: "nimiq", now }, facts);
+    let make = Figures { t, part: "nimiq", now };
+    figures.push(make.given("automatic_above", Accent::Money, Some(money(facts.automatic_above)), interval));
+    figures.push(make.measured("average_payout", Accent::Money, &facts.average_payout));
+    let batch = |batch: &PayoutBatch| Batch {
+        at: Age::new(t, batch.prepared_at, now),
+        payments: grouped(batch.payments),
+        value: money(batch.value).to_string(),
+        fees: money(batch.network_fees).to_string(),
+        state: State::of_payment(t, batch.state),
+    };
+    NimiqPart {
+        rule: &facts.payout_rule,
+        figures,
+        charts: series.iter().map(|series| Chart::new(t, series)).collect(),
+        batches: facts.batches.iter().take(20).map(batch).collect(),
+        payments: PaymentTable::of_all(t, &facts.payments, now),
+    }
+}
+
+/// The book's sums: what the pool owes, what it has, what it has paid.
+pub(super) fn totals<'a>(make: Figures<'a>, facts: &NimiqFacts) -> Vec<Figure<'a>> {
+    let totals = &facts.totals;
+    let figure = |key, amount: Option<Amount>| {
+        make.measured(key, Accent::Money, &Measured::<Amount>::at(amount, Unit::Nim, totals.as_of))
+    };
+    vec![
+        figure("reserve", totals.reserve),
+        figure("liabilities", Some(totals.liabilities)),
+        figure("immature", Some(totals.immature)),
+        figure("confirmed", Some(totals.confirmed)),
+        figure("under_way", Some(totals.under_way)),
+        figure("paid", Some(totals.paid)),
+    ]
+}

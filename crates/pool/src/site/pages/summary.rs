@@ -1,0 +1,79 @@
+//! The figures of a whole pool, one list for each chain: what Home and Statistics show, from the same source as the API.
+
+use super::super::facts::{Luck, NimiqFacts, PacketCryptFacts, PoolBlock};
+use super::figure::{Accent, Figure, Figures};
+use super::numbers::{Quantity, money, percent};
+
+/// The figures that everybody looks at first.
+pub fn packetcrypt<'a>(make: Figures<'a>, facts: &PacketCryptFacts) -> Vec<Figure<'a>> {
+    vec![
+        make.measured("announcement_speed", Accent::Announcement, &facts.announcement_speed),
+        make.measured("block_speed", Accent::Block, &facts.block_speed),
+        make.measured("bandwidth", Accent::Announcement, &facts.bandwidth),
+        make.measured("announcement_miners", Accent::Announcement, &facts.miners.announcements),
+        make.measured("block_miners", Accent::Block, &facts.miners.blocks),
+        last_block(make, &facts.blocks),
+        effort(make, &facts.luck),
+        make.measured("next_reward", Accent::Money, &facts.next_reward),
+        make.given("fee", Accent::Money, Some(percent(facts.fee)), make.t.get("time.of_each_reward")),
+    ]
+}
+
+/// The rest of what is known of the PacketCrypt pool.
+pub fn packetcrypt_more<'a>(make: Figures<'a>, facts: &PacketCryptFacts) -> Vec<Figure<'a>> {
+    vec![
+        make.measured("height", Accent::Block, &facts.height),
+        make.measured("difficulty", Accent::Block, &facts.difficulty),
+        make.measured("announcement_work", Accent::Announcement, &facts.announcement_work),
+        make.measured("shares", Accent::Block, &facts.shares),
+        make.measured("blocks_found", Accent::Block, &facts.blocks_found),
+        make.measured("chain_blocks", Accent::Block, &facts.chain_blocks),
+    ]
+}
+
+/// The figures that everybody looks at first.
+pub fn nimiq<'a>(make: Figures<'a>, facts: &NimiqFacts) -> Vec<Figure<'a>> {
+    vec![
+        make.measured("hash_rate", Accent::Block, &facts.speed),
+        make.measured("addresses", Accent::Block, &facts.miners.addresses),
+        make.measured("devices", Accent::Block, &facts.miners.devices),
+        last_block(make, &facts.blocks),
+        effort(make, &facts.luck),
+        make.given("fee", Accent::Money, Some(percent(facts.fee)), make.t.get("time.of_each_reward")),
+    ]
+}
+
+/// The rest of what is known of the Nimiq pool.
+pub fn nimiq_more<'a>(make: Figures<'a>, facts: &NimiqFacts) -> Vec<Figure<'a>> {
+    vec![
+        make.measured("height", Accent::Block, &facts.height),
+        make.measured("difficulty", Accent::Block, &facts.difficulty),
+        make.measured("shares", Accent::Block, &facts.shares),
+        make.measured("blocks_found", Accent::Block, &facts.blocks_found),
+        make.measured("smart", Accent::Plain, &facts.miners.smart),
+        make.measured("nano", Accent::Plain, &facts.miners.nano),
+        make.measured("dumb", Accent::Plain, &facts.miners.dumb),
+        make.measured("average_payout", Accent::Money, &facts.average_payout),
+        make.given(
+            "automatic_above",
+            Accent::Money,
+            Some(money(facts.automatic_above)),
+            make.t.get("time.set_by_operator"),
+        ),
+    ]
+}
+
+fn last_block<'a>(make: Figures<'a>, blocks: &[PoolBlock]) -> Figure<'a> {
+    let height = blocks.first().and_then(|block| block.height);
+    let note = height.map(|height| make.t.fill("time.height", &[("height", &height)])).unwrap_or_default();
+    make.since("last_block", Accent::Block, blocks.first().map(|block| block.found_at), note)
+}
+
+fn effort<'a>(make: Figures<'a>, luck: &Luck) -> Figure<'a> {
+    make.measured("effort", Accent::Block, &luck.current_effort)
+}
+
+/// What is shown where the amount of something is known only in sum.
+pub fn total(amount: Option<super::super::facts::Amount>) -> Option<Quantity> {
+    amount.map(money)
+}

@@ -1,0 +1,163 @@
+//! Every page of the sample pool: made whole, without inline scripts or styles, with every text there.
+
+use std::collections::BTreeSet;
+
+use axum::body::{Body, to_bytes};
+use http::Request;
+use http::header::LOCATION;
+use tower::ServiceExt;
+
+use super::super::facts::sample;
+use super::*;
+
+const PAGES: [&str; 12] = [
+    "/",
+    "/?address=pkt1q6hqsqhqdgqfd8t3xwgceulu7k9d9w5t2amath0qxyfjlvl3s3u4sjza2g2",
+    "/m/pkt1q6hqsqhqdgqfd8t3xwgceulu7k9d9w5t2amath0qxyfjlvl3s3u4sjza2g2?range=7d",
+    "/m/NQ762NH6LDHVUJ2CMATRVLDHJ5TGJGQACNQ9",
+    "/blocks",
+    "/blocks?chain=nimiq&page=2",
+    "/payouts",
+    "/statistics?range=30d",
+    "/transparency",
+    "/connect",
+    "/connect?address=NQ762NH6LDHVUJ2CMATRVLDHJ5TGJGQACNQ9&system=windows",
+    "/status",
+];
+
+fn router() -> Router {
+    router_with_clock(SiteFiles::new(None).unwrap(), Facts::sample(), || sample::NOW)
+}
+
+async fn get_page(address: &str) -> (StatusCode, HeaderMap, String) {
+    let request = Request::get(address).body(Body::empty()).unwrap();
+    let answer = router().oneshot(request).await.unwrap();
+    let (parts, body) = answer.into_parts();
+    let body = to_bytes(body, 10 << 20).await.unwrap();
+    (parts.status, parts.headers, String::from_utf8(body.to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn every_page_is_whole_and_has_nothing_inline() {
+    let texts = Texts::default();
+    for address in PAGES {
+        let (status, headers, text) = get_page(address).await;
+        assert_eq!(status, StatusCode::OK, "{address}");
+        assert!(headers["content-security-policy"].to_str().unwrap().contains("script-src 'self'"));
+        assert!(text.trim_end().ends_with("</html>"), "{address} is cut");
+        for inline in ["<script>", " style=\"", " onclick", "javascript:", "<style"] {
+            assert!(!text.contains(inline), "{address} has {inline}");
+        }
+        for elsewhere in ["src=\"http", "href=\"http", "src=\"//", "url("] {
+            assert!(!text.contains(elsewhere), "{address} asks a third party: {elsewhere}");
+        }
+        let sections: BTreeSet<&str> = texts.keys().filter_map(|key| key.split('.').next()).collect();
+        for section in sections {
+            assert!(!text.contains(&format!(">{section}.")), "{address} shows a key of {section}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn identifiers_are_unique_on_every_page() {
+    for address in PAGES {
+        let (_, _, text) = get_page(address).await;
+        let mut seen = BTreeSet::new();
+        for id in text.split(" id=\"").skip(1).filter_map(|rest| rest.split('"').next()) {
+            assert!(seen.insert(id), "{address} has {id:?} twice");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_known_is_never_zero() {
+    let (_, _, text) = get_page("/statistics").await;
+    let facts = sample::pool();
+    let nimiq = facts.nimiq.unwrap();
+    assert_eq!(nimiq.miners.dumb.value.is_none(), text.contains("not known yet"));
+    for figure in text.split("<div class=\"figure ").skip(1) {
+        let figure = figure.split("</div>").next().unwrap();
+        let unknown = figure.contains("class=\"unknown\"");
+        assert_eq!(unknown, figure.contains("not known yet"), "{figure}");
+    }
+}
+
+#[tokio::test]
+async fn an_address_is_found_and_a_wrong_one_is_explained() {
+    let (status, headers, _) =
+        get_page(&format!("/find?address={}", sample::NIM_MINER.replace(' ', "+"))).await;
+    assert_eq!(status, StatusCode::SEE_OTHER);
+    assert_eq!(headers[LOCATION], "/m/NQ762NH6LDHVUJ2CMATRVLDHJ5TGJGQACNQ9");
+    let slip = sample::PKT_MINER.replacen("6hqs", "6hqz", 1);
+    for address in [format!("/find?address={slip}"), format!("/m/{slip}")] {
+        let (status, _, text) = get_page(&address).await;
+        assert_eq!(status, StatusCode::NOT_FOUND, "{address}");
+        assert!(text.contains(&format!("href=\"/m/{}\"", sample::PKT_MINER)), "{text}");
+    }
+    let (_, _, text) = get_page("/find?address=bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq").await;
+    assert!(text.contains("Bitcoin"), "{text}");
+}
+
+#[tokio::test]
+async fn scripts_in_what_visitors_send_are_words() {
+    let script = "%3Cscript%3Ealert(1)%3C/script%3E%22%20onload=%22x";
+    for address in [
+        format!("/find?address={script}"),
+        format!("/?address={script}"),
+        format!("/connect?address={script}&work={script}&system={script}"),
+        format!("/m/{}", script.replace('/', "%2F")),
+        format!("/blocks?chain={script}&page={script}&range={script}"),
+    ] {
+        let (_, _, text) = get_page(&address).await;
+        assert!(!text.contains("<script>") && !text.contains("\" onload"), "{address}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn the_visitor_s_address_stands_in_the_commands() {
+    let (_, _, text) = get_page(&format!("/?address={}", sample::PKT_MINER)).await;
+    assert_eq!(text.matches(&format!("<mark>{}</mark>", sample::PKT_MINER)).count(), 2, "{text}");
+    assert!(text.contains("<mark>YOUR_NIMIQ_ADDRESS</mark>"));
+}
+
+#[tokio::test]
+async fn an_operator_s_page_is_served_under_its_name_and_others_are_not_there() {
+    let (status, headers, text) = get_page("/embedding").await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(headers[CONTENT_TYPE], "text/html; charset=utf-8");
+    assert!(text.contains("<pool-metric"));
+    for address in ["/nothing", "/static/nothing.js", "/static/../texts/en.toml", "/static/%2e%2e/Cargo.toml"]
+    {
+        assert_eq!(get_page(address).await.0, StatusCode::NOT_FOUND, "{address}");
+    }
+}
+
+#[test]
+fn every_text_is_used_and_every_used_text_is_there() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/site");
+    let mut sources = String::new();
+    for folder in [folder.to_owned(), format!("{folder}/pages")] {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() {
+                sources.push_str(&std::fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    let texts = Texts::default();
+    for key in texts.keys() {
+        let mut parts = key.split('.');
+        let used = match (parts.next(), parts.next(), parts.next()) {
+            (Some("figure"), Some(name), Some(_)) => sources.contains(&format!("\"{name}\"")),
+            (Some("chart"), Some(name), Some(_)) => SeriesName::from_name(name).is_some(),
+            _ => sources.contains(&format!("\"{key}\"")),
+        };
+        assert!(used, "{key} is used nowhere");
+    }
+    for call in [".get(\"", ".fill(\""] {
+        for key in sources.split(call).skip(1).filter_map(|rest| rest.split('"').next()) {
+            let is_key = key.contains('.') && !key.contains('/');
+            assert!(!is_key || texts.get(key) != key, "{key} is no text");
+        }
+    }
+}

@@ -1,0 +1,60 @@
+// <pool-metric name="packetcrypt.announcement_speed">: a live figure of this pool, on any page of any host.
+//
+//   <script type="module" src="https://POOL/static/pool-metric.js"></script>
+//   <pool-metric name="packetcrypt.announcement_speed"></pool-metric>
+//
+// The element holds plain text, "1.23 Me/s", in the fonts and colours of the page around it. Until the pool has
+// answered, its own content stays. Attributes: `pool`, another pool's address; `part="value"`, without the unit.
+
+import { quantity } from "./format.js";
+
+const HOME = new URL("/", import.meta.url);
+const AGAIN_MS = 15000;
+const pools = new Map();
+
+/** All metrics of a pool, asked for once for all elements of a page. */
+function metricsOf(pool) {
+  const known = pools.get(pool);
+  if (known && Date.now() - known.at < AGAIN_MS / 2) return known.answer;
+  const answer = fetch(new URL("api/v1/metrics", pool)).then((answer) => {
+    if (!answer.ok) throw new Error(`the pool answers ${answer.status}`);
+    return answer.json();
+  });
+  pools.set(pool, { at: Date.now(), answer });
+  return answer;
+}
+
+class PoolMetric extends HTMLElement {
+  static observedAttributes = ["name", "pool", "part"];
+
+  connectedCallback() {
+    this.timer = setInterval(() => this.update(), AGAIN_MS);
+    this.update();
+  }
+
+  disconnectedCallback() {
+    clearInterval(this.timer);
+  }
+
+  attributeChangedCallback() {
+    if (this.isConnected) this.update();
+  }
+
+  async update() {
+    try {
+      const metrics = await metricsOf(new URL(this.getAttribute("pool") ?? HOME, HOME).href);
+      const metric = metrics[this.getAttribute("name")];
+      if (!metric) throw new Error(`the pool has no metric ${this.getAttribute("name")}`);
+      const text = quantity(metric.value, metric.unit);
+      this.textContent = this.getAttribute("part") === "value" ? text.split("\u00a0")[0] : text;
+      this.title = `${metric.description} (${new Date(metric.as_of).toLocaleString()})`;
+      this.dataset.state = metric.value === null ? "unknown" : "known";
+    } catch (error) {
+      // What was known stays; the page around it may style this state.
+      this.dataset.state = "stale";
+      this.title = String(error.message ?? error);
+    }
+  }
+}
+
+customElements.define("pool-metric", PoolMetric);
