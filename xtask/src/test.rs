@@ -23,7 +23,7 @@ struct Step {
 const STEPS: &[Step] = &[
     Step {
         name: "tools",
-        about: "what the checks need: rustfmt, clippy, a C compiler, PostgreSQL, Prometheus, node",
+        about: "what the checks need: rustfmt, clippy, a C compiler, PostgreSQL, Prometheus, nginx, node",
         run: tools,
     },
     Step { name: "tidy", about: "the house rules", run: tidy::run },
@@ -196,6 +196,9 @@ fn tools() -> anyhow::Result<()> {
     }
     if !answers("promtool", &["--version"]) {
         install_package("Prometheus", "prometheus")?;
+    }
+    if !answers("nginx", &["-v"]) {
+        install_package("nginx", "nginx-light")?;
     }
     for (program, package, question) in nimiq_core::TOOLS {
         if !answers(program, &[question]) {
