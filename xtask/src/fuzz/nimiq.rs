@@ -1,4 +1,4 @@
-//! The parsers of the Nimiq chain: blocks, transactions, proofs.
+//! The parsers of the Nimiq chain: blocks, transactions, proofs; and the shares that a server reads back from its disk.
 
 use std::fmt::Debug;
 
@@ -10,11 +10,16 @@ use nimiq::{
 use super::Target;
 
 /// Every target.
-pub fn all() -> [Target; 3] {
+pub fn all() -> [Target; 4] {
     [
         Target { name: "nimiq_block", seeds: &["nimiq/chain-dev", "nimiq/merkle"], feed: block },
         Target { name: "nimiq_transaction", seeds: &["nimiq/transactions"], feed: transaction },
         Target { name: "nimiq_proof", seeds: &["nimiq/merkle", "nimiq/transactions"], feed: proof },
+        Target {
+            name: "nimiq_share_record",
+            seeds: &["nimiq/chain-dev"],
+            feed: pool::nimiq::server::exercise_share_record,
+        },
     ]
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use ledger::nimiq::Accounts;
 use ledger::nimiq::audit::audit;
+use nimiq::share::Refusal;
 use nimiq::{Address, BlockHash, Height, PrivateKey, SessionExtraData};
 use node::nimiq::BlockInfo;
 
@@ -87,26 +88,38 @@ impl<'n> Pool<'n> {
         text.lines().filter(|line| line.starts_with(name)).map(str::to_owned).collect()
     }
 
-    /// Nothing is refused but what a miner can help nothing about.
-    pub fn only_late_shares_are_refused(&self) {
+    /// Nothing is refused but what a miner can help nothing about: shares that come late, and among `on_forks` shares
+    /// those on a block that never was the head of the pool's node.
+    pub fn only_late_shares_are_refused(&self, on_forks: u64) {
         let refusals = self.figure("headframe_nimiq_refusals");
-        assert!(refusals.iter().all(|line| line.contains("expired")), "{refusals:?}");
+        let (unknown, others): (Vec<_>, Vec<_>) =
+            refusals.iter().partition(|line| line.contains(Refusal::BadPrevious.code()));
+        assert!(others.iter().all(|line| line.contains(Refusal::Expired.code())), "{refusals:?}");
+        let count = |line: &&String| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap();
+        let unknown: u64 = unknown.iter().map(count).sum();
+        assert!(unknown <= on_forks, "{on_forks} shares on forks, but {refusals:?}");
         let lacking = self.figure("headframe_nimiq_block_without_body_total");
         assert!(lacking.iter().all(|line| line.ends_with(" 0")), "{lacking:?}");
     }
 
-    /// The blocks of the real chain that pay the pool, above a height.
-    pub fn blocks_above(&self, height: Height) -> Vec<BlockInfo> {
+    /// The blocks of the real chain from a height on.
+    pub fn chain_from(&self, height: Height) -> Vec<BlockInfo> {
         let client = self.network.client();
         self.network.wait(async {
             let head = client.head_height().await.unwrap();
             let mut blocks = Vec::new();
-            for height in height.0 + 1..=head.0 {
+            for height in height.0..=head.0 {
                 blocks.extend(client.block_at(Height(height)).await.unwrap());
             }
-            blocks.retain(|block| block.miner == pool_address());
             blocks
         })
+    }
+
+    /// The blocks of the real chain that pay the pool, above a height.
+    pub fn blocks_above(&self, height: Height) -> Vec<BlockInfo> {
+        let mut blocks = self.chain_from(Height(height.0 + 1));
+        blocks.retain(|block| block.miner == pool_address());
+        blocks
     }
 
     /// Whether the real chain has a block above a height that this miner has found.
@@ -115,20 +128,15 @@ impl<'n> Pool<'n> {
         self.blocks_above(above).iter().any(|block| finder(block) == Some(*payee))
     }
 
-    /// The hashes of all shares in the accounts that are on blocks of the real chain from a height on.
-    pub fn shares_from(&self, height: Height) -> HashSet<BlockHash> {
-        let client = self.network.client();
-        self.network.wait(async {
-            let head = client.head_height().await.unwrap();
-            let mut shares = HashSet::new();
-            for height in height.0..=head.0 {
-                let block = client.block_at(Height(height)).await.unwrap().unwrap();
-                for share in self.accounts.share_hashes(block.facts.hash).await.unwrap() {
-                    assert!(shares.insert(share), "share {share} stands in the accounts twice");
-                }
+    /// The hashes of all shares in the accounts that were mined on these blocks.
+    pub fn shares_on(&self, blocks: &HashSet<BlockHash>) -> HashSet<BlockHash> {
+        let mut shares = HashSet::new();
+        for block in blocks {
+            for share in self.network.wait(self.accounts.share_hashes(*block)).unwrap() {
+                assert!(shares.insert(share), "share {share} stands in the accounts twice");
             }
-            shares
-        })
+        }
+        shares
     }
 
     /// The balance of an account of the book, all users together.
@@ -145,7 +153,8 @@ impl<'n> Pool<'n> {
     }
 }
 
-/// The configuration of all three roles: shares as often, and credits as early, as a short test wants them.
+/// The configuration of all three roles: shares as often, credits as early, and payouts as small, as a short test wants
+/// them.
 fn configuration(
     folder: &Path,
     node: &str,
@@ -188,6 +197,7 @@ settle_after = 3
 metrics_listen = "127.0.0.1:{payout_figures}"
 key_file = "{key_file}"
 interval = 0
+automatic_above = 0.01
 "#,
         data = folder.join("data").display(),
         address = pool_address(),

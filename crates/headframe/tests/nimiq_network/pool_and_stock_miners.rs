@@ -1,14 +1,15 @@
 //! Our pool with stock miners on real nodes, from the first share to mined payouts, through the death of the server and
 //! a reorganisation.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use ledger::nimiq::found_block::FoundState;
 use nimiq::reward::block_reward;
-use nimiq::{Address, BlockHash, Height, PrivateKey};
+use nimiq::{Address, BlockHash, Header, Height, PrivateKey};
 use node::nimiq::SubmitOutcome;
 use serde_json::Value;
+use wire::nimiq::{ClientMessage, Share};
 
 use crate::network::{Network, Pushed, mined, recorded_chain};
 use crate::pool::{CONFIRMATIONS, Pool};
@@ -43,12 +44,38 @@ impl StockMiner {
         messages.filter(|message: &Value| message["message"] == kind).collect()
     }
 
-    /// The hashes of the shares that it has sent.
-    fn sent(&self) -> Vec<BlockHash> {
+    /// The headers of the shares that it has sent. Each message is printed before it goes.
+    fn sent(&self) -> Vec<Header> {
         let printed = self.program.printed();
-        let shares = printed.iter().filter_map(|line| line.strip_prefix("share ")?.split(' ').next());
-        shares.map(|hash| BlockHash::from_hex(hash).unwrap()).collect()
+        let messages = printed.iter().filter_map(|line| line.strip_prefix("miner "));
+        let header = |text: &str| match ClientMessage::parse(text.as_bytes()) {
+            Ok(ClientMessage::Share(share)) => match *share {
+                Share::Smart(share) => Some(share.header),
+                Share::Nano(share) => Some(share.block.header),
+                Share::Dumb { .. } => None,
+            },
+            _ => None,
+        };
+        messages.filter_map(header).collect()
     }
+}
+
+fn sent(miners: &[StockMiner]) -> Vec<Header> {
+    miners.iter().flat_map(StockMiner::sent).collect()
+}
+
+/// How many shares were sent at heights where not everybody had the same newest block: two miners on nodes of their own
+/// may find a block each at the same moment, and one of the two blocks is lost.
+fn sent_on_forks(pool: &Pool<'_>, start: Height, miners: &[StockMiner]) -> u64 {
+    let sent = sent(miners);
+    let mut rivals: HashMap<u32, HashSet<BlockHash>> = HashMap::new();
+    for block in pool.chain_from(start) {
+        rivals.entry(block.facts.height.0 + 1).or_default().insert(block.facts.hash);
+    }
+    for header in &sent {
+        rivals.entry(header.height.0).or_default().insert(header.previous);
+    }
+    sent.iter().filter(|header| rivals[&header.height.0].len() > 1).count() as u64
 }
 
 #[test]
@@ -62,7 +89,7 @@ fn stock_miners_are_credited_and_paid() {
     let mut miners =
         [("smart", 1), ("nano", 2)].map(|(mode, seed)| StockMiner::start(&network, &pool, mode, seed));
     let before = both_mine_blocks_at_difficulties_that_suit_them(&pool, &miners, start);
-    the_server_dies_and_they_come_back(&mut pool, &miners);
+    the_server_dies_and_they_come_back(&mut pool, &miners, start);
     for miner in &mut miners {
         miner.program.kill();
     }
@@ -96,12 +123,12 @@ fn both_mine_blocks_at_difficulties_that_suit_them(
         });
         assert!(!miner.told("balance").is_empty());
     }
-    pool.only_late_shares_are_refused();
+    pool.only_late_shares_are_refused(sent_on_forks(pool, start, miners));
     miners.iter().map(|miner| pool.counted(miner.mode)).sum()
 }
 
 /// They come back by themselves, and go on.
-fn the_server_dies_and_they_come_back(pool: &mut Pool<'_>, miners: &[StockMiner]) {
+fn the_server_dies_and_they_come_back(pool: &mut Pool<'_>, miners: &[StockMiner], start: Height) {
     pool.kill_and_restart_server();
     for miner in miners {
         let mode = miner.mode;
@@ -112,27 +139,35 @@ fn the_server_dies_and_they_come_back(pool: &mut Pool<'_>, miners: &[StockMiner]
             (pool.counted(mode) > 0).then_some(())
         });
     }
-    pool.only_late_shares_are_refused();
+    pool.only_late_shares_are_refused(sent_on_forks(pool, start, miners));
 }
 
-/// Those that counted before the server died too, of which `before` are known.
+/// Those that counted before the server died too, of which `before` are known; also those on blocks that were lost.
 fn what_counted_is_in_the_accounts_once(pool: &Pool<'_>, start: Height, miners: &[StockMiner], before: u64) {
+    let sent = sent(miners);
+    let chain = pool.chain_from(start);
+    let heads = sent.iter().map(|header| header.previous).chain(chain.iter().map(|block| block.facts.hash));
+    let heads: HashSet<BlockHash> = heads.collect();
     let stored = eventually("all shares to be in the accounts", || {
         let counted = before + miners.iter().map(|miner| pool.counted(miner.mode)).sum::<u64>();
-        let stored = pool.shares_from(start);
+        let stored = pool.shares_on(&heads);
         (stored.len() as u64 >= counted).then_some(stored)
     });
-    let sent: HashSet<BlockHash> = miners.iter().flat_map(StockMiner::sent).collect();
+    let sent: HashSet<BlockHash> = sent.iter().map(Header::hash).collect();
     assert!(stored.is_subset(&sent), "nobody is credited for what was not sent");
 }
 
-/// All blocks of the pool are in the book, with their rewards. Gives them back, the newest last.
+/// All blocks of the pool are in the book, with their rewards; those that were lost on the way are void. Gives those of
+/// the chain back, the newest last.
 fn every_block_is_credited(network: &Network, pool: &Pool<'_>, start: Height) -> Vec<(Height, BlockHash)> {
-    let blocks = pool.blocks_above(start);
-    eventually("every block to be credited", || {
-        let found = network.wait(pool.accounts.found_blocks(100)).unwrap();
-        let settled = |state| matches!(state, FoundState::Immature | FoundState::Mature);
-        (found.len() == blocks.len() && found.iter().all(|block| settled(block.state))).then_some(())
+    let blocks = eventually("every block to be credited", || {
+        let blocks = pool.blocks_above(start);
+        let mut found = network.wait(pool.accounts.found_blocks(100)).unwrap();
+        found.retain(|block| block.state != FoundState::Orphaned);
+        let is_settled = found.iter().all(|block| block.state != FoundState::Found);
+        let credited: HashSet<BlockHash> = found.iter().map(|block| block.hash).collect();
+        let on_chain = blocks.iter().map(|block| block.facts.hash).collect();
+        (is_settled && credited == on_chain).then_some(blocks)
     });
     let rewards: u64 = blocks.iter().map(|block| block_reward(block.facts.height).0 + block.fees.0).sum();
     assert_eq!(-pool.total("reward"), rewards as i64);

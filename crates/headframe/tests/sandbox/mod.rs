@@ -43,17 +43,35 @@ impl Program {
         // A script's name is its file's.
         let name =
             arguments.first().copied().unwrap_or_default().rsplit('/').next().unwrap_or_default().to_owned();
-        let mut child = Command::new(program)
-            .args(arguments)
+        Self::spawn(name, Command::new(program).args(arguments).envs(environment.iter().copied()))
+    }
+
+    /// Starts headframe so that a file which grows past its limit ([`limit_files`](Self::limit_files)) is an error, as on
+    /// a full disk, and not a deadly signal.
+    pub fn headframe_with_small_files(arguments: &[&str]) -> Self {
+        let script = r#"trap "" XFSZ; exec "$0" "$@""#;
+        let program = env!("CARGO_BIN_EXE_headframe");
+        Self::spawn(arguments[0].to_owned(), Command::new("sh").args(["-c", script, program]).args(arguments))
+    }
+
+    /// From now on none of its files may grow past so many bytes; `None`: past what the system allows.
+    pub fn limit_files(&self, bytes: Option<u64>) {
+        let process = rustix::process::Pid::from_raw(self.id().cast_signed());
+        let present = rustix::process::getrlimit(rustix::process::Resource::Fsize);
+        let limit = rustix::process::Rlimit { current: bytes.or(present.maximum), maximum: present.maximum };
+        rustix::process::prlimit(process, rustix::process::Resource::Fsize, limit).unwrap();
+    }
+
+    fn spawn(name: String, command: &mut Command) -> Self {
+        let mut child = command
             .env_remove("HEADFRAME_CONFIG")
             .env_remove("RUST_LOG")
             .env("RUST_BACKTRACE", "0")
-            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap_or_else(|error| panic!("cannot start {}: {error}", program.display()));
+            .unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
         let lines = Arc::new(Mutex::new(VecDeque::new()));
         let readers =
             vec![keep(child.stdout.take(), &name, &lines), keep(child.stderr.take(), &name, &lines)];
@@ -82,6 +100,12 @@ impl Program {
     /// Everything that was printed so far.
     pub fn printed(&self) -> Vec<String> {
         self.lines.lock().unwrap().iter().cloned().collect()
+    }
+
+    /// Everything that a program has printed which has ended.
+    pub fn ended_printing(&mut self) -> Vec<String> {
+        self.readers.drain(..).for_each(|reader| reader.join().unwrap());
+        self.printed()
     }
 
     /// ^C
@@ -187,6 +211,12 @@ impl Http {
     /// A JSON document, if it is served.
     pub fn json(&self, url: &str) -> Option<Value> {
         serde_json::from_str(&self.get(url)?).ok()
+    }
+
+    /// A JSON document, whether it comes with good news or with bad.
+    pub fn json_whatever_the_status(&self, url: &str) -> Option<Value> {
+        let answer = async { self.client.get(url).send().await.ok()?.text().await.ok() };
+        serde_json::from_str(&self.runtime.block_on(answer)?).ok()
     }
 
     /// Status and body of a post.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use packetcrypt::BlockHash;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions, AnyRow};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{AnyPool, AssertSqlSafe, ConnectOptions, Row, SqlSafeStr};
+use sqlx::{AnyPool, AssertSqlSafe, ConnectOptions, Connection, Row, SqlSafeStr};
 use wire::who_to_pay::{ByAddress, PaidWindow};
 use wire::{EventId, PktAddress};
 
@@ -48,6 +48,8 @@ impl SqlBook {
                     Ok(())
                 })
             })
+            // Where SQLite finds no room, it ends a transaction by itself; such a connection would begin no other one.
+            .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
             .connect_with(options.disable_statement_logging())
             .await
             .map_err(|source| BookError::Database { doing, source })?;

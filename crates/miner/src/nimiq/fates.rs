@@ -82,7 +82,7 @@ impl Fates {
     /// The pool says that something is wrong. Whether that is about a share, and why it was refused: its code.
     pub fn refused(&mut self, reason: &str) -> Option<&'static str> {
         let code = match known(reason) {
-            Some(Reason::Share(refusal)) => refusal.code(),
+            Some(reason @ (Reason::Share(_) | Reason::ShareNotStored)) => reason.code(),
             Some(_) => return None,
             None => OTHER,
         };
@@ -116,6 +116,7 @@ fn known(words: &str) -> Option<Reason> {
         Reason::RegistrationRequired,
         Reason::AlreadyRegistered,
         Reason::DifferentGenesis,
+        Reason::ShareNotStored,
         Reason::PayoutWithoutProof,
         Reason::InvalidPayoutProof,
         Reason::Banned,

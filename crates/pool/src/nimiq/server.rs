@@ -5,7 +5,7 @@
 //! the dear step of a check, [`seen`] the shares that counted, [`terms`] what the pool offers everyone.
 //!
 //! Around them: `routes` and `connection` speak with clients whom `admission` lets in, `heads` puts the node's work on the
-//! board, `share_intake` takes a share through all steps onto the disk (`journal`), `delivery` carries it into the accounts,
+//! board, `unknown_heads` waits for what is not there yet, `share_intake` takes a share through all steps onto the disk (`journal`), `delivery` carries it into the accounts,
 //! `submission` a block to the node; `session_nonces` keeps connections apart. [`role`] starts and stops it all.
 
 mod admission;
@@ -28,9 +28,11 @@ mod submission;
 pub mod terms;
 #[cfg(test)]
 mod tests;
+mod unknown_heads;
 
 pub use admission::{AdmissionLimits, Unwanted, UnwantedFault};
 pub use board::{Board, Work};
+pub use journal::exercise as exercise_share_record;
 pub use role::{NimiqServer, NimiqServerConfig, NimiqServerFault, Times};
 pub use session::Session;
 pub use terms::Terms;

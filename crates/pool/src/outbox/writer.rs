@@ -247,8 +247,15 @@ impl OpenSegment {
             .create_new(true)
             .open(&path)
             .map_err(|fault| OutboxError::disk("making", &path, &fault))?;
-        file.write_all(MAGIC).map_err(|fault| OutboxError::disk("writing", &path, &fault))?;
-        segment::sync_dir(&shared.dir)?;
+        let begun = file
+            .write_all(MAGIC)
+            .map_err(|fault| OutboxError::disk("writing", &path, &fault))
+            .and_then(|()| segment::sync_dir(&shared.dir));
+        if let Err(error) = begun {
+            // A full disk would otherwise collect an empty file for each try; what stays is empty, and cut at the next start.
+            let _ = std::fs::remove_file(&path);
+            return Err(error);
+        }
         let good_bytes = MAGIC.len() as u64;
         let opened = Instant::now();
         Ok(Self { number, path, file, good_bytes, event_bytes: 0, records: 0, greatest_scope: 0, opened })

@@ -17,6 +17,9 @@ pub enum Reason {
     /// A share is refused.
     #[error(transparent)]
     Share(#[from] Refusal),
+    /// A share is good, and the pool's disk does not take it: it is not credited.
+    #[error("share not stored")]
+    ShareNotStored,
     /// The stock client's request, which has no proof.
     #[error("payout request requires a signature proof")]
     PayoutWithoutProof,
@@ -39,6 +42,7 @@ impl Reason {
             Self::AlreadyRegistered => "already_registered",
             Self::DifferentGenesis => "different_genesis",
             Self::Share(refusal) => refusal.code(),
+            Self::ShareNotStored => "share_not_stored",
             Self::PayoutWithoutProof => "payout_without_proof",
             Self::InvalidPayoutProof => "invalid_payout_proof",
             Self::Banned => "banned",

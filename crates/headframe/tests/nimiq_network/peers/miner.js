@@ -2,8 +2,8 @@
 //
 //     node miner.js smart|nano P2P_PORT SEED_KEY POOL_PORT ADDRESS
 //
-// Prints every message between it and the pool, as "pool {…}" and "miner {…}", and "share HASH HEIGHT" for each share
-// while it is connected. The pool's certificate is trusted by the environment variable NODE_EXTRA_CA_CERTS.
+// Prints every message between it and the pool, as "pool {…}" and "miner {…}", the latter before it is sent. The pool's
+// certificate is trusted by the environment variable NODE_EXTRA_CA_CERTS.
 'use strict';
 
 const Nimiq = require('@nimiq/core');
@@ -35,12 +35,12 @@ async function start(mode, p2pPort, seedKey, poolPort, address) {
         if (miner._ws) console.log('miner', JSON.stringify(message));
         send(message);
     };
-    miner.on('share', block => {
-        if (miner.isConnected()) console.log('share', block.hash().toHex(), block.height);
-    });
-    // Whoever uses the library starts the work: the nano miner forgets it when the connection is lost.
+    // Whoever uses the library starts the work: the nano miner forgets it when the connection is lost. Started at once it
+    // would begin with the work of the last connection, so it is to start with the first work of this one.
     miner.on('connection-state', state => {
-        if (state === Nimiq.BasePoolMiner.ConnectionState.CONNECTED) miner.startWork();
+        if (state !== Nimiq.BasePoolMiner.ConnectionState.CONNECTED) return;
+        if (isNano) miner._shouldWork = true;
+        else miner.startWork();
     });
 
     const established = new Promise(resolve => node.on('established', resolve));

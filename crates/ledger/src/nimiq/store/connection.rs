@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{Any, AnyPool, AssertSqlSafe, ConnectOptions, Row, SqlSafeStr, Transaction};
+use sqlx::{Any, AnyPool, AssertSqlSafe, ConnectOptions, Connection, Row, SqlSafeStr, Transaction};
 
 use super::intake::Known;
 use super::leases::Duty;
@@ -236,6 +236,9 @@ async fn connect(dialect: Dialect, options: AnyConnectOptions, most: u32) -> Res
                 Ok(())
             })
         })
+        // Where SQLite finds no room, it ends the transaction by itself. The connection does not notice, and would begin no
+        // other one: it makes way for a new one.
+        .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
         .connect_with(options)
         .await
         .map_err(failed("opening the accounts"))
@@ -288,6 +291,18 @@ impl AccountsError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// SQLite has then rolled back by itself, which its connection does not know.
+    #[tokio::test]
+    async fn a_transaction_that_ended_by_itself_keeps_nobody_from_beginning_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("accounts.db").display());
+        let accounts = Accounts::open(&url).await.unwrap();
+        let mut transaction = accounts.begin().await.unwrap();
+        sqlx::query("ROLLBACK").execute(&mut *transaction).await.unwrap();
+        drop(transaction);
+        accounts.server("main").await.unwrap();
+    }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn roles_that_begin_together_on_new_accounts_all_open_them() {

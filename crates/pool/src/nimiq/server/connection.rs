@@ -329,7 +329,7 @@ impl Registered {
                 self.last_accepted = Instant::now();
                 self.review_difficulty().await
             }
-            Err(NotTaken::Failed) => Ok(()),
+            Err(NotTaken::Failed) => self.connection.refuse(Reason::ShareNotStored).await.without_end(),
             Err(NotTaken::Refused(refusal)) => {
                 shared.figures.refused(refusal.code());
                 let consequences = self.session.refused(refusal);

@@ -4,11 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ledger::nimiq::Accounts;
-use nimiq::BlockHash;
-use node::NimiqClient;
 use node::nimiq::Head;
 use prometheus_client::metrics::gauge::Gauge;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -23,12 +21,6 @@ use crate::outbox::Outbox;
 const PART: &str = "node";
 /// Another body for the same head is worth everybody's restart this often.
 const REFRESH: Duration = Duration::from_secs(10);
-/// Questions about unknown heads under way at once.
-const QUESTIONS: usize = 4;
-/// How long a share may wait for a head that the node has and the board has not.
-const PATIENCE: Duration = Duration::from_secs(3);
-/// Pause before the second question about a head; each further pause is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// How long the accounts may take at the start.
 const ACCOUNTS_TIME: Duration = Duration::from_secs(5);
 
@@ -141,47 +133,5 @@ impl HeadKeeper {
             Ok(Err(error)) => tracing::warn!(%error, "the accounts do not say which shares they have"),
             Err(_) => tracing::warn!("the accounts do not say in time which shares they have"),
         }
-    }
-}
-
-/// Asks the node about heads that the board does not have.
-pub(super) struct UnknownHeads {
-    node: NimiqClient,
-    questions: Semaphore,
-    node_time: Duration,
-}
-
-impl UnknownHeads {
-    /// A node may hear of a block up to `node_time` later than a client that follows the network by itself.
-    pub(super) fn new(node: NimiqClient, node_time: Duration) -> Self {
-        Self { node, questions: Semaphore::new(QUESTIONS), node_time }
-    }
-
-    /// Waits for `block` to come on the board, if the node has it or hears of it; `false` if it is none that will come.
-    pub(super) async fn wait_for(&self, block: BlockHash, board: &mut watch::Receiver<Arc<Board>>) -> bool {
-        if !self.node_hears_of(&block).await {
-            return false;
-        }
-        let has_come = |board: &Arc<Board>| board.heads.newest().is_some_and(|next| next.previous == block);
-        tokio::time::timeout(PATIENCE, board.wait_for(has_come)).await.is_ok_and(|came| came.is_ok())
-    }
-
-    async fn node_hears_of(&self, block: &BlockHash) -> bool {
-        let until = Instant::now() + self.node_time;
-        let mut pause = FIRST_PAUSE;
-        while !self.node_has(block).await {
-            let again_at = Instant::now() + pause;
-            if again_at > until {
-                return false;
-            }
-            tokio::time::sleep_until(again_at).await;
-            pause *= 2;
-        }
-        true
-    }
-
-    async fn node_has(&self, block: &BlockHash) -> bool {
-        let Ok(_question) = self.questions.acquire().await else { return false };
-        matches!(self.node.block(block).await, Ok(Some(_)))
     }
 }

@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -20,7 +21,7 @@ use super::clock;
 use super::delivery::Deliverer;
 use super::figures::Figures;
 use super::hashing::Hashing;
-use super::heads::{HeadKeeper, UnknownHeads};
+use super::heads::HeadKeeper;
 use super::journal::Replay;
 use super::routes;
 use super::seen::Seen;
@@ -28,6 +29,7 @@ use super::session_nonces::SessionNonces;
 use super::share_intake::ShareNumbers;
 use super::submission::Submissions;
 use super::terms::Terms;
+use super::unknown_heads::UnknownHeads;
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::outbox::{Outbox, OutboxConfig, OutboxError};
@@ -36,6 +38,8 @@ use crate::outbox::{Outbox, OutboxConfig, OutboxError};
 const SEGMENT_BYTES: u64 = 256 << 10;
 /// Time that connections, blocks and bans have to come to an end when the server stops.
 const LAST_TASKS: Duration = Duration::from_secs(20);
+/// Under what `/healthz` names the disk.
+const DISK: &str = "disk";
 
 /// What a server is started with.
 #[derive(Debug, Clone)]
@@ -139,8 +143,29 @@ pub(super) struct Shared {
     pub admission: Arc<Admission>,
     pub nonces: Arc<SessionNonces>,
     pub figures: Figures,
+    pub health: Health,
+    /// Whether the disk refused the last share, so that health is not asked for every share.
+    pub disk_fails: AtomicBool,
     pub connections: TaskTracker,
     pub shutdown: CancellationToken,
+}
+
+impl Shared {
+    /// The disk has not taken a share.
+    pub(super) fn disk_fails(&self, error: &OutboxError) {
+        if !self.disk_fails.swap(true, Ordering::Relaxed) {
+            tracing::error!(%error, "no share is taken from now on: they cannot be stored");
+        }
+        self.health.trouble_of(DISK, format!("no share is taken: {error}"));
+    }
+
+    /// The disk has taken a share.
+    pub(super) fn disk_works(&self) {
+        if self.disk_fails.swap(false, Ordering::Relaxed) {
+            tracing::info!("shares are taken again");
+            self.health.solved(DISK);
+        }
+    }
 }
 
 impl NimiqServer {
@@ -188,6 +213,8 @@ impl NimiqServer {
             admission: Arc::clone(&admission),
             nonces: SessionNonces::new(server),
             figures: Figures::new(&metrics),
+            health: health.clone(),
+            disk_fails: AtomicBool::new(false),
             connections: connections.clone(),
             shutdown: shutdown.clone(),
             config,

@@ -64,6 +64,15 @@ impl Seen {
         true
     }
 
+    /// Takes a share back that could not be stored, so that it may come again.
+    pub fn forget(&self, previous: BlockHash, hash: &BlockHash) {
+        let mut tables = self.lock();
+        match tables.table(previous) {
+            Some(place) => drop(tables.heads[place].1.remove(hash)),
+            None => tables.late.retain(|late| late != hash),
+        }
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Tables> {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -95,6 +104,17 @@ mod tests {
         seen.turn_to(hash(2));
         assert!(!seen.enter(hash(1), hash(100)), "still known a head later");
         assert!(seen.enter(hash(2), hash(101)));
+    }
+
+    #[test]
+    fn a_share_that_could_not_be_stored_may_come_again() {
+        let seen = Seen::default();
+        seen.turn_to(hash(1));
+        for previous in [hash(1), hash(9)] {
+            assert!(seen.enter(previous, hash(100)));
+            seen.forget(previous, &hash(100));
+            assert!(seen.enter(previous, hash(100)));
+        }
     }
 
     #[test]

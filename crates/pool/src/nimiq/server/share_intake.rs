@@ -78,7 +78,10 @@ pub(super) async fn take(
         FoundBlock::None => {}
     }
     let storing = Instant::now();
-    write_down(shared, session, candidate, &good).await?;
+    if let Err(failed) = write_down(shared, session, candidate, &good).await {
+        shared.seen.forget(good.previous, &good.hash);
+        return Err(failed);
+    }
     shared.figures.store.since(storing);
     shared.figures.accepted(session.mode(), good.weight);
     Ok(())
@@ -96,9 +99,7 @@ async fn weigh(
         match session.weigh(share, &present, clock::timestamp())? {
             Weighing::Hash(candidates) => return Ok(candidates),
             Weighing::UnknownHead { previous } if may_wait => {
-                if !shared.unknown_heads.wait_for(previous, &mut board.clone()).await {
-                    break;
-                }
+                shared.unknown_heads.wait_for(previous, &mut board.clone()).await?;
             }
             Weighing::UnknownHead { .. } => break,
         }
@@ -133,7 +134,8 @@ fn submit(shared: &Shared, block: &Block) {
     shared.submissions.submit(block.clone());
 }
 
-/// What is on disk counts, whatever happens to this process.
+/// What is on disk counts, whatever happens to this process. What is not does not, and its client hears that: a disk that
+/// is full takes nothing, and takes shares again as soon as there is room.
 async fn write_down(
     shared: &Shared,
     session: &Session,
@@ -152,11 +154,14 @@ async fn write_down(
     let record = journal::to_record(&share, candidate.header.height);
     loop {
         match shared.outbox.append(record.clone()).await {
-            Ok(()) => return Ok(()),
+            Ok(()) => {
+                shared.disk_works();
+                return Ok(());
+            }
             Err(OutboxError::Full) => tokio::time::sleep(DISK_PAUSE).await,
             Err(error) => {
                 shared.figures.not_stored.inc();
-                tracing::error!(%error, hash = %good.hash, "a good share is not credited: it could not be stored");
+                shared.disk_fails(&error);
                 return Err(NotTaken::Failed);
             }
         }

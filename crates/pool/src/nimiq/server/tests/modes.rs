@@ -1,11 +1,12 @@
 //! Clients of every mode: what they are told, that their shares are credited, that their blocks reach the chain.
 
 use ledger::nimiq::UserId;
-use nimiq::{Luna, PrivateKey};
+use nimiq::{Address, ExtraData, Luna, PrivateKey};
 use node::NimiqDevChain;
 use wire::nimiq::{ClientMessage, Mode, NewBlock, Share};
 
-use super::stand::{Miner, Stand};
+use super::stand::{Miner, Stand, mined};
+use crate::nimiq::server::clock;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn shares_of_every_mode_are_credited() {
@@ -107,6 +108,36 @@ async fn a_client_that_hears_of_a_block_before_the_node_does_is_not_punished() {
     stand.credited(1).await;
     assert_eq!(smart.errors, Vec::<String>::new());
     server.stop().await;
+}
+
+/// A natural fork: the client's block has lost, and the client goes on with it until the next block comes.
+#[tokio::test(flavor = "multi_thread")]
+async fn shares_on_a_block_that_has_lost_are_late_and_no_errors() {
+    let stand = Stand::new().await;
+    let fork = NimiqDevChain::open(&stand.path().join("fork")).unwrap();
+    let template = fork.template(Stand::pool(), ExtraData::cut(b""));
+    let target = template.next.target.target();
+    let header = mined(template.block(clock::timestamp(), 0).header, 0, |proof| target.is_met_by(proof));
+    let block = template.block(header.timestamp, header.nonce).to_bytes();
+    for chain in [&fork, &stand.chain] {
+        chain.submit(&block).unwrap();
+    }
+    stand.chain.reorganise(Address([8; 20]), 1).unwrap();
+    let config = stand.config("main");
+    let many = config.terms.allowed_errors + 10;
+    let server = stand.start_with(config, None).await;
+    let mut smart = Miner::register(&server, Mode::Smart).await;
+    for number in 0..many {
+        let share = smart.mine(&fork, number * 100_000);
+        smart.share(share).await;
+    }
+    for _ in 0..many {
+        assert_eq!(smart.hear_error().await, "share expired");
+    }
+    let share = smart.mine(&stand.chain, 0);
+    smart.share(share).await;
+    stand.credited(1).await;
+    assert_eq!(smart.errors.len(), many as usize);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,9 @@
-//! A Nimiq pool of real processes over a dev chain, with miners whose shares the test delivers itself.
+//! A Nimiq pool of real processes over a dev chain, with miners whose shares the test delivers itself, or that speak with
+//! the server.
+
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+pub mod node_front;
 
 use std::collections::{BTreeMap, HashMap};
 use std::os::unix::fs::PermissionsExt;
@@ -17,8 +22,8 @@ use node::NimiqDevChain;
 use rand::RngExt;
 use rand::rngs::StdRng;
 
-use crate::node_front::Front;
-use crate::sandbox::{Program, eventually, folder, free_ports};
+use self::node_front::Front;
+use crate::sandbox::{Http, Program, eventually, folder, free_ports};
 
 /// Somebody who mines for himself.
 pub const STRANGER: Address = Address([0xee; 20]);
@@ -30,18 +35,23 @@ pub struct Pool {
     pub runtime: tokio::runtime::Runtime,
     pub chain: NimiqDevChain,
     pub front: Arc<Front>,
-    accounts: Accounts,
+    pub accounts: Accounts,
     /// URL of the accounts without a gate.
     url: String,
+    /// Where the roles show their health and figures, by their names.
+    figures: BTreeMap<&'static str, u16>,
+    /// Where the server takes shares.
+    pub port: u16,
     server: ServerId,
     next_share: u64,
     running: BTreeMap<&'static str, Program>,
     configuration: String,
     postgres: Option<LocalPostgres>,
-    _folder: tempfile::TempDir,
+    http: Http,
+    folder: tempfile::TempDir,
 }
 
-fn miner(number: u8) -> Address {
+pub fn miner(number: u8) -> Address {
     Address([number; 20])
 }
 
@@ -87,7 +97,7 @@ impl Pool {
         let key = path.join("pool.key");
         std::fs::write(&key, hex::encode([9; 32])).unwrap();
         std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
-        let [service, payout] = free_ports();
+        let [port, server_figures, service, payout] = free_ports();
         let configuration = path.join("pool.toml");
         let text = format!(
             r#"
@@ -98,6 +108,14 @@ impl Pool {
             address = "{address}"
             [[nimiq_node]]
             url = "http://{node}"
+            [[nimiq_server]]
+            name = "main"
+            listen = "127.0.0.1:{port}"
+            metrics_listen = "127.0.0.1:{server_figures}"
+            shares_per_second = 1000
+            least_difficulty = 0.0005
+            dumb_start_difficulty = 0.0005
+            threads = 1
             [nimiq_service]
             metrics_listen = "127.0.0.1:{service}"
             settle_after = 0
@@ -118,18 +136,54 @@ impl Pool {
             front,
             accounts,
             url,
+            figures: BTreeMap::from([("server", server_figures), ("service", service), ("payout", payout)]),
+            port,
             server,
             next_share: 0,
             running: BTreeMap::new(),
             configuration: configuration.to_str().unwrap().to_owned(),
             postgres,
-            _folder: guard,
+            http: Http::new(),
+            folder: guard,
         }
     }
 
     /// Where the pool collects.
-    fn address() -> Address {
+    pub fn address() -> Address {
         PrivateKey::new(&[9; 32]).public_key().address()
+    }
+
+    /// A role's command with more arguments, as an operator would type it.
+    pub fn command(&self, role: &str, more: &[&str]) -> Program {
+        let accounts = format!("nimiq.accounts={}", self.url);
+        let arguments = ["nimiq", role, "--config", &self.configuration, "--set", &accounts];
+        Program::headframe(&[&arguments, more].concat())
+    }
+
+    /// The file with the pool's key.
+    pub fn key_file(&self) -> PathBuf {
+        self.folder.path().join("pool.key")
+    }
+
+    /// Adds a line to a section of the configuration.
+    pub fn configure(&self, section: &str, line: &str) {
+        let header = format!("[{section}]");
+        self.rewrite(|text| text.replace(&header, &format!("{header}\n{line}")));
+    }
+
+    /// Takes a key out of the configuration.
+    pub fn configure_without(&self, key: &str) {
+        self.rewrite(|text| {
+            let kept = text.lines().filter(|line| !line.trim_start().starts_with(key));
+            kept.collect::<Vec<_>>().join("\n")
+        });
+    }
+
+    fn rewrite(&self, change: impl Fn(&str) -> String) {
+        let text = std::fs::read_to_string(&self.configuration).unwrap();
+        let changed = change(&text);
+        assert_ne!(changed, text);
+        std::fs::write(&self.configuration, changed).unwrap();
     }
 
     /// Starts a role; its way to PostgreSQL may lead through a gate.
@@ -139,8 +193,21 @@ impl Pool {
             None => self.url.clone(),
         };
         let set = format!("nimiq.accounts={url}");
-        let program = Program::headframe(&["nimiq", role, "--config", &self.configuration, "--set", &set]);
-        self.running.insert(role, program);
+        let arguments = ["nimiq", role, "--config", &self.configuration, "--set", &set];
+        self.running.insert(role, Program::headframe_with_small_files(&arguments));
+    }
+
+    /// No file of this role may grow past so many bytes, as if the disk were full.
+    pub fn limit_files(&self, role: &str, bytes: Option<u64>) {
+        self.running[role].limit_files(bytes);
+    }
+
+    /// What `/healthz` of a running role says of its troubles; nothing if it is well.
+    pub fn trouble(&self, role: &str) -> String {
+        let health = eventually("a role to say how it is", || {
+            self.http.json_whatever_the_status(&format!("http://127.0.0.1:{}/healthz", self.figures[role]))
+        });
+        health["roles"][0]["reason"].as_str().unwrap_or_default().to_owned()
     }
 
     /// `kill -9`
@@ -168,7 +235,7 @@ impl Pool {
     }
 
     /// Asks the accounts until they answer: their database may just have died.
-    fn ask<T, E>(&self, what: &str, mut ask: impl AsyncFnMut(&Accounts) -> Result<T, E>) -> T {
+    pub fn ask<T, E>(&self, what: &str, mut ask: impl AsyncFnMut(&Accounts) -> Result<T, E>) -> T {
         eventually(what, || self.runtime.block_on(ask(&self.accounts)).ok())
     }
 
@@ -282,7 +349,8 @@ impl Pool {
         })
     }
 
-    fn is_anything_waiting(&self) -> bool {
+    /// Whether the node has transactions that are not mined.
+    pub fn is_anything_waiting(&self) -> bool {
         let call = r#"{"jsonrpc": "2.0", "id": 1, "method": "mempoolContent", "params": [false]}"#;
         let answer: serde_json::Value =
             serde_json::from_str(&self.chain.answer(call.as_bytes()).body).unwrap();

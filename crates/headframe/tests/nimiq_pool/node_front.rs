@@ -18,6 +18,8 @@ pub enum Conduct {
     Twice,
     /// Does it and never answers.
     Never,
+    /// Neither hears nor answers.
+    Deaf,
 }
 
 /// The node.
@@ -45,6 +47,9 @@ impl Front {
 
     async fn answer(&self, body: Bytes) -> String {
         let conduct = *self.conduct.lock().unwrap();
+        if matches!(conduct, Some(Conduct::Deaf)) {
+            return std::future::pending().await;
+        }
         let chain = self.chain.clone();
         let twice = matches!(conduct, Some(Conduct::Twice));
         let answering = tokio::task::spawn_blocking(move || {
@@ -56,7 +61,7 @@ impl Front {
         let text = answering.await.unwrap();
         match conduct {
             Some(Conduct::Late(time)) => tokio::time::sleep(time).await,
-            Some(Conduct::Never) => std::future::pending().await,
+            Some(Conduct::Never | Conduct::Deaf) => std::future::pending().await,
             Some(Conduct::Twice) | None => {}
         }
         text
