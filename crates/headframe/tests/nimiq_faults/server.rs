@@ -18,7 +18,7 @@ use crate::sandbox::eventually;
 /// Whom the shares are for.
 pub const KEY: [u8; 32] = [5; 32];
 /// Deaths at any moment.
-const DEATHS: usize = 24;
+const DEATHS: usize = 16;
 
 /// The shares of a test, by what was said to them.
 #[derive(Default)]
