@@ -18,6 +18,7 @@ mod luck;
 mod miner;
 mod next_block;
 mod numbers;
+mod page_cache;
 mod payment_table;
 mod payouts;
 mod share_bar;
@@ -32,6 +33,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::Router;
 use axum::extract::{Path, Query, State};
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
@@ -43,6 +45,7 @@ use super::facts::{Chain, Moment, PoolFacts, Range, Series, SeriesName, SeriesQu
 use super::static_files::{FileSet, SiteFiles, secure};
 use super::texts::Texts;
 use frame::Frame;
+use page_cache::PageCache;
 
 /// What the pages are made of.
 pub struct Pages {
@@ -58,19 +61,22 @@ pub fn router(files: Arc<SiteFiles>, facts: Facts) -> Router {
 
 fn router_with_clock(files: Arc<SiteFiles>, facts: Facts, clock: fn() -> Moment) -> Router {
     let pages = Arc::new(Pages { files, facts, clock });
-    Router::new()
+    let of_the_pool = Router::new()
         .route("/", get(home::page))
-        .route("/m/{address}", get(miner::page))
-        .route("/find", get(address_form::find))
         .route("/blocks", get(blocks::page))
         .route("/payouts", get(payouts::page))
         .route("/statistics", get(statistics::page))
         .route("/transparency", get(transparency::page))
-        .route("/connect", get(connect::page))
         .route("/status", get(status::page))
+        .layer(from_fn_with_state(Arc::<PageCache>::default(), page_cache::serve));
+    Router::new()
+        .merge(of_the_pool)
+        .route("/m/{address}", get(miner::page))
+        .route("/find", get(address_form::find))
+        .route("/connect", get(connect::page))
         .route("/static/{*name}", get(static_file))
         .fallback(other_page)
-        .layer(axum::middleware::map_response(async |response: Response| secure(response)))
+        .layer(map_response(async |response: Response| secure(response)))
         .with_state(pages)
 }
 

@@ -19,7 +19,7 @@ use super::figure::{Accent, Figure, Figures};
 use super::frame::Frame;
 use super::home::chain_name;
 use super::next_block::{Window, windows};
-use super::numbers::{Shown, UNKNOWN, grouped, money, percent};
+use super::numbers::{Shown, UNKNOWN, estimate, grouped, money, percent};
 use super::payment_table::PaymentTable;
 use super::share_bar::ShareBar;
 use super::state::State;
@@ -32,7 +32,6 @@ struct Miner<'a> {
     frame: Frame<'a>,
     address: &'a str,
     compact: String,
-    chain: &'static str,
     chain_name: &'a str,
     state: State,
     last_seen: Option<Age>,
@@ -132,7 +131,6 @@ fn miner<'a>(
         frame: visit.frame("", t.get("miner.title")),
         address: &facts.address,
         compact: facts.address.replace(' ', ""),
-        chain: facts.chain.name(),
         chain_name: chain_name(t, facts.chain),
         state: State::of_miner(t, facts.state).in_pill(),
         last_seen: facts.last_seen.map(|seen| Age::new(t, seen, now)),
@@ -146,10 +144,10 @@ fn miner<'a>(
         shares_of_next: packetcrypt.and_then(|own| shares_of_next(visit, own)),
         conducts: match (packetcrypt, nimiq) {
             (Some(own), _) => vec![
-                conduct(t, t.get("work.announcements_only"), Accent::Announcement, &own.announcements),
-                conduct(t, t.get("work.shares"), Accent::Block, &own.shares),
+                conduct(t.get("work.announcements_only"), Accent::Announcement, &own.announcements),
+                conduct(t.get("work.shares"), Accent::Block, &own.shares),
             ],
-            (None, Some(own)) => vec![conduct(t, t.get("work.shares"), Accent::Block, &own.shares)],
+            (None, Some(own)) => vec![conduct(t.get("work.shares"), Accent::Block, &own.shares)],
             (None, None) => Vec::new(),
         },
         devices: nimiq
@@ -239,7 +237,7 @@ fn shares_of_next(visit: &Visit, own: &PacketCryptMiner) -> Option<SharesOfNext>
     })
 }
 
-fn conduct(t: &Texts, what: &str, accent: Accent, conduct: &Conduct) -> ConductRow {
+fn conduct(what: &str, accent: Accent, conduct: &Conduct) -> ConductRow {
     let count = |count: Option<u64>| count.map_or_else(|| UNKNOWN.to_owned(), grouped);
     let good = conduct.good_percent();
     ConductRow {
@@ -247,10 +245,7 @@ fn conduct(t: &Texts, what: &str, accent: Accent, conduct: &Conduct) -> ConductR
         accepted: count(conduct.accepted),
         duplicate: count(conduct.duplicate),
         refused: count(conduct.refused),
-        good: good.map_or_else(
-            || t.get("frame.not_known_yet").to_owned(),
-            |good| good.shown(Unit::Percent).to_string(),
-        ),
+        good: good.map_or_else(|| UNKNOWN.to_owned(), |good| good.shown(Unit::Percent).to_string()),
         bar: good.map(|good| ShareBar::new(accent, good)),
         reasons: conduct
             .refusals
@@ -277,12 +272,12 @@ fn earnings_rows(t: &Texts, earnings: &Earnings) -> Vec<EarningsRow> {
         time: time.to_owned(),
         expected: interval.as_ref().map_or_else(
             || t.get("frame.not_known_yet").to_owned(),
-            |interval| money(interval.expected).to_string(),
+            |interval| estimate(interval.expected).to_string(),
         ),
         range: interval.as_ref().map_or_else(
             || UNKNOWN.to_owned(),
             |interval| {
-                t.fill("luck.range", &[("low", &money(interval.low)), ("high", &money(interval.high))])
+                t.fill("luck.range", &[("low", &estimate(interval.low)), ("high", &estimate(interval.high))])
             },
         ),
     };

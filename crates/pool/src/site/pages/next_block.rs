@@ -101,7 +101,7 @@ pub fn windows(t: &Texts, facts: &PacketCryptFacts, table: &PayoutTableFacts) ->
         ),
         bar: window.filled_percent.map(|filled| ShareBar::new(accent, filled)),
     };
-    let announcements = t.get("work.announcements");
+    let announcements = t.get("work.announcements_only");
     vec![
         window(
             announcements,
@@ -109,6 +109,6 @@ pub fn windows(t: &Texts, facts: &PacketCryptFacts, table: &PayoutTableFacts) ->
             facts.announcement_miners_part,
             table.announcement_window,
         ),
-        window(t.get("work.blocks"), Accent::Block, facts.block_miners_part, table.share_window),
+        window(t.get("work.shares"), Accent::Block, facts.block_miners_part, table.share_window),
     ]
 }

@@ -97,6 +97,11 @@ pub fn money(amount: Amount) -> Quantity {
     Quantity::new(format!("{sign}{whole}{point}{shown}"), amount.coin.name())
 }
 
+/// An amount that is only estimated: to three digits, so that it does not look exact.
+pub fn estimate(amount: Amount) -> Quantity {
+    Quantity::new(significant(amount.to_coins()), amount.coin.name())
+}
+
 /// A part of a whole in percent.
 pub fn percent(part: Part) -> Quantity {
     part.percent().shown(Unit::Percent)
@@ -211,6 +216,8 @@ mod tests {
         assert_eq!(shown(Amount::pkt_units((5 << 30) + 7)), "5 PKT");
         assert_eq!(shown(Amount::pkt_units(3)), "0.000000002 PKT");
         assert_eq!(shown(Amount::pkt_units(0)), "0 PKT");
+        assert_eq!(estimate(Amount::luna(123_456_789)).number, "1235");
+        assert_eq!(estimate(Amount::luna(123_456)).number, "1.23");
     }
 
     #[test]
