@@ -77,6 +77,8 @@ pub enum Command {
     /// Checks or prepares the accounts of a pool that pays its miners itself
     #[command(subcommand)]
     Ledger(LedgerCommand),
+    /// Looks at everything that a pool stands on, and says for each fault how to mend it
+    Doctor(Role),
     /// Prints or checks a configuration
     #[command(subcommand)]
     Config(ConfigCommand),

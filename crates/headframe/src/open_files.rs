@@ -5,9 +5,14 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// Files besides connections: event logs, the ledger, the chain, what listens.
 const OTHERS: u64 = 256;
 
+/// How many files a process with so many connections has open at most.
+pub fn wanted(connections: usize) -> u64 {
+    connections as u64 + OTHERS
+}
+
 /// Asks for room for so many connections, up to what the system allows.
 pub fn make_room_for(connections: usize) {
-    let wanted = connections as u64 + OTHERS;
+    let wanted = wanted(connections);
     let limit = getrlimit(Resource::Nofile);
     let Some(raised) = raised(limit, wanted) else { return };
     match setrlimit(Resource::Nofile, raised) {

@@ -95,7 +95,7 @@ impl Process {
     }
 
     /// How many connections it may have open.
-    fn connections(&self, config: &Config) -> usize {
+    pub fn connections(&self, config: &Config) -> usize {
         let of_miners = match self {
             Self::Up { .. } if config.runs_nimiq() => {
                 config.nimiq_servers.iter().map(|server| server.connections).sum()

@@ -201,6 +201,13 @@ impl PktdClient {
         replies::mining_payouts(self.query("getminingpayouts", json!([])).await?)
     }
 
+    /// `validateaddress`: whether the active node could pay there.
+    pub async fn is_valid_address(&self, address: &PktAddress) -> Result<bool, NodeError> {
+        let reply = self.query("validateaddress", json!([address.to_string()])).await?;
+        let said = reply.get("isvalid").and_then(Value::as_bool);
+        said.ok_or_else(|| NodeError::bad_reply("validateaddress: expected `isvalid`, true or false"))
+    }
+
     async fn query(&self, method: &'static str, params: Value) -> Result<Value, NodeError> {
         self.shared.nodes.call(method, params, self.shared.query_time).await
     }
