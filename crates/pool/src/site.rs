@@ -8,6 +8,7 @@ pub mod address;
 mod answers;
 pub mod facts;
 pub mod pages;
+mod pool_figures;
 pub mod static_files;
 mod texts;
 
