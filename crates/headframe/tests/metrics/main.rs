@@ -1,9 +1,12 @@
-//! What a whole pool shows at `/metrics`: read by Prometheus' own checker, and found in the operators' notes.
+//! What a whole pool shows at `/metrics`: read by Prometheus' own checker, found in the operators' notes, and enough for
+//! the alerts and dashboards that they are given.
 //!
 //! Needs the Debian package `prometheus`; `cargo xtask test` installs it.
 
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
+mod deployed;
+mod faults;
 mod pool;
 mod prometheus;
 #[path = "../sandbox/mod.rs"]

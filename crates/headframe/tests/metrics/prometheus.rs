@@ -18,6 +18,13 @@ fn promtool(arguments: &[&str], input: &str) -> Output {
     promtool.wait_with_output().unwrap()
 }
 
+/// Runs promtool, which must find nothing wrong.
+pub fn run(arguments: &[&str]) {
+    let Output { status, stdout, stderr } = promtool(arguments, "");
+    let said = format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    assert!(status.success(), "promtool {arguments:?} ended with {status}:\n{said}");
+}
+
 /// What `promtool check metrics` finds fault with: nothing, if all is well.
 pub fn check_metrics(text: &str) -> String {
     let Output { status, stdout, stderr } = promtool(&["check", "metrics"], text);
