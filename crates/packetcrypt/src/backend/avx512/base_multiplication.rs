@@ -8,7 +8,7 @@ use crate::backend::states::BATCH;
 use crate::base_multiplication::{self as plain, DIGITS, MULTIPLES, TABLE, digits_of_product};
 
 const ONE: [u64; 5] = plain::Field::ONE.0;
-const ZERO: [u64; 5] = plain::Field::ZERO.0;
+const FOUR: [u64; 5] = [4, 0, 0, 0, 0];
 
 /// A point of the Edwards curve in extended coordinates: x = X/Z, y = Y/Z, xy = T/Z.
 #[derive(Clone, Copy)]
@@ -28,11 +28,19 @@ struct Prepared {
 }
 
 impl Point {
+    /// The point `other`, or in the lanes of `negative` its opposite; Z = 4.
     #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     #[inline]
-    fn identity() -> Self {
-        let (zero, one) = (Field::splat(ZERO), Field::splat(ONE));
-        Self { x: zero, y: one, z: one, t: zero }
+    fn signed(other: &Prepared, negative: u8) -> Self {
+        let y_minus_x = other.y_minus_x.or(negative, &other.y_plus_x);
+        let y_plus_x = other.y_plus_x.or(negative, &other.y_minus_x);
+        let (twice_x, twice_y) = (y_plus_x.minus(&y_minus_x), y_plus_x.plus(&y_minus_x));
+        Self {
+            x: twice_x.plus(&twice_x),
+            y: twice_y.plus(&twice_y),
+            z: Field::splat(FOUR),
+            t: twice_x.times(&twice_y),
+        }
     }
 
     /// Adds `other`, or in the lanes of `negative` subtracts it. The letters are those of the published formulas.
@@ -45,7 +53,7 @@ impl Point {
         let a = self.y.minus(&self.x).times(&y_minus_x);
         let b = self.y.plus(&self.x).times(&y_plus_x);
         let c = self.t.times(&other.twice_d_x_y);
-        let d = self.z.plus(&self.z);
+        let d = self.z.doubled();
         let (difference, sum) = (d.minus(&c), d.plus(&c));
         let e = b.minus(&a);
         let f = difference.or(negative, &sum);
@@ -112,13 +120,16 @@ pub(super) fn shared_secrets<'a>(count: usize, keys_of: impl Fn(usize) -> &'a [u
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma")]
 #[inline]
 fn multiple_of_base(digits: &[[i16; DIGITS]; LANES]) -> Point {
-    let mut sum = Point::identity();
     let entries_of = |digit: usize| -> [&plain::Prepared; LANES] {
         let row = &TABLE[digit * MULTIPLES..(digit + 1) * MULTIPLES];
         core::array::from_fn(|lane| &row[usize::from(digits[lane][digit].unsigned_abs())])
     };
-    let mut next = entries_of(0);
-    for digit in 0..DIGITS {
+    let negative = |digit: usize| {
+        digits.iter().enumerate().fold(0u8, |mask, (lane, digits)| mask | u8::from(digits[digit] < 0) << lane)
+    };
+    let mut sum = Point::signed(&prepared_of(&entries_of(0)), negative(0));
+    let mut next = entries_of(1);
+    for digit in 1..DIGITS {
         let entries = next;
         if digit + 1 < DIGITS {
             next = entries_of(digit + 1);
@@ -128,11 +139,7 @@ fn multiple_of_base(digits: &[[i16; DIGITS]; LANES]) -> Point {
                 _mm_prefetch::<_MM_HINT_T0>(lines.wrapping_add(64));
             }
         }
-        let negative = digits
-            .iter()
-            .enumerate()
-            .fold(0u8, |mask, (lane, digits)| mask | u8::from(digits[digit] < 0) << lane);
-        sum = sum.plus_signed(&prepared_of(&entries), negative);
+        sum = sum.plus_signed(&prepared_of(&entries), negative(digit));
     }
     sum
 }

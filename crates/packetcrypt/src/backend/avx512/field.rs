@@ -1,7 +1,7 @@
 //! Numbers modulo 2^255 - 19, eight at once: five limbs of 51 bits, a lane each.
 //!
 //! Bounds: the multiply-add instructions read the low 52 bits of a limb, so every operand's limbs are below 2^52.
-//! A *reduced* number has limbs below 2^51 + 2^6; all operations take and return reduced numbers. In a product
+//! A *reduced* number has limbs below 2^51 + 2^6; all operations but `doubled` take and return reduced numbers. In a product
 //! the low halves of five partial products are below 2^55 and the doubled high halves (52 against 51 bits) below
 //! 2^56; folding the upper five words with 19 stays below 2^62, and two carry passes reduce it again.
 
@@ -51,6 +51,13 @@ impl Field {
             *limb = _mm512_add_epi64(*limb, other);
         }
         Self(limbs).carried()
+    }
+
+    /// Twice the number, not reduced: only to be added to or subtracted from.
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+    #[inline]
+    pub(super) fn doubled(&self) -> Self {
+        Self(self.0.map(|limb| _mm512_add_epi64(limb, limb)))
     }
 
     #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
