@@ -2,9 +2,12 @@
 //!
 //! Of this type there is no value, so the lane engine compiles everywhere and is never entered.
 
+use core::ops::Range;
+
 use super::ahead::Ahead;
 use super::blocks::{Blocks, FirstBlocks, Inputs};
 use super::kernels::{DIGEST_LANES, ITEM_LANES, Items, Kernels, Message, TAG_LANES, Tail, Words};
+use super::passes::Passes;
 use super::states::{BATCH, STATE, States};
 use super::wide_program::WideProgram;
 use crate::instruction::PROGRAM_LENGTH_MAX;
@@ -18,6 +21,18 @@ impl Kernels for Absent {
 
     fn detect() -> Option<Self> {
         None
+    }
+
+    fn crypt(
+        self,
+        _: &mut Passes,
+        _: &mut States,
+        _: usize,
+        _: Option<&Items<'_>>,
+        _: &Range<usize>,
+        _: &mut Ahead<'_>,
+    ) {
+        match self {}
     }
 
     fn first_blocks(self, _: &Inputs, _: &mut FirstBlocks) {

@@ -59,6 +59,7 @@ impl<'a> Ahead<'a> {
     }
 
     /// Asks for all that is left.
+    #[inline]
     pub(crate) fn fetch_rest(&mut self) {
         while self.done < self.items.len() * OF_EACH {
             self.fetch();

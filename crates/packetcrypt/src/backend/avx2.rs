@@ -5,9 +5,12 @@ mod chacha20;
 mod poly1305;
 mod rand_hash;
 
+use core::ops::Range;
+
 use super::ahead::Ahead;
 use super::blocks::{Blocks, FirstBlocks, Inputs};
 use super::kernels::{DIGEST_LANES, ITEM_LANES, Items, Kernels, Message, TAG_LANES, Tail, Words};
+use super::passes::Passes;
 use super::states::{BATCH, STATE, States};
 use super::wide_program::WideProgram;
 use crate::base_multiplication;
@@ -22,6 +25,31 @@ impl Kernels for Avx2 {
 
     fn detect() -> Option<Self> {
         is_x86_feature_detected!("avx2").then_some(Self(()))
+    }
+
+    fn crypt(
+        self,
+        passes: &mut Passes,
+        states: &mut States,
+        count: usize,
+        items: Option<&Items<'_>>,
+        kept: &Range<usize>,
+        ahead: &mut Ahead<'_>,
+    ) {
+        #[target_feature(enable = "avx2")]
+        fn crypt(
+            kernels: impl Kernels,
+            passes: &mut Passes,
+            states: &mut States,
+            count: usize,
+            items: Option<&Items<'_>>,
+            kept: &Range<usize>,
+            ahead: &mut Ahead<'_>,
+        ) {
+            passes.crypt(kernels, states, count, items, kept, ahead);
+        }
+        // SAFETY: there is a value, so the processor has these features.
+        unsafe { crypt(self, passes, states, count, items, kept, ahead) }
     }
 
     fn first_blocks(self, inputs: &Inputs, blocks: &mut FirstBlocks) {

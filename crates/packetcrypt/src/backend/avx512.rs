@@ -7,9 +7,12 @@ mod field;
 mod poly1305;
 mod rand_hash;
 
+use core::ops::Range;
+
 use super::ahead::Ahead;
 use super::blocks::{Blocks, FirstBlocks, Inputs};
 use super::kernels::{DIGEST_LANES, ITEM_LANES, Items, Kernels, Message, TAG_LANES, Tail, Words};
+use super::passes::Passes;
 use super::states::{BATCH, STATE, States};
 use super::wide_program::WideProgram;
 use crate::instruction::PROGRAM_LENGTH_MAX;
@@ -33,6 +36,31 @@ impl Kernels for Avx512 {
             && is_x86_feature_detected!("avx512vpopcntdq")
             && is_x86_feature_detected!("gfni");
         has_all.then_some(Self(()))
+    }
+
+    fn crypt(
+        self,
+        passes: &mut Passes,
+        states: &mut States,
+        count: usize,
+        items: Option<&Items<'_>>,
+        kept: &Range<usize>,
+        ahead: &mut Ahead<'_>,
+    ) {
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+        fn crypt(
+            kernels: impl Kernels,
+            passes: &mut Passes,
+            states: &mut States,
+            count: usize,
+            items: Option<&Items<'_>>,
+            kept: &Range<usize>,
+            ahead: &mut Ahead<'_>,
+        ) {
+            passes.crypt(kernels, states, count, items, kept, ahead);
+        }
+        // SAFETY: there is a value, so the processor has these features.
+        unsafe { crypt(self, passes, states, count, items, kept, ahead) }
     }
 
     fn first_blocks(self, inputs: &Inputs, blocks: &mut FirstBlocks) {

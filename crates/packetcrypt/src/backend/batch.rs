@@ -109,7 +109,7 @@ impl<K: Kernels> Batch<K> {
             state[CONTROL].copy_from_slice(&Control::fuzzable(random).word().to_le_bytes());
         }
         let (states, ahead) = (&mut self.states, &mut Ahead::new(ahead));
-        self.passes.crypt(self.kernels, states, self.count, items, kept, ahead);
+        self.kernels.crypt(&mut self.passes, states, self.count, items, kept, ahead);
     }
 
     /// CC_SMUL of each state.

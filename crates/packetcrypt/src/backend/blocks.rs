@@ -4,6 +4,8 @@
 //! a lane follows one *block*: every block of every message is one entry of a flat list, and lanes are filled
 //! from that list whatever message a block belongs to. `docs/performance.md`, "ChaCha20", has the figures.
 
+#![allow(clippy::inline_always, reason = "only inside of a backend are they compiled with its instructions")]
+
 use super::states::{BATCH, ITEM, STATE};
 
 /// The ChaCha20 keys and nonces of a batch, word by word: `key[w][m]` is word `w` of message `m`.
@@ -102,7 +104,7 @@ impl Blocks {
 
     /// Adds the part `skip .. end` of a message's key stream, in bytes from the message's start at `offset` of
     /// its state; `skip` is a multiple of 64, `end` of 16. Counters begin at 1 (0 makes the Poly1305 key).
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push(&mut self, message: usize, offset: usize, skip: usize, end: usize) {
         assert!(message < BATCH && offset + end <= STATE, "key stream inside a state of the batch");
         if skip >= end {
@@ -133,6 +135,7 @@ impl Blocks {
     }
 
     /// Empties the list and gives what was in it, filled up to a multiple of `group` with entries that do nothing.
+    #[inline]
     pub(crate) fn take(&mut self, group: usize) -> impl Iterator<Item = Entries<'_>> {
         assert!(group <= GROUP_MAX, "at most {GROUP_MAX} entries at a time");
         let whole = core::mem::take(&mut self.count);

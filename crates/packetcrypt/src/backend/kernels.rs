@@ -3,8 +3,11 @@
 //! The lane engine ([`batch`](super::batch), [`passes`](super::passes), [`items`](super::items)) decides what goes
 //! through which lane; it is written once. A backend computes, and mirrors the others file by file.
 
+use core::ops::Range;
+
 use super::ahead::Ahead;
 use super::blocks::{Blocks, FirstBlocks, Inputs};
+use super::passes::Passes;
 use super::states::{BATCH, STATE, States};
 use super::wide_program::WideProgram;
 use crate::crypto_cycle::ITEM_SIZE;
@@ -24,6 +27,17 @@ pub(crate) trait Kernels: Copy {
 
     /// The proof; `None` if the processor lacks an instruction.
     fn detect() -> Option<Self>;
+
+    /// [`Passes::crypt`], compiled with the instructions that the kernels use: headers, lists and copies in wide registers.
+    fn crypt(
+        self,
+        passes: &mut Passes,
+        states: &mut States,
+        count: usize,
+        items: Option<&Items<'_>>,
+        kept: &Range<usize>,
+        ahead: &mut Ahead<'_>,
+    );
 
     /// Block 0 of every message's key stream.
     fn first_blocks(self, inputs: &Inputs, blocks: &mut FirstBlocks);

@@ -3,6 +3,8 @@
 //! The order is that of `docs/performance.md`, "A pass": control words; Poly1305 keys; tags of the states that
 //! decrypt (they authenticate the message as it was); key stream for all; tags of the states that encrypt.
 
+#![allow(clippy::inline_always, reason = "only inside of a backend are they compiled with its instructions")]
+
 use core::ops::Range;
 
 use super::ahead::Ahead;
@@ -36,6 +38,7 @@ impl Passes {
 
     /// CRYPT of the first `count` states, whose control words are legal (made by MAKE_FUZZABLE), with the `items` in
     /// them if there are any. Of what is decrypted, only the bytes in `kept` will be looked at again.
+    #[inline(always)]
     pub(crate) fn crypt(
         &mut self,
         kernels: impl Kernels,
@@ -82,7 +85,7 @@ impl Passes {
     }
 
     /// Takes nonces, keys and control words out of the states, and puts the normalised control words back.
-    #[inline]
+    #[inline(always)]
     fn read_headers(&mut self, states: &mut States, count: usize) {
         for m in 0..count {
             let state = states.state_mut(m);
@@ -103,7 +106,7 @@ impl Passes {
     /// The states that decrypt and those that encrypt, each in order of the length of what is authenticated, so
     /// that the lanes of a Poly1305 run have nearly equal lengths. The longest come first: the last run, which may have
     /// lanes without a message, is the shortest.
-    #[inline]
+    #[inline(always)]
     fn by_length(&self, count: usize) -> (Order, Order) {
         let by_descending = |control: Control| 127 - control.units();
         let mut starts = [[0u8; 129]; 2];
@@ -129,6 +132,7 @@ impl Passes {
 
     /// Puts the tags of the listed states where their keys were. Of texts that have not been enciphered yet, what
     /// belongs to the `items` is read there.
+    #[inline(always)]
     fn authenticate(
         &self,
         kernels: impl Kernels,

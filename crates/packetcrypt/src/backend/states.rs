@@ -1,5 +1,7 @@
 //! The 2048-byte states of a batch, laid out for the kernels.
 
+#![allow(clippy::inline_always, reason = "only inside of a backend are they compiled with its instructions")]
+
 use core::ops::Range;
 
 use super::kernels::{Items, Message};
@@ -39,23 +41,26 @@ impl States {
         Self(Box::new(Bytes([0; FRONT + BATCH * STATE + BACK])))
     }
 
+    #[inline]
     pub(crate) fn state(&self, index: usize) -> &[u8; STATE] {
         let start = FRONT + index * STATE;
         (&self.0.0[start..start + STATE]).try_into().expect("a state's length")
     }
 
+    #[inline]
     pub(crate) fn state_mut(&mut self, index: usize) -> &mut [u8; STATE] {
         let start = FRONT + index * STATE;
         (&mut self.0.0[start..start + STATE]).try_into().expect("a state's length")
     }
 
     /// Address of state 0; the others follow.
+    #[inline]
     pub(crate) fn base_mut(&mut self) -> *mut u8 {
         self.0.0[FRONT..].as_mut_ptr()
     }
 
     /// Copies of an item what kernels do not read where it lies.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take_in(&mut self, index: usize, item: &[u8; ITEM_SIZE]) {
         let place = &mut self.state_mut(index)[ITEM];
         place[..COPIED].copy_from_slice(&item[..COPIED]);
@@ -63,7 +68,7 @@ impl States {
     }
 
     /// Copies an item from `start` on, counted from the state's first byte.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take_in_from(&mut self, start: usize, index: usize, item: &[u8; ITEM_SIZE]) {
         if ITEM.contains(&start) {
             self.state_mut(index)[start..ITEM.end].copy_from_slice(&item[start - ITEM.start..]);
@@ -71,6 +76,7 @@ impl States {
     }
 
     /// The text of a message: behind the header of its state, or of its item, as long as that goes.
+    #[inline]
     pub(crate) fn text(&self, message: Message<'_>) -> Text {
         assert!(message.state < BATCH && DATA + 16 * message.blocks <= STATE, "a text inside a state");
         // Derived from the whole buffer, so that the bytes in front may be read through it.

@@ -12,9 +12,8 @@ use core::arch::x86_64::{
     __m512i, __mmask8, _mm512_add_epi64, _mm512_and_si512, _mm512_cmpge_epi64_mask, _mm512_cmplt_epu64_mask,
     _mm512_load_si512, _mm512_loadu_si512, _mm512_madd52hi_epu64, _mm512_madd52lo_epu64,
     _mm512_mask_add_epi64, _mm512_mask_blend_epi64, _mm512_mask_mov_epi64, _mm512_maskz_mov_epi64,
-    _mm512_mullo_epi64, _mm512_or_si512, _mm512_set1_epi64, _mm512_setzero_si512, _mm512_shrdi_epi64,
-    _mm512_shuffle_i64x2, _mm512_slli_epi64, _mm512_srli_epi64, _mm512_store_si512, _mm512_unpackhi_epi64,
-    _mm512_unpacklo_epi64,
+    _mm512_or_si512, _mm512_set1_epi64, _mm512_setzero_si512, _mm512_shrdi_epi64, _mm512_shuffle_i64x2,
+    _mm512_slli_epi64, _mm512_srli_epi64, _mm512_store_si512, _mm512_unpackhi_epi64, _mm512_unpacklo_epi64,
 };
 
 use crate::backend::ahead::Ahead;
@@ -180,15 +179,14 @@ impl Number {
         Self([_mm512_add_epi64(a0, b0), _mm512_add_epi64(a1, b1), _mm512_add_epi64(a2, b2)])
     }
 
-    #[target_feature(enable = "avx512f,avx512dq")]
+    #[target_feature(enable = "avx512f,avx512ifma")]
     #[inline]
     fn multiplier(self) -> Multiplier {
         let [_, l1, l2] = self.0;
-        let twenty = _mm512_set1_epi64(20);
-        Multiplier {
-            limbs: self.0,
-            times_20: [_mm512_mullo_epi64(l1, twenty), _mm512_mullo_epi64(l2, twenty)],
-        }
+        let (zero, twenty) = (_mm512_setzero_si512(), _mm512_set1_epi64(20));
+        // Below 2^50, so the low half is all of it.
+        let times_20 = |limb| _mm512_madd52lo_epu64(zero, limb, twenty);
+        Multiplier { limbs: self.0, times_20: [times_20(l1), times_20(l2)] }
     }
 
     #[target_feature(enable = "avx512f,avx512ifma")]
