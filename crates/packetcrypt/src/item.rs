@@ -220,7 +220,7 @@ impl Recipe {
                 for (index, number) in indexes.iter_mut().zip(numbers) {
                     *index = number.index();
                 }
-                lanes.make(source, &indexes[..numbers.len()], items.iter_mut());
+                lanes.make(source, &indexes[..numbers.len()], items);
             }
             return Ok(());
         }
@@ -352,7 +352,7 @@ impl Table {
             let numbers: [usize; BATCH_MAX] = std::array::from_fn(|offset| first + offset);
             lanes.run(source, &numbers);
             for number in (first..TABLE_ITEMS).step_by(run_numbers) {
-                lanes.seal(BATCH_MAX, number - first, self.items_mut()[number..].iter_mut());
+                lanes.seal(number - first, &mut self.items_mut()[number..number + BATCH_MAX]);
             }
         }
         Ok(())

@@ -79,10 +79,17 @@ impl<K: Kernels> Batch<K> {
         self.pass(None, kept, &[]);
     }
 
-    /// MAKE_FUZZABLE and CRYPT of copies of these states, each with its number greater by `difference`.
+    /// MAKE_FUZZABLE and CRYPT of copies of these states, each with its number greater by `difference`; meanwhile what is
+    /// `ahead` is fetched.
     ///
     /// What a pass reads where it lies, the part where an item would be, is not copied, nor what lies behind a message.
-    pub(crate) fn crypt_copies(&mut self, sources: &[[u8; STATE]], difference: u32, kept: &Range<usize>) {
+    pub(crate) fn crypt_copies(
+        &mut self,
+        sources: &[[u8; STATE]],
+        difference: u32,
+        kept: &Range<usize>,
+        ahead: &[&[u8; ITEM_SIZE]],
+    ) {
         assert!(sources.len() <= BATCH, "at most {BATCH} states in a batch");
         self.count = sources.len();
         let mut items = [&[0; ITEM_SIZE]; BATCH];
@@ -99,7 +106,7 @@ impl<K: Kernels> Batch<K> {
             }
             items[index] = source[ITEM.start..].first_chunk().expect("an item inside the state");
         }
-        self.pass(Some(&items), kept, &[]);
+        self.pass(Some(&items), kept, ahead);
     }
 
     fn pass(&mut self, items: Option<&Items<'_>>, kept: &Range<usize>, ahead: &[&[u8; ITEM_SIZE]]) {

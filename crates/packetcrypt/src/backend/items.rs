@@ -26,14 +26,9 @@ impl ItemLanes {
     }
 
     /// Makes the items of these numbers, at most [`BATCH_MAX`].
-    pub(crate) fn make<'a>(
-        &mut self,
-        source: ItemSource<'_>,
-        numbers: &[usize],
-        items: impl Iterator<Item = &'a mut [u8; ITEM_SIZE]>,
-    ) {
+    pub(crate) fn make(&mut self, source: ItemSource<'_>, numbers: &[usize], items: &mut [[u8; ITEM_SIZE]]) {
         self.run(source, numbers);
-        self.seal(numbers.len(), 0, items);
+        self.seal(0, &mut items[..numbers.len()]);
     }
 
     /// Runs the program for these numbers, at most [`BATCH_MAX`].
@@ -44,17 +39,12 @@ impl ItemLanes {
         }
     }
 
-    /// The last pass over the first `count` states of the last run, each as if its item's number had been
-    /// `difference` greater. The states of the run stay as they are.
-    pub(crate) fn seal<'a>(
-        &mut self,
-        count: usize,
-        difference: usize,
-        items: impl Iterator<Item = &'a mut [u8; ITEM_SIZE]>,
-    ) {
+    /// The last pass over the first states of the last run, one for each of `items`, each as if its item's number had
+    /// been `difference` greater. The states of the run stay as they are.
+    pub(crate) fn seal(&mut self, difference: usize, items: &mut [[u8; ITEM_SIZE]]) {
         match self {
-            Self::Avx2(lanes) => lanes.seal(count, difference, items),
-            Self::Avx512(lanes) => lanes.seal(count, difference, items),
+            Self::Avx2(lanes) => lanes.seal(difference, items),
+            Self::Avx512(lanes) => lanes.seal(difference, items),
         }
     }
 }
@@ -103,14 +93,15 @@ impl<K: Kernels> Lanes<K> {
         }
     }
 
-    fn seal<'a>(
-        &mut self,
-        count: usize,
-        difference: usize,
-        items: impl Iterator<Item = &'a mut [u8; ITEM_SIZE]>,
-    ) {
-        self.batch.crypt_copies(&self.run[..count], difference as u32, &ITEM_PART);
-        for (index, item) in items.take(count).enumerate() {
+    fn seal(&mut self, difference: usize, items: &mut [[u8; ITEM_SIZE]]) {
+        // Places of a table are seldom in the nearer caches; they come while the pass computes.
+        let mut places = [&[0; ITEM_SIZE]; BATCH_MAX];
+        for (place, item) in places.iter_mut().zip(&*items) {
+            *place = item;
+        }
+        let places = &places[..items.len()];
+        self.batch.crypt_copies(&self.run[..items.len()], difference as u32, &ITEM_PART, places);
+        for (index, item) in items.iter_mut().enumerate() {
             item.copy_from_slice(&self.batch.state(index)[..ITEM_SIZE]);
         }
     }
