@@ -2,7 +2,7 @@
 //!
 //! The rules are those of `docs/protocol/nimiq-pool.md` 4.3 and 4.4 ("Ours"), each a file without any I/O: [`window`]
 //! (which shares a block pays), [`mod@split`] (whole luna that sum), [`found_block`] and [`payout_state`] (what can
-//! happen to a block and a payout, and what is booked with it), [`payout_plan`] (whom to pay), [`journal`] (accounts and
+//! happen to a block and a payout, and what is booked with it), [`payout_plan`] (whom to pay) and [`payout_threshold`] (from which balance on), [`journal`] (accounts and
 //! balanced entries). [`Accounts`] keeps it all in SQLite or PostgreSQL; [`audit`] works everything out a second time.
 //!
 //! # How the roles use it
@@ -12,7 +12,7 @@
 //! ```
 //! * **Server** (any number): [`Accounts::server`] once for its id; then batches of accepted shares from its durable
 //!   outbox to [`Accounts::accept_shares`], again and again until it answers, numbered by the server without gaps that
-//!   matter. [`Accounts::request_payout`], [`Accounts::balance`], [`Accounts::ban`], [`Accounts::bans`].
+//!   matter. [`Accounts::request_payout`], [`Accounts::choose_threshold`], [`Accounts::balance`], [`Accounts::ban`], [`Accounts::bans`].
 //! * **Service** (one active): [`Accounts::take_lease`] until it gives a [`ServiceLease`], [`Accounts::renew_lease`] well
 //!   before it ends. For every change of the node's head, [`Accounts::follow`] with what left and what joined since
 //!   [`Accounts::main_chain`]; at the first start the head alone. After that and every few seconds
@@ -30,6 +30,7 @@ mod ids;
 pub mod journal;
 pub mod payout_plan;
 pub mod payout_state;
+pub mod payout_threshold;
 mod rules;
 pub mod split;
 pub mod store;

@@ -20,7 +20,7 @@ mod share;
 pub use balance::Balance;
 pub use client_message::{ClientMessage, ClientMessageError, ClientMessageKind, LARGEST_CLIENT_MESSAGE};
 pub use new_block::{NewBlock, NewNanoBlock};
-pub use payout_request::{PayoutProof, PayoutRequest};
+pub use payout_request::{PayoutProof, PayoutRequest, PayoutThreshold};
 pub use reason::Reason;
 pub use register::{DeviceData, DeviceName, Mode, Register};
 pub use server_message::{LARGEST_SERVER_MESSAGE, ServerMessage};

@@ -26,6 +26,7 @@ pub fn check(config: &Config, tables: &[Table], files: Files) -> Vec<Problem> {
     rules.nimiq_nodes(config);
     rules.nimiq_servers(config);
     rules.nimiq_signer(config);
+    rules.nimiq_thresholds(config);
     rules.listeners(config);
     if files == Files::MustBeHere {
         rules.files(config);
@@ -244,6 +245,15 @@ impl Rules<'_> {
         if config.nimiq_payout.key_file.is_some() && !config.nimiq_payout.signing_command.is_empty() {
             let fault = "does the same as `key_file`, which is also given";
             self.report("nimiq_payout", "signing_command", fault, Some("keep one of them".to_owned()));
+        }
+    }
+
+    /// Limits between which there is something.
+    fn nimiq_thresholds(&mut self, config: &Config) {
+        let (least, most) = (config.nimiq_payout.least_threshold, config.nimiq_payout.most_threshold);
+        if least > most {
+            let fault = format!("is {least}, above `most_threshold` ({most})");
+            self.report("nimiq_payout", "least_threshold", fault, None);
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use ledger::nimiq::payout_plan::PayoutRules;
+use ledger::nimiq::payout_threshold::Thresholds;
 use ledger::nimiq::{Accounts, AccountsError, CreditRules, RetentionRule};
 use miner::mining_threads::Placement;
 use miner::nimiq::{MiningMode, NimiqMinerConfig};
@@ -197,11 +198,17 @@ pub fn payout_rules(config: &Config, pool_address: Address) -> PayoutRules {
     let payout = &config.nimiq_payout;
     PayoutRules {
         pool_address,
-        automatic_above: payout.automatic_above,
+        thresholds: thresholds(config),
         fee_per_byte: Luna(payout.fee_per_byte),
         automatic_fee_payer: payout.automatic_fee_payer,
         requested_fee_payer: payout.requested_fee_payer,
     }
+}
+
+/// From which balance on miners are paid without asking.
+fn thresholds(config: &Config) -> Thresholds {
+    let payout = &config.nimiq_payout;
+    Thresholds { usual: payout.automatic_above, least: payout.least_threshold, most: payout.most_threshold }
 }
 
 /// The name of a server; a checked configuration has one for each.
@@ -229,6 +236,7 @@ pub fn terms(config: &Config, server: &NimiqServer, address: Address) -> anyhow:
         },
         start_difficulty: number(&server.start_difficulty)?,
         dumb_start_difficulty: number(&server.dumb_start_difficulty)?,
+        thresholds: thresholds(config),
         allowed_errors: server.allowed_errors,
         ..usual
     }))

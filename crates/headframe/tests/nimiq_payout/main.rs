@@ -118,8 +118,8 @@ fn a_key_and_a_signing_command_exclude_each_other() {
     pool.configure("nimiq_payout", r#"signing_command = ["/bin/false"]"#);
     for flags in [&["--once"][..], &[]] {
         let mut command = pool.command("payout", flags);
-        command.line(&["headframe:", "both `key_file` and `signing_command`", "give one"]);
-        assert_eq!(command.wait().code(), Some(1));
+        command.line(&["nimiq_payout.signing_command", "does the same as `key_file`", "keep one of them"]);
+        assert_eq!(command.wait().code(), Some(3));
     }
     assert_eq!(states(&pool), []);
 }

@@ -21,10 +21,11 @@ GRANT SELECT (user_id, requested_at_ms) ON payout_requests TO headframe_site;
 
 -- The server faces the internet: it adds work, requests and bans, and can neither credit nor pay.
 GRANT SELECT ON _sqlx_migrations, users, servers, blocks, shares, shares_set_aside, intake_numbers, balances, payouts,
-    payout_requests, used_nonces, bans TO headframe_server;
-GRANT INSERT ON users, servers, shares, shares_set_aside, payout_requests, used_nonces, bans TO headframe_server;
+    payout_requests, payout_thresholds, used_nonces, bans TO headframe_server;
+GRANT INSERT ON users, servers, shares, shares_set_aside, payout_requests, payout_thresholds, used_nonces, bans
+    TO headframe_server;
 GRANT INSERT (id, chain, hash) ON blocks TO headframe_server;
-GRANT UPDATE ON intake_numbers, bans TO headframe_server;
+GRANT UPDATE ON intake_numbers, payout_thresholds, bans TO headframe_server;
 GRANT DELETE ON bans TO headframe_server;
 
 -- The service follows the chain, books rewards and thins out old shares.

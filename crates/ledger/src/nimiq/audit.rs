@@ -4,12 +4,14 @@
 //! * The book: lines of an entry sum to zero, a counter-entry takes back exactly its entry, balances are sums of lines.
 //! * Blocks: what is booked fits the state; a reward is split again from its stored window, and the window is cut again
 //!   from the shares, as far as they are still there as single rows.
-//! * Payouts: what is booked fits the state, and the signed bytes say what the row says.
+//! * Payouts: what is booked fits the state, the signed bytes say what the row says, and an automatic one is above the
+//!   threshold that it names. Thresholds that miners have chosen are signed by them.
 
 mod book;
 mod payments;
 mod rewards;
 mod rows;
+mod thresholds;
 
 use super::store::{Accounts, AccountsError};
 
@@ -35,6 +37,7 @@ pub async fn audit(accounts: &Accounts) -> Result<AuditReport, AccountsError> {
     book::check(&rows, &mut findings);
     let windows_cut_again = rewards::check(accounts, &rows, &mut findings).await?;
     payments::check(&rows, &mut findings);
+    thresholds::check(&rows, &mut findings);
     Ok(AuditReport {
         entries: rows.entries.len(),
         blocks: rows.found.len(),

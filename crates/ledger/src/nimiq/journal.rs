@@ -214,6 +214,12 @@ pub fn reward_rule(rule: WindowRule, fee: FeePpm, span: Option<Span>) -> String 
     format!("{rule}, fee {} ppm, {span}", fee.millionths())
 }
 
+/// What an entry of a payout says about why it was made.
+pub fn payout_rule(payment: &PlannedPayment) -> String {
+    let kind = payment.kind.name();
+    payment.above.map_or_else(|| kind.to_owned(), |threshold| format!("{kind}, above {} luna", threshold.0))
+}
+
 fn holders(split: &Split) -> impl Iterator<Item = (Holder, Luna)> {
     let users = split.credits.iter().map(|(user, credit)| (Holder::User(*user), *credit));
     users.chain([(Holder::Fee, split.fee), (Holder::Undistributed, split.undistributed)])
@@ -264,6 +270,7 @@ mod tests {
     #[test]
     fn a_payout_leaves_the_balance_when_it_is_prepared_and_returns_whole() {
         let payment = |fee_payer| PlannedPayment {
+            above: None,
             user: Some(UserId(7)),
             recipient: Address([1; 20]),
             kind: PayoutKind::Automatic,

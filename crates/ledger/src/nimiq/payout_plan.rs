@@ -8,6 +8,7 @@ use nimiq::transaction::BasicTransaction;
 use nimiq::{Address, Height, Luna};
 
 use super::UserId;
+use super::payout_threshold::Thresholds;
 
 /// The most unconfirmed payouts; a node refuses more than 500 pending transactions of one sender.
 pub const MOST_PENDING: usize = 450;
@@ -53,8 +54,8 @@ impl PayoutKind {
 pub struct PayoutRules {
     /// Where rewards are collected and payouts come from.
     pub pool_address: Address,
-    /// A confirmed balance strictly above this is paid without being asked for.
-    pub automatic_above: Luna,
+    /// A confirmed balance strictly above a miner's threshold is paid without being asked for.
+    pub thresholds: Thresholds,
     /// Luna per byte: the larger of what is configured and what the node demands.
     pub fee_per_byte: Luna,
     /// Who bears the fee of automatic payouts.
@@ -74,6 +75,8 @@ pub struct Candidate {
     pub confirmed: i64,
     /// Whether the user asked.
     pub requested: bool,
+    /// The threshold that the user has chosen.
+    pub chosen: Option<Luna>,
 }
 
 /// What the plan must stay clear of.
@@ -106,6 +109,8 @@ pub struct PlannedPayment {
     pub fee_payer: FeePayer,
     /// Height from which on the transaction is valid: that of the newest block.
     pub validity_start: Height,
+    /// The threshold that the balance exceeds, if that is the reason.
+    pub above: Option<Luna>,
 }
 
 impl PlannedPayment {
@@ -205,6 +210,7 @@ pub fn plan_owner(
         network_fee,
         fee_payer: FeePayer::User,
         validity_start: head,
+        above: None,
     };
     let balance = u64::try_from(fee_balance).unwrap_or(0);
     if value == Luna::ZERO || payment.debit().0 > balance {
@@ -217,9 +223,10 @@ pub fn plan_owner(
     Ok(Ok(payment))
 }
 
-/// Above the limit a payout is automatic even if it was asked for, so that the better terms hold.
+/// Above the threshold a payout is automatic even if it was asked for, so that the better terms hold.
 fn kind_due(rules: &PayoutRules, candidate: &Candidate) -> Option<PayoutKind> {
-    let above = u64::try_from(candidate.confirmed).is_ok_and(|balance| balance > rules.automatic_above.0);
+    let threshold = rules.thresholds.of(candidate.chosen);
+    let above = u64::try_from(candidate.confirmed).is_ok_and(|balance| balance > threshold.0);
     if above { Some(PayoutKind::Automatic) } else { candidate.requested.then_some(PayoutKind::Requested) }
 }
 
@@ -254,6 +261,7 @@ fn payment(
         network_fee,
         fee_payer,
         validity_start: head,
+        above: (kind == PayoutKind::Automatic).then(|| rules.thresholds.of(candidate.chosen)),
     };
     stays_clear(rules, &payment, surroundings, planned)?;
     Ok(payment)
@@ -298,7 +306,11 @@ mod tests {
     fn rules() -> PayoutRules {
         PayoutRules {
             pool_address: address(0xff),
-            automatic_above: Luna(5_000_000),
+            thresholds: Thresholds {
+                usual: Luna(5_000_000),
+                least: Luna(1_000_000),
+                most: Luna(100_000_000),
+            },
             fee_per_byte: Luna(1),
             automatic_fee_payer: FeePayer::Pool,
             requested_fee_payer: FeePayer::User,
@@ -306,7 +318,13 @@ mod tests {
     }
 
     fn candidate(number: u8, confirmed: i64, requested: bool) -> Candidate {
-        Candidate { user: UserId(number.into()), address: address(number), confirmed, requested }
+        Candidate {
+            user: UserId(number.into()),
+            address: address(number),
+            confirmed,
+            requested,
+            chosen: None,
+        }
     }
 
     fn rich() -> Surroundings {
@@ -331,6 +349,27 @@ mod tests {
             values(&candidates, &rich()),
             [(3, 862, 1_000), (2, 5_000_001, 5_000_001), (4, 6_000_000, 6_000_000)]
         );
+    }
+
+    #[test]
+    fn each_miner_is_paid_above_the_threshold_that_it_has_chosen() {
+        let chosen = |number, confirmed, chosen| Candidate {
+            chosen: Some(Luna(chosen)),
+            ..candidate(number, confirmed, false)
+        };
+        let candidates = [
+            chosen(1, 2_000_000, 2_000_000),
+            chosen(2, 2_000_001, 2_000_000),
+            chosen(3, 60_000_000, 60_000_000),
+            // The operator's limits hold: at least 10 NIM, at most 1000.
+            chosen(4, 1_000_000, 1),
+            chosen(5, 100_000_001, u64::MAX),
+            chosen(6, 5_000_001, 0),
+        ];
+        let plan = plan(&rules(), Height(100), &candidates, &rich()).unwrap();
+        let paid: Vec<_> =
+            plan.payments.iter().map(|payment| (payment.user.unwrap().0, payment.above.unwrap().0)).collect();
+        assert_eq!(paid, [(2, 2_000_000), (5, 100_000_000), (6, 5_000_000)]);
     }
 
     #[test]

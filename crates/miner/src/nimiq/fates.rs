@@ -118,6 +118,8 @@ fn known(words: &str) -> Option<Reason> {
         Reason::DifferentGenesis,
         Reason::ShareNotStored,
         Reason::PayoutWithoutProof,
+        Reason::ThresholdWithoutProof,
+        Reason::ThresholdOutOfRange,
         Reason::InvalidPayoutProof,
         Reason::Banned,
         Reason::TooManyConnections,

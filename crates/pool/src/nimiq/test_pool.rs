@@ -16,6 +16,7 @@ use ledger::local_postgres::{Durability, LocalPostgres};
 use ledger::nimiq::audit::audit;
 use ledger::nimiq::payout_plan::{FeePayer, PayoutRules};
 use ledger::nimiq::payout_state::PayoutState;
+use ledger::nimiq::payout_threshold::Thresholds;
 use ledger::nimiq::split::FeePpm;
 use ledger::nimiq::store::Dialect;
 use ledger::nimiq::window::WindowRule;
@@ -295,7 +296,11 @@ impl TestPool {
     pub fn payout_config(holder: &str) -> PayoutConfig {
         let rules = PayoutRules {
             pool_address: pool_address(),
-            automatic_above: Luna(5_000_000),
+            thresholds: Thresholds {
+                usual: Luna(5_000_000),
+                least: Luna(1_000_000),
+                most: Luna(1_000_000_000),
+            },
             fee_per_byte: Luna(1),
             automatic_fee_payer: FeePayer::Pool,
             requested_fee_payer: FeePayer::User,

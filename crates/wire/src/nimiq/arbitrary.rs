@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::{
     Balance, ClientMessage, DeviceData, DeviceName, Mode, NewBlock, NewNanoBlock, PayoutProof, PayoutRequest,
-    Reason, Register, ServerMessage, Settings, Share,
+    PayoutThreshold, Reason, Register, ServerMessage, Settings, Share,
 };
 
 fn header() -> impl Strategy<Value = Header> {
@@ -71,16 +71,22 @@ fn register() -> impl Strategy<Value = Register> {
     )
 }
 
-pub(crate) fn client_message() -> impl Strategy<Value = ClientMessage> {
-    let proof = prop_oneof![
+fn proof() -> impl Strategy<Value = PayoutProof> {
+    prop_oneof![
         Just(PayoutProof::Absent),
         Just(PayoutProof::Undecodable),
         vec(any::<u8>(), 0..200).prop_map(PayoutProof::Bytes),
-    ];
+    ]
+}
+
+pub(crate) fn client_message() -> impl Strategy<Value = ClientMessage> {
     prop_oneof![
         register().prop_map(ClientMessage::Register),
         share().prop_map(|share| ClientMessage::Share(Box::new(share))),
-        proof.prop_map(|proof| ClientMessage::Payout(PayoutRequest { proof })),
+        proof().prop_map(|proof| ClientMessage::Payout(PayoutRequest { proof })),
+        (any::<u64>(), proof()).prop_map(|(threshold, proof)| {
+            ClientMessage::Threshold(PayoutThreshold { threshold: Luna(threshold), proof })
+        }),
     ]
 }
 
@@ -112,11 +118,14 @@ fn new_block() -> impl Strategy<Value = NewBlock> {
 }
 
 pub(crate) fn server_message() -> impl Strategy<Value = ServerMessage> {
-    let balance = (any::<[u64; 2]>(), any::<bool>()).prop_map(|(amounts, payout_request_active)| Balance {
-        balance: Luna(amounts[0]),
-        confirmed_balance: Luna(amounts[1]),
-        payout_request_active,
-    });
+    let balance = (any::<[u64; 2]>(), any::<bool>(), option::of(any::<u64>())).prop_map(
+        |(amounts, payout_request_active, threshold)| Balance {
+            balance: Luna(amounts[0]),
+            confirmed_balance: Luna(amounts[1]),
+            payout_request_active,
+            payout_threshold: threshold.map(Luna),
+        },
+    );
     let reasons = nimiq::share::Refusal::ALL.map(Reason::Share);
     prop_oneof![
         Just(ServerMessage::Registered),

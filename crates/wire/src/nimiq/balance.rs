@@ -19,6 +19,8 @@ pub struct Balance {
     pub confirmed_balance: Luna,
     /// Whether a request to be paid is waiting.
     pub payout_request_active: bool,
+    /// Above which confirmed balance the miner is paid without asking, which only our pools say.
+    pub payout_threshold: Option<Luna>,
 }
 
 impl Balance {
@@ -27,6 +29,7 @@ impl Balance {
             balance: luna("balance", members.balance.as_ref())?,
             confirmed_balance: luna("confirmedBalance", members.confirmed_balance.as_ref())?,
             payout_request_active: members.payout_request_active.unwrap_or(false),
+            payout_threshold: members.payout_threshold.as_ref().and_then(Number::as_u64).map(Luna),
         })
     }
 
@@ -38,12 +41,15 @@ impl Balance {
             balance: u64,
             confirmed_balance: u64,
             payout_request_active: bool,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            payout_threshold: Option<u64>,
         }
         json::compact(&Text {
             message: DOCUMENT,
             balance: self.balance.0,
             confirmed_balance: self.confirmed_balance.0,
             payout_request_active: self.payout_request_active,
+            payout_threshold: self.payout_threshold.map(|threshold| threshold.0),
         })
     }
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Number;
 use serde_json::value::RawValue;
 
-use super::{PayoutRequest, Register, Share};
+use super::{PayoutRequest, PayoutThreshold, Register, Share};
 use crate::FormatError;
 use byte_reader::excerpt;
 
@@ -24,6 +24,8 @@ pub enum ClientMessage {
     Share(Box<Share>),
     /// Asks to be paid.
     Payout(PayoutRequest),
+    /// Says from which balance on it wants to be paid.
+    Threshold(PayoutThreshold),
 }
 
 /// What a message says that it is.
@@ -35,6 +37,8 @@ pub enum ClientMessageKind {
     Share,
     /// `payout`.
     Payout,
+    /// `payout-threshold`.
+    Threshold,
 }
 
 /// Why a frame is no message. Before a client has registered, all but the first kind are answered alike.
@@ -44,7 +48,9 @@ pub enum ClientMessageError {
     #[error(transparent)]
     NoMessage(FormatError),
     /// It is of a kind that no client sends.
-    #[error("client message: `message`: expected register, share or payout, found \"{found}\"")]
+    #[error(
+        "client message: `message`: expected register, share, payout or payout-threshold, found \"{found}\""
+    )]
     UnknownKind {
         /// The kind, cut to a readable length.
         found: String,
@@ -90,6 +96,8 @@ pub(super) struct Members<'a> {
     pub(super) block: Option<Cow<'a, str>>,
     #[serde(default)]
     pub(super) nonce: Option<Number>,
+    #[serde(default)]
+    pub(super) threshold: Option<Number>,
     #[serde(default, borrow)]
     pub(super) proof: Option<&'a RawValue>,
 }
@@ -100,6 +108,7 @@ impl ClientMessageKind {
             "register" => Some(Self::Register),
             "share" => Some(Self::Share),
             "payout" => Some(Self::Payout),
+            "payout-threshold" => Some(Self::Threshold),
             _ => None,
         }
     }
@@ -121,6 +130,9 @@ impl ClientMessage {
             ClientMessageKind::Register => Register::read(&members).map(Self::Register),
             ClientMessageKind::Share => Share::read(&members).map(Box::new).map(Self::Share),
             ClientMessageKind::Payout => Ok(Self::Payout(PayoutRequest::read(members.proof))),
+            ClientMessageKind::Threshold => {
+                PayoutThreshold::read(members.threshold.as_ref(), members.proof).map(Self::Threshold)
+            }
         };
         message.map_err(|error| ClientMessageError::Malformed { kind, error })
     }
@@ -131,6 +143,7 @@ impl ClientMessage {
             Self::Register(register) => register.to_text(),
             Self::Share(share) => share.to_text(),
             Self::Payout(request) => request.to_text(),
+            Self::Threshold(threshold) => threshold.to_text(),
         }
     }
 }
@@ -188,6 +201,15 @@ mod tests {
                     r#"{"message":"share","nonce":1.5}"#,
                     r#"{"message":"share","nonce":4294967296}"#,
                     r#"{"message":"share","blockHeader":"AA=="}"#,
+                ],
+            ),
+            (
+                ClientMessageKind::Threshold,
+                &[
+                    r#"{"message":"payout-threshold"}"#,
+                    r#"{"message":"payout-threshold","threshold":-1}"#,
+                    r#"{"message":"payout-threshold","threshold":1.5}"#,
+                    r#"{"message":"payout-threshold","threshold":"5"}"#,
                 ],
             ),
         ] {

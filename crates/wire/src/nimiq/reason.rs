@@ -23,6 +23,12 @@ pub enum Reason {
     /// The stock client's request, which has no proof.
     #[error("payout request requires a signature proof")]
     PayoutWithoutProof,
+    /// Another threshold for payouts, without a proof.
+    #[error("payout threshold requires a signature proof")]
+    ThresholdWithoutProof,
+    /// The operator allows no such threshold.
+    #[error("payout threshold out of range")]
+    ThresholdOutOfRange,
     /// The proof is none, or of another nonce or address.
     #[error("invalid payout proof")]
     InvalidPayoutProof,
@@ -44,6 +50,8 @@ impl Reason {
             Self::Share(refusal) => refusal.code(),
             Self::ShareNotStored => "share_not_stored",
             Self::PayoutWithoutProof => "payout_without_proof",
+            Self::ThresholdWithoutProof => "threshold_without_proof",
+            Self::ThresholdOutOfRange => "threshold_out_of_range",
             Self::InvalidPayoutProof => "invalid_payout_proof",
             Self::Banned => "banned",
             Self::TooManyConnections => "too_many_connections",

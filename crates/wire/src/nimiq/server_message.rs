@@ -70,6 +70,8 @@ pub(super) struct Members<'a> {
     #[serde(default)]
     pub(super) payout_request_active: Option<bool>,
     #[serde(default)]
+    pub(super) payout_threshold: Option<Number>,
+    #[serde(default)]
     reason: Option<Cow<'a, str>>,
 }
 

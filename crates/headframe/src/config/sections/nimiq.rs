@@ -322,6 +322,8 @@ impl Section for NimiqService {
 pub struct NimiqPayout {
     pub metrics_listen: Option<SocketAddr>,
     pub automatic_above: Luna,
+    pub least_threshold: Luna,
+    pub most_threshold: Luna,
     pub key_file: Option<PathBuf>,
     pub signing_command: Vec<String>,
     pub interval: Duration,
@@ -344,8 +346,15 @@ impl Section for NimiqPayout {
             automatic_above: keys.nim(
                 "automatic_above",
                 "50",
-                "A confirmed balance above this is paid without being asked for.",
+                "A confirmed balance above this is paid without being asked for, unless its miner has chosen another \
+                 threshold.",
             ),
+            least_threshold: keys.nim(
+                "least_threshold",
+                "10",
+                "The least threshold that a miner may choose, with a signature.",
+            ),
+            most_threshold: keys.nim("most_threshold", "10000", "The greatest threshold that a miner may choose."),
             key_file: keys.file(
                 "key_file",
                 "/etc/headframe/nimiq-pool.key",

@@ -17,6 +17,7 @@ pub(super) struct Entry {
     pub(super) block: Option<i64>,
     pub(super) payout: Option<i64>,
     pub(super) reverses: Option<i64>,
+    pub(super) rule: String,
     /// Whether a counter-entry has taken it back.
     pub(super) reversed: bool,
     pub(super) lines: BTreeMap<AccountKey, i128>,
@@ -54,6 +55,15 @@ pub(super) struct Payout {
     pub(super) state: String,
 }
 
+/// A threshold that a miner has chosen.
+#[derive(Debug)]
+pub(super) struct Threshold {
+    pub(super) address: String,
+    pub(super) luna: i64,
+    pub(super) nonce: i64,
+    pub(super) proof: Vec<u8>,
+}
+
 /// Everything but the shares.
 #[derive(Debug)]
 pub(super) struct Rows {
@@ -61,6 +71,7 @@ pub(super) struct Rows {
     pub(super) balances: BTreeMap<AccountKey, i128>,
     pub(super) found: Vec<Found>,
     pub(super) payouts: Vec<Payout>,
+    pub(super) thresholds: Vec<Threshold>,
     /// Height of every block of the main chain, by the block's number.
     pub(super) heights: BTreeMap<i64, i64>,
 }
@@ -85,11 +96,12 @@ pub(super) async fn read(accounts: &Accounts) -> Result<Rows, AccountsError> {
     let heights =
         blocks.iter().map(|row| Ok((get(row, 0)?, get(row, 1)?))).collect::<Result<_, AccountsError>>()?;
     let (found, payouts) = (found(accounts).await?, payouts(accounts).await?);
-    Ok(Rows { entries, balances, found, payouts, heights })
+    let thresholds = thresholds(accounts).await?;
+    Ok(Rows { entries, balances, found, payouts, thresholds, heights })
 }
 
 async fn entries(accounts: &Accounts) -> Result<BTreeMap<i64, Entry>, AccountsError> {
-    let sql = "SELECT id, kind, block, payout, reverses FROM entries WHERE chain = 'nimiq' ORDER BY id";
+    let sql = "SELECT id, kind, block, payout, reverses, rule FROM entries WHERE chain = 'nimiq' ORDER BY id";
     let mut entries = BTreeMap::new();
     for row in &select(accounts, sql).await? {
         let entry = Entry {
@@ -97,6 +109,7 @@ async fn entries(accounts: &Accounts) -> Result<BTreeMap<i64, Entry>, AccountsEr
             block: get(row, 2)?,
             payout: get(row, 3)?,
             reverses: get(row, 4)?,
+            rule: get(row, 5)?,
             reversed: false,
             lines: BTreeMap::new(),
         };
@@ -162,6 +175,15 @@ async fn payouts(accounts: &Accounts) -> Result<Vec<Payout>, AccountsError> {
         })
     };
     select(accounts, sql).await?.iter().map(payout).collect()
+}
+
+async fn thresholds(accounts: &Accounts) -> Result<Vec<Threshold>, AccountsError> {
+    let sql = "SELECT users.address, threshold, nonce, proof FROM payout_thresholds \
+               JOIN users ON users.id = payout_thresholds.user_id WHERE users.chain = 'nimiq'";
+    let threshold = |row: &AnyRow| {
+        Ok(Threshold { address: get(row, 0)?, luna: get(row, 1)?, nonce: get(row, 2)?, proof: get(row, 3)? })
+    };
+    select(accounts, sql).await?.iter().map(threshold).collect()
 }
 
 pub(super) async fn select(accounts: &Accounts, sql: &'static str) -> Result<Vec<AnyRow>, AccountsError> {

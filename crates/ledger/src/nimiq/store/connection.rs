@@ -15,7 +15,7 @@ use crate::nimiq::journal::LinesFault;
 use crate::nimiq::payout_state::ImpossiblePayoutTurn;
 
 /// Newest version of the tables.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 /// How often the tables are begun, where others begin them too.
 const TRIES_TO_PREPARE: u32 = 50;
 /// Pause between two tries: about the time that it takes.
@@ -245,25 +245,27 @@ async fn connect(dialect: Dialect, options: AnyConnectOptions, most: u32) -> Res
 }
 
 fn migrator(dialect: Dialect) -> Migrator {
-    let tables = include_str!("../../../migrations/accounts/0001_accounts.sql");
-    let (tables, guards) = match dialect {
-        // Only a column of exactly this type is SQLite's own row number.
-        Dialect::Sqlite => (
-            tables.replace("BIGINT PRIMARY KEY", "INTEGER PRIMARY KEY"),
-            include_str!("../../../migrations/accounts/guards_sqlite.sql"),
-        ),
-        Dialect::Postgres => {
-            (tables.to_owned(), include_str!("../../../migrations/accounts/guards_postgres.sql"))
-        }
+    let guards = match dialect {
+        Dialect::Sqlite => include_str!("../../../migrations/accounts/guards_sqlite.sql"),
+        Dialect::Postgres => include_str!("../../../migrations/accounts/guards_postgres.sql"),
     };
-    let text = AssertSqlSafe(format!("{tables}\n{guards}")).into_sql_str();
-    Migrator::with_migrations(vec![Migration::new(
-        VERSION,
-        "accounts".into(),
-        MigrationType::Simple,
-        text,
-        false,
-    )])
+    let tables = |text: &str| match dialect {
+        // Only a column of exactly this type is SQLite's own row number.
+        Dialect::Sqlite => text.replace("BIGINT PRIMARY KEY", "INTEGER PRIMARY KEY"),
+        Dialect::Postgres => text.to_owned(),
+    };
+    let accounts = tables(include_str!("../../../migrations/accounts/0001_accounts.sql"));
+    let steps = [
+        ("accounts", format!("{accounts}\n{guards}")),
+        (
+            "payout thresholds",
+            tables(include_str!("../../../migrations/accounts/0002_payout_thresholds.sql")),
+        ),
+    ];
+    let migrations = (1..).zip(steps).map(|(version, (name, text))| {
+        Migration::new(version, name.into(), MigrationType::Simple, AssertSqlSafe(text).into_sql_str(), false)
+    });
+    Migrator::with_migrations(migrations.collect())
 }
 
 /// Says what was being done when the database failed.

@@ -63,15 +63,18 @@ const COLUMNS: &str = "SELECT id, user_id, recipient, kind, value, network_fee, 
                        state, height, prepared_at_ms, changed_at_ms FROM payouts";
 
 impl Accounts {
-    /// Users who might be paid: those with a confirmed balance above `above`, and those who asked.
+    /// Users who might be paid: those with a confirmed balance above `above`, and those who asked; each with the
+    /// threshold that it has chosen.
     pub async fn candidates(&self, above: Luna) -> Result<Vec<Candidate>, AccountsError> {
         let doing = "reading who might be paid";
         let rows = sqlx::query(
             "SELECT users.id, users.address, COALESCE(balances.amount, 0), \
-             CAST(CASE WHEN payout_requests.user_id IS NULL THEN 0 ELSE 1 END AS BIGINT) FROM users \
+             CAST(CASE WHEN payout_requests.user_id IS NULL THEN 0 ELSE 1 END AS BIGINT), \
+             payout_thresholds.threshold FROM users \
              LEFT JOIN balances ON balances.chain = users.chain AND balances.account = 'mature' \
              AND balances.user_id = users.id \
              LEFT JOIN payout_requests ON payout_requests.user_id = users.id \
+             LEFT JOIN payout_thresholds ON payout_thresholds.user_id = users.id \
              WHERE users.chain = $1 AND (balances.amount > $2 OR payout_requests.user_id IS NOT NULL) \
              ORDER BY users.id",
         )
@@ -88,6 +91,7 @@ impl Accounts {
                     address: fields.address(1)?,
                     confirmed: fields.signed(2)?,
                     requested: fields.signed(3)? == 1,
+                    chosen: fields.optional(4)?.map(|luna| Luna(luna.cast_unsigned())),
                 })
             })
             .collect()
@@ -280,7 +284,8 @@ async fn prepare(
     .map_err(failed(doing))?;
     let lines = journal::payout(payment)?;
     let subject = Subject::Payout(number);
-    add_entry(transaction, EntryKind::Payout, subject, payment.kind.name(), &lines, now).await?;
+    let rule = journal::payout_rule(payment);
+    add_entry(transaction, EntryKind::Payout, subject, &rule, &lines, now).await?;
     Ok(PayoutId(number as u64))
 }
 

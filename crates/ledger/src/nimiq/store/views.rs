@@ -20,6 +20,8 @@ pub struct BalanceView {
     pub confirmed: i64,
     /// Whether a request is waiting.
     pub payout_request_active: bool,
+    /// The threshold for payouts that the miner has chosen.
+    pub chosen_threshold: Option<Luna>,
 }
 
 /// A block of the pool.
@@ -68,8 +70,10 @@ impl Accounts {
                 view.confirmed += amount;
             }
         }
-        let request = sqlx::query(
-            "SELECT payout_requests.user_id FROM payout_requests JOIN users ON users.id = payout_requests.user_id \
+        let orders = sqlx::query(
+            "SELECT payout_requests.user_id, payout_thresholds.threshold FROM users \
+             LEFT JOIN payout_requests ON payout_requests.user_id = users.id \
+             LEFT JOIN payout_thresholds ON payout_thresholds.user_id = users.id \
              WHERE users.chain = $1 AND users.address = $2",
         )
         .bind(CHAIN)
@@ -77,7 +81,11 @@ impl Accounts {
         .fetch_optional(&self.reader)
         .await
         .map_err(failed(doing))?;
-        view.payout_request_active = request.is_some();
+        if let Some(row) = &orders {
+            let fields = Fields { row, doing };
+            view.payout_request_active = fields.optional(0)?.is_some();
+            view.chosen_threshold = fields.optional(1)?.map(|luna| Luna(luna.cast_unsigned()));
+        }
         Ok(view)
     }
 

@@ -17,8 +17,12 @@ async fn a_nano_miner_registers_and_sends_good_shares() {
     client.say(&ServerMessage::Registered).await;
     client.say(&settings(b"one", EASY)).await;
     client.say(&new_block(&job, genesis())).await;
-    let balance =
-        Balance { balance: Luna(150_000), confirmed_balance: Luna(100_000), payout_request_active: false };
+    let balance = Balance {
+        balance: Luna(150_000),
+        confirmed_balance: Luna(100_000),
+        payout_request_active: false,
+        payout_threshold: None,
+    };
     client.say(&ServerMessage::Balance(balance)).await;
     let mut hashes = std::collections::HashSet::new();
     for _ in 0..20 {

@@ -66,7 +66,7 @@ impl Planning {
         head: Height,
         due: Due,
     ) -> Result<Planned, PayoutFault> {
-        let mut candidates = accounts.candidates(self.rules.automatic_above).await?;
+        let mut candidates = accounts.candidates(self.rules.thresholds.least_of_all()).await?;
         candidates.retain(|candidate| due == Due::Everybody || candidate.requested);
         let on_chain = node.balance(&self.rules.pool_address).await?;
         let on_chain = Luna(on_chain.0.saturating_sub(self.reserve.0));
@@ -199,6 +199,7 @@ impl Planned {
                 "feeBorneBy": bearer(payment),
                 "debit": payment.debit().0,
                 "validityStartHeight": payment.validity_start.0,
+                "above": payment.above.map(|threshold| threshold.0),
             });
             let _ = writeln!(text, "{line}");
         }

@@ -64,7 +64,7 @@ async fn who_asks_is_paid_whatever_the_schedule_says(pool: TestPool) {
     // So that nobody is above the limit, and the next run is far away.
     let mut config = TestPool::payout_config("host-1");
     config.every = Duration::from_hours(24 * 365 * 100);
-    config.rules.automatic_above = Luna(u64::MAX >> 1);
+    config.rules.thresholds.usual = Luna(u64::MAX >> 1);
     let payout = pool.payout_with(config);
     pool.until("the payout to be ready", async || payout.role.health().is_ready()).await;
     assert!(pool.payouts().await.is_empty());

@@ -4,6 +4,8 @@
 //! is read, so a client cannot pile up work here; and a client that takes nothing of what it is sent is cut off by the
 //! listener. Neither costs more than the buffers of one connection.
 
+mod orders;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,13 +13,13 @@ use std::time::Duration;
 
 use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
 use futures_util::SinkExt;
-use ledger::nimiq::{BalanceView, RequestOutcome};
+use ledger::nimiq::BalanceView;
 use nimiq::{Luna, PayoutNonce};
 use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 use wire::nimiq::{
-    Balance, ClientMessage, ClientMessageError, ClientMessageKind, Mode, PayoutProof, PayoutRequest, Reason,
-    Register, ServerMessage, Share,
+    Balance, ClientMessage, ClientMessageError, ClientMessageKind, Mode, Reason, Register, ServerMessage,
+    Share,
 };
 
 use super::admission::Admitted;
@@ -29,6 +31,7 @@ use super::session::Session;
 use super::session_nonces::TakenNonce;
 use super::share_intake::{self, NotTaken};
 use crate::listener::{Client, Held};
+use orders::Order;
 
 /// A dumb client is given another header before its time is this old.
 const HEADER_AGE: Duration = Duration::from_secs(50);
@@ -304,7 +307,10 @@ impl Registered {
                 step
             }
             Ok(ClientMessage::Share(_)) => self.malformed(&"a share of another mode"),
-            Ok(ClientMessage::Payout(request)) => self.request_payout(request).await,
+            Ok(ClientMessage::Payout(request)) => self.carry_out(Order::Payout, request.proof).await,
+            Ok(ClientMessage::Threshold(chosen)) => {
+                self.carry_out(Order::Threshold(chosen.threshold), chosen.proof).await
+            }
             Ok(ClientMessage::Register(_))
             | Err(ClientMessageError::Malformed { kind: ClientMessageKind::Register, .. }) => {
                 self.connection.refuse(Reason::AlreadyRegistered).await.without_end()
@@ -342,41 +348,6 @@ impl Registered {
         }
     }
 
-    /// A nonce is good once, whether or not it comes to a request.
-    async fn request_payout(&mut self, request: PayoutRequest) -> Step {
-        let shared = Arc::clone(&self.connection.shared);
-        let (nonce, address) = (self.session.payout_nonce(), self.session.address());
-        let proof = match request.proof {
-            PayoutProof::Absent => {
-                return self.connection.refuse(Reason::PayoutWithoutProof).await.without_end();
-            }
-            PayoutProof::Undecodable => Vec::new(),
-            PayoutProof::Bytes(bytes) => bytes,
-        };
-        if let Err(error) = nonce.check(&proof, &address) {
-            tracing::debug!(%error, payee = %address, "a payout request is refused");
-            return Err(self.connection.refuse(Reason::InvalidPayoutProof).await);
-        }
-        shared.figures.payout_requests.inc();
-        let now = clock::unix_millis();
-        match shared.accounts.request_payout(address, nonce.get(), &proof, now).await {
-            Ok(RequestOutcome::Stored) => {}
-            Ok(RequestOutcome::NonceUsed) => {
-                return Err(self.connection.refuse(Reason::InvalidPayoutProof).await);
-            }
-            Err(error) => {
-                // Without an answer the client may ask again, with the same nonce.
-                tracing::error!(%error, payee = %address, "a payout request is not stored");
-                shared.figures.refused("payout_request_not_stored");
-                return Ok(());
-            }
-        }
-        let settings = self.session.renew_payout_nonce(PayoutNonce::from_random(rand::random()));
-        self.connection.say(settings).await?;
-        self.ask_balance();
-        Ok(())
-    }
-
     /// The accounts answer when they can; nothing waits for them.
     fn ask_balance(&mut self) {
         let (accounts, address) = (self.connection.shared.accounts.clone(), self.session.address());
@@ -399,6 +370,7 @@ impl Registered {
             balance: luna(view.balance),
             confirmed_balance: luna(view.confirmed),
             payout_request_active: view.payout_request_active,
+            payout_threshold: Some(self.connection.shared.config.terms.thresholds.of(view.chosen_threshold)),
         };
         self.connection.say([ServerMessage::Balance(balance)]).await
     }

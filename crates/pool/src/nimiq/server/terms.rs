@@ -1,7 +1,8 @@
 //! What a pool offers every client: who it is, and within which bounds it measures shares and errors.
 
+use ledger::nimiq::payout_threshold::Thresholds;
 use nimiq::share::smart::PoolLeaf;
-use nimiq::{Address, Decimal, Network, PoolName};
+use nimiq::{Address, Decimal, Luna, Network, PoolName};
 
 use super::share_difficulty::DifficultyLimits;
 
@@ -24,6 +25,8 @@ pub struct Terms {
     pub start_difficulty: f64,
     /// The same for clients that only vary a nonce; they are made for fast machines.
     pub dumb_start_difficulty: f64,
+    /// Above which balances payouts are automatic, as clients are told, and what a client may choose.
+    pub thresholds: Thresholds,
     /// Errors since the last `settings` or `new-block` that a client may make.
     pub allowed_errors: u32,
 }
@@ -40,6 +43,11 @@ impl Terms {
             difficulty: DifficultyLimits::default(),
             start_difficulty: 1.0,
             dumb_start_difficulty: 32.0,
+            thresholds: Thresholds {
+                usual: Luna(50 * Luna::PER_NIM),
+                least: Luna(10 * Luna::PER_NIM),
+                most: Luna(10_000 * Luna::PER_NIM),
+            },
             allowed_errors: 30,
         }
     }

@@ -80,7 +80,10 @@ async fn a_request_is_stored_and_its_nonce_used_up(stand: Stand) {
     assert!(stand.accounts.balance(address).await.unwrap().payout_request_active);
     assert_eq!(stand.accounts.payout_requests().await.unwrap().len(), 1);
     let candidates = stand.accounts.candidates(nimiq::Luna(0)).await.unwrap();
-    assert_eq!(candidates, [Candidate { user: UserId(1), address, confirmed: 0, requested: true }]);
+    assert_eq!(
+        candidates,
+        [Candidate { user: UserId(1), address, confirmed: 0, requested: true, chosen: None }]
+    );
     // An answered request leaves its nonces used.
     stand.accounts.prepare_payouts(&stand.payout, &[], &[UserId(1)], stand.time()).await.unwrap();
     assert!(!stand.accounts.balance(address).await.unwrap().payout_request_active);

@@ -1,12 +1,14 @@
 //! Payouts: durable before they are sent, sent as they were signed, back in the balance only when they cannot be mined.
 
-use nimiq::{Height, Luna};
+use nimiq::{Height, Luna, PayoutNonce, PrivateKey};
+use sqlx::Row;
 
 use super::on_both_stores;
 use super::stand::{Stand, TOTAL, address, payout_rules, sign};
-use crate::nimiq::payout_plan::{self, PlannedPayment};
+use crate::nimiq::audit::audit;
+use crate::nimiq::payout_plan::{self, Candidate, PlannedPayment, Surroundings};
 use crate::nimiq::payout_state::{PayoutState, PayoutTurn};
-use crate::nimiq::{AccountsError, PayoutId, SignedPayment};
+use crate::nimiq::{AccountsError, PayoutId, RequestOutcome, SignedPayment};
 
 on_both_stores!(
     a_payout_is_debited_when_it_is_prepared_and_paid_when_it_is_confirmed,
@@ -15,6 +17,7 @@ on_both_stores!(
     a_balance_that_shrank_stops_the_whole_batch,
     the_same_transaction_is_stored_once,
     the_owner_is_paid_from_the_fee,
+    a_miner_is_paid_above_its_own_threshold,
 );
 
 /// Plans, signs and prepares everything that is due.
@@ -27,6 +30,53 @@ async fn plan(stand: &Stand, head: u32) -> Vec<PlannedPayment> {
     let surroundings = stand.accounts.surroundings(Height(head), Luna(10 * TOTAL)).await.unwrap();
     let candidates = stand.accounts.candidates(Luna(0)).await.unwrap();
     payout_plan::plan(&payout_rules(), Height(head), &candidates, &surroundings).unwrap().payments
+}
+
+async fn a_miner_is_paid_above_its_own_threshold(mut stand: Stand) {
+    let key = PrivateKey::new(&[21; 32]);
+    let address = key.public_key().address();
+    earned(&mut stand).await;
+    let credits = [stand.balance(1).await.1, stand.balance(2).await.1].map(i64::cast_unsigned);
+    let rules = payout_rules();
+    let due = |candidates: &[Candidate]| {
+        let surroundings = Surroundings { on_chain: Luna(u64::MAX), ..Surroundings::default() };
+        let plan = payout_plan::plan(&rules, Height(111), candidates, &surroundings).unwrap();
+        plan.payments.iter().map(|payment| (payment.value.0, payment.above.unwrap().0)).collect::<Vec<_>>()
+    };
+    let candidates = stand.accounts.candidates(rules.thresholds.least_of_all()).await.unwrap();
+    assert_eq!(due(&candidates), credits.map(|credit| (credit, 5_000_000)));
+
+    // The addresses of the stand have no keys, so whose threshold it is does not matter to the store.
+    let nonce = PayoutNonce::new(7).unwrap();
+    let choose = async |address, luna, nonce: PayoutNonce| {
+        let proof = nonce.sign_threshold(Luna(luna), &key).to_bytes();
+        let outcome = stand.accounts.choose_threshold(address, Luna(luna), nonce.get(), &proof, stand.time());
+        outcome.await.unwrap()
+    };
+    assert_eq!(choose(address, 0, nonce).await, RequestOutcome::Stored);
+    assert_eq!(stand.accounts.balance(address).await.unwrap().chosen_threshold, Some(Luna(0)));
+    stand.assert_sound().await;
+    let above_both = 2 * credits[0];
+    assert_eq!(choose(super::stand::address(1), above_both, nonce).await, RequestOutcome::Stored);
+    assert_eq!(choose(super::stand::address(1), 5, nonce).await, RequestOutcome::NonceUsed);
+    let view = stand.accounts.balance(super::stand::address(1)).await.unwrap();
+    assert_eq!(view.chosen_threshold, Some(Luna(above_both)));
+    let candidates = stand.accounts.candidates(rules.thresholds.least_of_all()).await.unwrap();
+    assert_eq!(due(&candidates), [(credits[1], 5_000_000)]);
+    let report = audit(&stand.accounts).await.unwrap();
+    assert_eq!(report.findings.len(), 1, "{:?}", report.findings);
+    assert!(report.findings[0].contains("is not signed by its owner"));
+
+    // Payouts name the threshold that they are above.
+    assert_eq!(
+        choose(super::stand::address(1), 0, PayoutNonce::new(8).unwrap()).await,
+        RequestOutcome::Stored
+    );
+    pay_all(&stand, 111).await;
+    let rules = sqlx::query("SELECT rule FROM entries WHERE kind = 'payout'");
+    for row in rules.fetch_all(stand.accounts.reader()).await.unwrap() {
+        assert_eq!(row.get::<String, _>(0), "automatic, above 5000000 luna");
+    }
 }
 
 async fn turn(stand: &Stand, id: PayoutId, turn: PayoutTurn) -> Result<PayoutState, AccountsError> {
@@ -131,7 +181,7 @@ async fn the_same_transaction_is_stored_once(mut stand: Stand) {
         .await
         .into_iter()
         .take(1)
-        .map(|payment| sign(PlannedPayment { value: Luna(1000), ..payment }))
+        .map(|payment| sign(PlannedPayment { value: Luna(1000), above: None, ..payment }))
         .collect();
     let prepare = || stand.accounts.prepare_payouts(&stand.payout, &small, &[], stand.time());
     assert_eq!(prepare().await.unwrap().len(), 1);

@@ -33,6 +33,10 @@ async fn the_server_takes_shares_and_can_neither_credit_nor_pay() {
     assert_eq!(stand.accounts.accept_shares(stand.server, &[bad]).await.unwrap().set_aside.len(), 1);
     stand.accounts.balance(address(1)).await.unwrap();
     stand.accounts.request_payout(address(1), 5, b"proof", stand.time()).await.unwrap();
+    for luna in [5, 6] {
+        let chosen = nimiq::Luna(luna);
+        stand.accounts.choose_threshold(address(1), chosen, luna, b"proof", stand.time()).await.unwrap();
+    }
     stand.accounts.ban("192.0.2.1", "invalid_block", stand.time(), UnixMillis(u64::MAX)).await.unwrap();
     assert_eq!(stand.accounts.bans(stand.time(), 5).await.unwrap().len(), 1);
     for sql in [

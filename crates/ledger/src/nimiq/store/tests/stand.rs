@@ -10,6 +10,7 @@ use crate::UnixMillis;
 use crate::local_postgres::{Durability, LocalPostgres};
 use crate::nimiq::audit::audit;
 use crate::nimiq::payout_plan::{FeePayer, PayoutRules, PlannedPayment};
+use crate::nimiq::payout_threshold::Thresholds;
 use crate::nimiq::split::FeePpm;
 use crate::nimiq::window::WindowRule;
 use crate::nimiq::{
@@ -183,7 +184,7 @@ impl Stand {
 pub fn payout_rules() -> PayoutRules {
     PayoutRules {
         pool_address: PrivateKey::new(&[9; 32]).public_key().address(),
-        automatic_above: Luna(5_000_000),
+        thresholds: Thresholds { usual: Luna(5_000_000), least: Luna(1_000_000), most: Luna(1_000_000_000) },
         fee_per_byte: Luna(1),
         automatic_fee_payer: FeePayer::Pool,
         requested_fee_payer: FeePayer::User,

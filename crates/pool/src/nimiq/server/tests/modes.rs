@@ -3,7 +3,7 @@
 use ledger::nimiq::UserId;
 use nimiq::{Address, ExtraData, Luna, PrivateKey};
 use node::NimiqDevChain;
-use wire::nimiq::{ClientMessage, Mode, NewBlock, Share};
+use wire::nimiq::{ClientMessage, Mode, NewBlock, PayoutProof, PayoutThreshold, Share};
 
 use super::stand::{Miner, Stand, mined};
 use crate::nimiq::server::clock;
@@ -200,4 +200,48 @@ async fn a_signed_payout_request_is_stored_once() {
     miner.request_payout(&PrivateKey::new(&[12; 32])).await;
     assert_eq!(miner.hear_error().await, "invalid payout proof");
     miner.hear_the_end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_miner_chooses_its_threshold_with_a_signature_and_within_the_limits() {
+    const NIM: u64 = Luna::PER_NIM;
+    let stand = Stand::new().await;
+    let server = stand.start().await;
+    let mut miner = Miner::register(&server, Mode::Smart).await;
+    let key = PrivateKey::new(&[11; 32]);
+    let in_force = |miner: &Miner| miner.balance.unwrap().payout_threshold;
+    assert_eq!(in_force(&miner), Some(Luna(50 * NIM)), "the pool's own");
+    for chosen in [20 * NIM, 10_000 * NIM, 10 * NIM, 0] {
+        let nonce = miner.settings.as_ref().unwrap().nonce;
+        miner.choose_threshold(Luna(chosen), &key).await;
+        miner.hear_until(|miner| miner.settings.as_ref().unwrap().nonce != nonce).await;
+        let expected = if chosen == 0 { 50 * NIM } else { chosen };
+        miner.hear_until(|miner| in_force(miner) == Some(Luna(expected))).await;
+    }
+    let nonce = miner.settings.as_ref().unwrap().nonce;
+    for chosen in [1, 10 * NIM - 1, 10_000 * NIM + 1, u64::MAX] {
+        miner.choose_threshold(Luna(chosen), &key).await;
+        assert_eq!(miner.hear_error().await, "payout threshold out of range");
+    }
+    miner.send(r#"{"message":"payout-threshold","threshold":2000000}"#).await;
+    assert_eq!(miner.hear_error().await, "payout threshold requires a signature proof");
+    assert_eq!(miner.settings.as_ref().unwrap().nonce, nonce, "nothing of that is an order");
+    // It is in force for the next connection, too, and no signature of anybody else changes it.
+    miner.choose_threshold(Luna(20 * NIM), &key).await;
+    miner.hear_until(|miner| in_force(miner) == Some(Luna(20 * NIM))).await;
+    let mut again = Miner::register(&server, Mode::Nano).await;
+    assert_eq!(in_force(&again), Some(Luna(20 * NIM)));
+    again.choose_threshold(Luna(30 * NIM), &PrivateKey::new(&[12; 32])).await;
+    assert_eq!(again.hear_error().await, "invalid payout proof");
+    again.hear_the_end().await;
+    // Nor a good signature for another amount.
+    let mut again = Miner::register(&server, Mode::Nano).await;
+    let nonce = again.settings.as_ref().unwrap().nonce.unwrap();
+    let proof = PayoutProof::Bytes(nonce.sign_threshold(Luna(30 * NIM), &key).to_bytes());
+    let forged = PayoutThreshold { threshold: Luna(31 * NIM), proof };
+    again.say(&ClientMessage::Threshold(forged)).await;
+    assert_eq!(again.hear_error().await, "invalid payout proof");
+    again.hear_the_end().await;
+    let view = stand.accounts.balance(key.public_key().address()).await.unwrap();
+    assert_eq!(view.chosen_threshold, Some(Luna(20 * NIM)));
 }

@@ -10,7 +10,7 @@ use ledger::nimiq::Accounts;
 use nimiq::argon2d::Hasher;
 use nimiq::share::{NanoShare, SmartShare};
 use nimiq::{
-    Address, BodyHash, CompactTarget, DeviceId, Header, LightBlock, Network, PoolName, PrivateKey,
+    Address, BodyHash, CompactTarget, DeviceId, Header, LightBlock, Luna, Network, PoolName, PrivateKey,
     ProofOfWork, ShareTarget, Target,
 };
 use node::dev_chain::rpc::{RpcUsers, ServeLimits};
@@ -23,8 +23,8 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream};
 use tokio_util::sync::CancellationToken;
 use wire::nimiq::{
-    Balance, ClientMessage, Mode, NewBlock, PayoutProof, PayoutRequest, Register, ServerMessage, Settings,
-    Share,
+    Balance, ClientMessage, Mode, NewBlock, PayoutProof, PayoutRequest, PayoutThreshold, Register,
+    ServerMessage, Settings, Share,
 };
 
 use crate::listener::{self, Limits, Tls};
@@ -391,6 +391,13 @@ impl Miner {
 
     pub(super) async fn share(&mut self, share: Share) {
         self.say(&ClientMessage::Share(Box::new(share))).await;
+    }
+
+    /// Chooses a threshold, with this key's signature over the last nonce.
+    pub(super) async fn choose_threshold(&mut self, threshold: Luna, key: &PrivateKey) {
+        let nonce = self.settings.as_ref().unwrap().nonce.unwrap();
+        let proof = PayoutProof::Bytes(nonce.sign_threshold(threshold, key).to_bytes());
+        self.say(&ClientMessage::Threshold(PayoutThreshold { threshold, proof })).await;
     }
 
     /// Asks to be paid, with this key's signature over the last nonce.
