@@ -8,6 +8,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use ledger::nimiq::payout_plan::{self, Candidate, FeePayer, PayoutRules, Surroundings};
+use ledger::nimiq::payout_threshold::Thresholds;
 use ledger::nimiq::split::{FeePpm, split};
 use ledger::nimiq::window::{Span, SpanSum, WindowRule, WindowWalk};
 use ledger::nimiq::{Sequence, UserId};
@@ -187,9 +188,10 @@ fn sums(groups: &[(u64, u64, UserId, u128)], span: Span) -> Vec<SpanSum> {
 }
 
 fn payouts(case: &PayoutRun) -> anyhow::Result<Option<String>> {
+    let limit = Luna(case.auto_pay_out_limit);
     let rules = PayoutRules {
         pool_address: Address([0; 20]),
-        automatic_above: Luna(case.auto_pay_out_limit),
+        thresholds: Thresholds { usual: limit, least: limit, most: limit },
         fee_per_byte: Luna(case.network_fee),
         automatic_fee_payer: FeePayer::Pool,
         requested_fee_payer: FeePayer::User,
@@ -209,6 +211,7 @@ fn payouts(case: &PayoutRun) -> anyhow::Result<Option<String>> {
             address: Address::parse(address)?,
             confirmed: balances.get(&user).copied().unwrap_or_default(),
             requested: case.payout_requests.contains(&user),
+            chosen: None,
         });
     }
     let surroundings = Surroundings { on_chain: Luna(u64::MAX), ..Surroundings::default() };

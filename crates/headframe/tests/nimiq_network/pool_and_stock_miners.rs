@@ -90,6 +90,7 @@ fn stock_miners_are_credited_and_paid() {
         [("smart", 1), ("nano", 2)].map(|(mode, seed)| StockMiner::start(&network, &pool, mode, seed));
     let before = both_mine_blocks_at_difficulties_that_suit_them(&pool, &miners, start);
     the_server_dies_and_they_come_back(&mut pool, &miners, start);
+    both_have_what_no_single_block_takes_back(&network, &pool, &miners);
     for miner in &mut miners {
         miner.program.kill();
     }
@@ -140,6 +141,16 @@ fn the_server_dies_and_they_come_back(pool: &mut Pool<'_>, miners: &[StockMiner]
         });
     }
     pool.only_late_shares_are_refused(sent_on_forks(pool, start, miners));
+}
+
+/// One may have begun to mine late, and the newest block is to be lost.
+fn both_have_what_no_single_block_takes_back(network: &Network, pool: &Pool<'_>, miners: &[StockMiner]) {
+    for miner in miners {
+        within(MINING_PATIENCE, &format!("a confirmed credit of the {} miner", miner.mode), || {
+            let view = network.wait(pool.accounts.balance(miner.payee)).unwrap();
+            (view.confirmed > 0).then_some(())
+        });
+    }
 }
 
 /// Those that counted before the server died too, of which `before` are known; also those on blocks that were lost.

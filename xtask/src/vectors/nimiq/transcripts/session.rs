@@ -59,6 +59,9 @@ impl<'a> Session<'a> {
             }
             Said::Client(Ok(ClientMessage::Register(register))) => Ok(self.registers(&register, later)),
             Said::Client(Ok(ClientMessage::Payout(request))) => self.asks_for_payout(&request.proof, later),
+            Said::Client(Ok(ClientMessage::Threshold(_))) => {
+                Ok(Some("no client of the recordings chooses a threshold".to_owned()))
+            }
             Said::Client(Ok(ClientMessage::Share(share))) => {
                 let sent = SentShare::new(*share, self.told.clone());
                 let problem = sent.judge(self.pool, self.is_stock, &answers(later))?;
