@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
+mod deaths;
 mod deployed;
 mod faults;
 mod pool;

@@ -6,7 +6,7 @@ use crate::sandbox::{Http, Program, eventually};
 
 /// `headframe up --mine`.
 pub struct Pool {
-    _program: Program,
+    program: Program,
     http: Http,
     /// Where it serves.
     base: String,
@@ -15,13 +15,19 @@ pub struct Pool {
 impl Pool {
     /// Starts one in a folder of its own.
     pub fn start(folder: &Path) -> Self {
-        Self::with_settings(folder, &[])
+        Self::with(folder, &["--mine"])
     }
 
-    /// The same, with settings besides the ports.
-    pub fn with_settings(folder: &Path, settings: &[(&str, &str)]) -> Self {
+    /// The same without miners, with a configuration besides the ports.
+    pub fn configured(folder: &Path, configuration: &str) -> Self {
+        let file = folder.join("pool.toml");
+        std::fs::write(&file, configuration).unwrap();
+        Self::with(folder, &["--config", file.to_str().unwrap()])
+    }
+
+    fn with(folder: &Path, more: &[&str]) -> Self {
         let mut arguments: Vec<String> =
-            ["up", "--mine", "--listen", "127.0.0.1:0", "--dev-chain-listen", "127.0.0.1:0", "--data"]
+            ["up", "--listen", "127.0.0.1:0", "--dev-chain-listen", "127.0.0.1:0", "--data"]
                 .map(str::to_owned)
                 .into();
         arguments.push(folder.display().to_string());
@@ -31,14 +37,29 @@ impl Pool {
             ("nimiq_dev_chain.listen", "127.0.0.1:0"),
             ("nimiq_server.main.listen", "127.0.0.1:0"),
         ];
-        for (key, value) in usual.iter().chain(settings) {
+        arguments.extend(more.iter().map(|&argument| argument.to_owned()));
+        for (key, value) in usual {
             arguments.extend(["--set".to_owned(), format!("{key}={value}")]);
         }
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let mut program = Program::headframe(&arguments);
-        let line = program.line(&["figures:", "http://"]);
-        let base = line[line.find("http://").unwrap()..].trim_end_matches("/metrics").to_owned();
-        Self { _program: program, http: Http::new(), base }
+        let base = url_in(&program.line(&["figures:", "http://"])).trim_end_matches("/metrics").to_owned();
+        Self { program, http: Http::new(), base }
+    }
+
+    /// Host and port that it serves on.
+    pub fn address(&self) -> &str {
+        self.base.trim_start_matches("http://")
+    }
+
+    /// The URL of its PacketCrypt chain.
+    pub fn node(&mut self) -> String {
+        url_in(&self.program.line(&["dev chain:", "pktd", "http://"]))
+    }
+
+    /// The URL of its Nimiq chain.
+    pub fn nimiq_node(&mut self) -> String {
+        url_in(&self.program.line(&["Nimiq dev chain:", "http://"]))
     }
 
     /// What it serves at `/metrics`.
@@ -72,4 +93,9 @@ impl Pool {
             eventually(&format!("{name} {labels:?}"), || (self.sum(name, &[labels]) > 0.0).then_some(()));
         }
     }
+}
+
+/// The URL in a line.
+fn url_in(line: &str) -> String {
+    line[line.find("http://").unwrap()..].split_whitespace().next().unwrap_or_default().to_owned()
 }
