@@ -58,6 +58,8 @@ pub enum Command {
     BlkHandler(NamedRole),
     /// Runs the PayMaker alone
     PayMaker(Role),
+    /// Runs the website and its API alone
+    Site(Role),
     /// Mines
     #[command(subcommand)]
     Mine(Mine),

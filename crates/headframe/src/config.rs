@@ -17,6 +17,7 @@ use std::path::Path;
 
 pub use problem::{Place, Problem, Problems};
 pub use sections::nimiq::{Nimiq, NimiqDevChain, NimiqNode, NimiqPayout, NimiqServer, NimiqService};
+pub use sections::site::Site;
 pub use sections::{AnnHandler, BlkHandler, DevChain, Http, Master, Mine, Node, PayMaker, Pool};
 pub use values::{PublicUrl, Secret};
 
@@ -46,6 +47,7 @@ pub struct Config {
     pub nimiq_servers: Vec<NimiqServer>,
     pub nimiq_service: NimiqService,
     pub nimiq_payout: NimiqPayout,
+    pub site: Site,
     pub mine: Mine,
 }
 
@@ -113,6 +115,7 @@ impl Config {
             nimiq_servers: repeated(tables, problems),
             nimiq_service: single(tables, problems),
             nimiq_payout: single(tables, problems),
+            site: single(tables, problems),
             mine: single(tables, problems),
         }
     }
@@ -150,6 +153,7 @@ impl Config {
             sketch::<NimiqServer>(),
             sketch::<NimiqService>(),
             sketch::<NimiqPayout>(),
+            sketch::<Site>(),
             sketch::<Mine>(),
         ])
     }
@@ -171,6 +175,7 @@ const SECTIONS: &[(&str, bool)] = &[
     (NimiqServer::NAME, NimiqServer::REPEATED),
     (NimiqService::NAME, NimiqService::REPEATED),
     (NimiqPayout::NAME, NimiqPayout::REPEATED),
+    (Site::NAME, Site::REPEATED),
     (Mine::NAME, Mine::REPEATED),
 ];
 

@@ -42,6 +42,7 @@ async fn run(command_line: CommandLine) -> anyhow::Result<ExitCode> {
         Command::AnnHandler(role) => serve::run(Process::AnnHandler(role.name.clone()), role.load()).await?,
         Command::BlkHandler(role) => serve::run(Process::BlkHandler(role.name.clone()), role.load()).await?,
         Command::PayMaker(role) => serve::run(Process::PayMaker, role.load()).await?,
+        Command::Site(role) => serve::run(Process::Site, role.load()).await?,
         Command::Mine(Mine::Announcements(arguments)) => {
             commands::mine::announcements(arguments, format).await?;
         }

@@ -1,6 +1,7 @@
 //! What each role is started with, made from what the operator wrote.
 
 pub mod nimiq;
+pub mod site;
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;

@@ -4,6 +4,7 @@
 //! the end. Each role is started by a function of its own below, which hands over routes, health and a task.
 
 mod nimiq;
+mod site;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -52,6 +53,8 @@ pub enum Process {
     NimiqService,
     /// The Nimiq payout alone.
     NimiqPayout,
+    /// The website alone.
+    Site,
 }
 
 /// Reads the configuration; called again at each SIGHUP.
@@ -90,6 +93,7 @@ impl Process {
             Self::NimiqServer(name) => roles::nimiq::server(config, name)?.metrics_listen,
             Self::NimiqService => config.nimiq_service.metrics_listen,
             Self::NimiqPayout => config.nimiq_payout.metrics_listen,
+            Self::Site => config.site.listen,
         };
         Ok(own.unwrap_or(config.http.listen))
     }
@@ -123,6 +127,7 @@ impl Process {
             Self::NimiqServer(name) => format!("nimiq server {name}"),
             Self::NimiqService => "nimiq service".to_owned(),
             Self::NimiqPayout => "nimiq payout".to_owned(),
+            Self::Site => "site".to_owned(),
         }
     }
 }
@@ -132,6 +137,8 @@ struct Pool {
     process: Process,
     config: Config,
     urls: Urls,
+    /// Where this process serves.
+    listen: SocketAddr,
     metrics: Metrics,
     supervisor: Supervisor,
     router: Router,
@@ -148,6 +155,7 @@ impl Pool {
     fn new(process: Process, config: Config, listen: SocketAddr) -> Self {
         Self {
             urls: Urls::new(&config, listen),
+            listen,
             process,
             config,
             metrics: Metrics::new(),
@@ -189,6 +197,7 @@ impl Pool {
                 let (accounts, node) = self.nimiq_base(None).await?;
                 self.start_nimiq_payout(accounts, node)
             }
+            Process::Site => self.start_site_alone().await,
         }
     }
 
@@ -199,8 +208,9 @@ impl Pool {
         if packetcrypt {
             self.start_packetcrypt().await?;
         }
-        if nimiq {
-            self.start_nimiq().await?;
+        let accounts = if nimiq { Some(self.start_nimiq().await?) } else { None };
+        if self.config.site.run {
+            self.start_site(accounts)?;
         }
         Ok(())
     }

@@ -41,6 +41,11 @@ impl Addresses {
         self.by_text.get(text).map(|number| self.get(*number))
     }
 
+    /// The number of an address, if an event names it.
+    pub(crate) fn find(&self, address: PktAddress) -> Option<AddressNumber> {
+        self.by_address.get(&address).copied()
+    }
+
     /// The number of an address, which soon an event will name.
     pub(crate) fn number(&mut self, address: PktAddress) -> AddressNumber {
         match self.by_address.get(&address) {

@@ -7,14 +7,19 @@
 //!
 //! Uploads never wait for the node, and readers never wait for uploads.
 
+mod accepted_work;
 mod bookkeeping;
 mod documents;
+mod miner_report;
 mod password;
 mod payout_node;
 mod payouts;
+mod reports;
 mod routes;
+mod site_routes;
 mod template_check;
 mod update_hook;
+mod won_blocks;
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -29,16 +34,20 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use wire::PktAddress;
 
-pub use payout_node::PayoutNode;
+pub use accepted_work::{AcceptedPiece, AcceptedSince};
+pub use payout_node::{ChainPlace, PayoutNode};
 pub use update_hook::UpdateHook;
 
 use crate::health::Health;
 use crate::metrics::{Metrics, Stage, StageTimes};
 use crate::refusals::Refusals;
+use accepted_work::AcceptedWork;
 use bookkeeping::Entry;
 use documents::Documents;
 use password::Password;
 use payouts::Payouts;
+use reports::Reports;
+use won_blocks::WonBlocks;
 
 /// Entries on their way into the book.
 const BOOK_QUEUE: usize = 1024;
@@ -131,6 +140,10 @@ struct Shared {
     /// Empty until all stored events have been read.
     ledger: OnceLock<Arc<DurableLedger>>,
     documents: Arc<Documents>,
+    reports: Reports,
+    accepted_work: AcceptedWork,
+    won_blocks: Arc<WonBlocks>,
+    book: SqlBook,
     password: Password,
     upload_networks: Vec<IpNet>,
     requests: Arc<Semaphore>,
@@ -182,6 +195,10 @@ impl PayMaker {
         let shared = Arc::new(Shared {
             ledger: OnceLock::new(),
             documents: Arc::new(Documents::new(&config, &metrics)),
+            reports: Reports::default(),
+            accepted_work: AcceptedWork::default(),
+            won_blocks: Arc::default(),
+            book: book.clone(),
             password,
             upload_networks: config.upload_networks.clone(),
             requests: Arc::new(Semaphore::new(config.requests)),
@@ -198,8 +215,11 @@ impl PayMaker {
         let running = Arc::clone(&shared);
         let work = tokio::spawn(async move {
             if let Some(ledger) = load.run(&running).await {
+                let won_blocks = Arc::clone(&running.won_blocks);
+                let following =
+                    won_blocks.follow(Arc::clone(&ledger), node.clone(), book.clone(), shutdown.clone());
                 let payouts = Payouts::new(&config, running, ledger, node, book);
-                payouts.run(shutdown.clone()).await;
+                tokio::join!(payouts.run(shutdown.clone()), following);
             }
             shutdown.cancelled().await;
             if let Err(fault) = bookkeeping.await {
@@ -209,7 +229,7 @@ impl PayMaker {
         Ok(Self { shared, work })
     }
 
-    /// `/events`, `/whotopay`, `/stats`, under any prefix (rule R-H1).
+    /// `/events`, `/whotopay`, `/stats`, and what the site role asks for, under any prefix (rule R-H1).
     pub fn routes(&self) -> Router {
         routes::router(Arc::clone(&self.shared))
     }

@@ -6,10 +6,17 @@
 
 pub mod address;
 mod answers;
+pub mod api;
+pub mod earnings;
+mod events;
 pub mod facts;
+pub mod gather;
+pub mod luck;
 pub mod pages;
 mod pool_figures;
+mod role;
 pub mod static_files;
 mod texts;
 
 pub use answers::{Facts, FactsFault};
+pub use role::{Site, SiteConfig, SiteLimits};

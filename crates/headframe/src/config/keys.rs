@@ -390,6 +390,18 @@ impl<'a> Keys<'a> {
         PathBuf::from(self.text(name, default, about))
     }
 
+    /// A folder that may be left out.
+    pub fn optional_folder(
+        &mut self,
+        name: &'static str,
+        sample: &'static str,
+        about: &'static str,
+    ) -> Option<PathBuf> {
+        self.parsed(name, "the path of a folder", sample, about, |text| {
+            if text.is_empty() { Err(None) } else { Ok(PathBuf::from(text)) }
+        })
+    }
+
     /// A file that may be left out.
     pub fn file(&mut self, name: &'static str, sample: &'static str, about: &'static str) -> Option<PathBuf> {
         self.parsed(name, "the path of a file", sample, about, |text| {

@@ -1,6 +1,7 @@
 //! Every section with every key, each defined once: see [`super::keys`]. Those of the Nimiq pool are in [`nimiq`].
 
 pub mod nimiq;
+pub mod site;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -86,7 +86,16 @@ pub fn accounts_url(config: &Config) -> String {
 
 /// Opens the accounts; while their database cannot be reached, again and again.
 pub async fn open_accounts(config: &Config) -> anyhow::Result<Accounts> {
-    let url = accounts_url(config);
+    open(config, accounts_url(config)).await
+}
+
+/// The same for the website, which may have a role of its own that can only read.
+pub async fn open_accounts_to_read(config: &Config) -> anyhow::Result<Accounts> {
+    let own = config.site.accounts.as_ref().map(|url| url.reveal().to_owned());
+    open(config, own.unwrap_or_else(|| accounts_url(config))).await
+}
+
+async fn open(config: &Config, url: String) -> anyhow::Result<Accounts> {
     std::fs::create_dir_all(folder(config)).context("cannot make the folder of the accounts")?;
     let mut waits = Backoff::new(Duration::from_secs(1), Duration::from_secs(30));
     loop {

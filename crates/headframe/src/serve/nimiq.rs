@@ -26,8 +26,8 @@ pub(super) struct Started {
 }
 
 impl Pool {
-    /// Starts the whole Nimiq pool, and its chain where no node is configured.
-    pub(super) async fn start_nimiq(&mut self) -> anyhow::Result<()> {
+    /// Starts the whole Nimiq pool, and its chain where no node is configured; gives its accounts.
+    pub(super) async fn start_nimiq(&mut self) -> anyhow::Result<Accounts> {
         let chain =
             if self.config.nimiq_nodes.is_empty() { Some(self.start_nimiq_dev_chain().await?) } else { None };
         let (accounts, node) = self.nimiq_base(chain).await?;
@@ -41,7 +41,7 @@ impl Pool {
             let server = self.start_nimiq_server(&name, accounts.clone(), node.clone()).await?;
             self.nimiq.get_or_insert(Started { server, chain });
         }
-        Ok(())
+        Ok(accounts)
     }
 
     /// The embedded chain; gives its address.

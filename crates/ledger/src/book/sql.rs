@@ -1,5 +1,7 @@
 //! The book in a database: one text for SQLite and PostgreSQL.
 
+mod history;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,10 +16,14 @@ use super::{
     Book, BookError, PayoutOutcome, PayoutTable, PayoutTableNumber, SeenBlock, UploadCounts, UploadEntry,
     WonBlock,
 };
+pub use history::{PayoutTableSummary, RecordedWin};
+
 use crate::UnixMillis;
 
 /// Rows of one INSERT: few enough for every engine's limit on parameters.
 const ROWS_PER_STATEMENT: usize = 500;
+/// Connections that only read.
+const READERS: u32 = 2;
 /// Stands for counts that are not known, and for "no event".
 const UNKNOWN: i64 = -1;
 
@@ -25,6 +31,8 @@ const UNKNOWN: i64 = -1;
 #[derive(Debug, Clone)]
 pub struct SqlBook {
     pool: AnyPool,
+    /// For what the website asks: it does not wait for what is being written, nor the other way round.
+    reader: AnyPool,
 }
 
 impl SqlBook {
@@ -35,38 +43,45 @@ impl SqlBook {
         let options: AnyConnectOptions = format!("sqlite://{}?mode=rwc", path.display())
             .parse()
             .map_err(|source| BookError::Database { doing, source })?;
-        let pool = AnyPoolOptions::new()
-            .max_connections(1)
-            .acquire_timeout(Duration::from_secs(30))
-            .after_connect(|connection, _| {
-                Box::pin(async move {
-                    for pragma in
-                        ["PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA busy_timeout=10000"]
-                    {
-                        sqlx::query(pragma).execute(&mut *connection).await?;
-                    }
-                    Ok(())
-                })
-            })
-            // Where SQLite finds no room, it ends a transaction by itself; such a connection would begin no other one.
-            .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
-            .connect_with(options.disable_statement_logging())
-            .await
-            .map_err(|source| BookError::Database { doing, source })?;
+        let options = options.disable_statement_logging();
+        let pool =
+            connect(options.clone(), 1).await.map_err(|source| BookError::Database { doing, source })?;
         migrator().run(&pool).await.map_err(BookError::Migration)?;
-        Ok(Self { pool })
+        let reader =
+            connect(options, READERS).await.map_err(|source| BookError::Database { doing, source })?;
+        Ok(Self { pool, reader })
     }
 }
 
+async fn connect(options: AnyConnectOptions, most: u32) -> Result<AnyPool, sqlx::Error> {
+    AnyPoolOptions::new()
+        .max_connections(most)
+        .acquire_timeout(Duration::from_secs(30))
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                for pragma in
+                    ["PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA busy_timeout=10000"]
+                {
+                    sqlx::query(pragma).execute(&mut *connection).await?;
+                }
+                Ok(())
+            })
+        })
+        // Where SQLite finds no room, it ends a transaction by itself; such a connection would begin no other one.
+        .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
+        .connect_with(options)
+        .await
+}
+
 fn migrator() -> Migrator {
-    let migration = Migration::new(
-        1,
-        "book".into(),
-        MigrationType::Simple,
-        include_str!("../../migrations/0001_book.sql").into_sql_str(),
-        false,
-    );
-    Migrator::with_migrations(vec![migration])
+    let texts = [
+        ("book", include_str!("../../migrations/0001_book.sql")),
+        ("book wins", include_str!("../../migrations/0002_book_wins.sql")),
+    ];
+    let migration = |(version, (name, text)): (i64, (&'static str, &'static str))| {
+        Migration::new(version, name.into(), MigrationType::Simple, text.into_sql_str(), false)
+    };
+    Migrator::with_migrations((1..).zip(texts).map(migration).collect())
 }
 
 impl Book for SqlBook {
@@ -180,12 +195,13 @@ impl Book for SqlBook {
         }
         let windows = [&table.share_window, &table.announcement_window];
         let payees: ByAddress<u64> = table.payees.iter().copied().collect();
-        sqlx::query("INSERT INTO payout_tables (number, made_at_ms, newest_event_ms, windows, payees) VALUES ($1, $2, $3, $4, $5)")
+        sqlx::query("INSERT INTO payout_tables (number, made_at_ms, newest_event_ms, windows, payees, payee_count) VALUES ($1, $2, $3, $4, $5, $6)")
             .bind(number)
             .bind(millis(table.made_at))
             .bind(table.newest_event.map_or(UNKNOWN, millis))
             .bind(to_json(&windows)?)
             .bind(to_json(&payees)?)
+            .bind(payees.0.len() as i64)
             .execute(&mut *transaction)
             .await
             .map_err(failed)?;

@@ -15,6 +15,7 @@ mod requests;
 mod retention;
 mod rows;
 mod settlement;
+mod site;
 mod views;
 
 #[cfg(test)]
@@ -29,6 +30,7 @@ pub use payouts::{PayoutRow, SignedPayment};
 pub use requests::RequestOutcome;
 pub use retention::{Compacted, RetentionRule};
 pub use settlement::Settled;
+pub use site::{DeviceWork, Holdings, ShownBatch, ShownBlock};
 pub use views::{BalanceView, FoundRow, PayoutFigures};
 
 /// The chain whose rows these are, in the tables that hold several.

@@ -52,6 +52,7 @@ pub(super) struct Adjustments {
 
 struct Snapshot {
     json: Bytes,
+    document: Arc<WhoToPay>,
     changes: u64,
     made: Instant,
     cost: Duration,
@@ -78,26 +79,41 @@ impl Documents {
 
     /// The document as of now; where it is dear it may be some moments old. `None`: it could not be made.
     pub(super) async fn current(self: &Arc<Self>, ledger: &Arc<DurableLedger>) -> Option<Bytes> {
-        if let Some(json) = self.recent(ledger) {
-            return Some(json);
+        self.snapshot(ledger).await.map(|snapshot| snapshot.json.clone())
+    }
+
+    /// The same, to be read here.
+    pub(super) async fn current_document(
+        self: &Arc<Self>,
+        ledger: &Arc<DurableLedger>,
+    ) -> Option<Arc<WhoToPay>> {
+        self.snapshot(ledger).await.map(|snapshot| Arc::clone(&snapshot.document))
+    }
+
+    async fn snapshot(self: &Arc<Self>, ledger: &Arc<DurableLedger>) -> Option<Arc<Snapshot>> {
+        if let Some(snapshot) = self.recent(ledger) {
+            return Some(snapshot);
         }
         let _turn = match (self.making.try_lock(), self.newest.load().as_ref()) {
             (Ok(turn), _) => turn,
             // Somebody is at it, and it takes a while.
-            (Err(_), Some(snapshot)) if snapshot.cost >= CHEAP => return Some(snapshot.json.clone()),
+            (Err(_), Some(snapshot)) if snapshot.cost >= CHEAP => return Some(Arc::clone(snapshot)),
             (Err(_), _) => self.making.lock().await,
         };
-        if let Some(json) = self.recent(ledger) {
-            return Some(json);
+        if let Some(snapshot) = self.recent(ledger) {
+            return Some(snapshot);
         }
         let (documents, ledger) = (Arc::clone(self), Arc::clone(ledger));
         let changes = ledger.changes();
         let made = Instant::now();
-        let making = tokio::task::spawn_blocking(move || documents.make(&ledger, None).to_json());
-        let json = Bytes::from(making.await.ok()?);
-        let snapshot = Snapshot { json: json.clone(), changes, made, cost: made.elapsed() };
-        self.newest.store(Some(Arc::new(snapshot)));
-        Some(json)
+        let making = tokio::task::spawn_blocking(move || {
+            let document = documents.make(&ledger, None);
+            (Bytes::from(document.to_json()), Arc::new(document))
+        });
+        let (json, document) = making.await.ok()?;
+        let snapshot = Arc::new(Snapshot { json, document, changes, made, cost: made.elapsed() });
+        self.newest.store(Some(Arc::clone(&snapshot)));
+        Some(snapshot)
     }
 
     /// The document as if events after `newest` did not exist; `None`: too many ask for such.
@@ -145,16 +161,15 @@ impl Documents {
         self.newest.store(None);
     }
 
-    fn recent(&self, ledger: &DurableLedger) -> Option<Bytes> {
-        let newest = self.newest.load();
-        let snapshot = newest.as_ref()?;
+    fn recent(&self, ledger: &DurableLedger) -> Option<Arc<Snapshot>> {
+        let snapshot = self.newest.load_full()?;
         let age = snapshot.made.elapsed();
         let is_good = if snapshot.cost < CHEAP {
             snapshot.changes == ledger.changes() && age < UNCHANGED_FOR
         } else {
             age < UNCHANGED_FOR.max(snapshot.cost * REST)
         };
-        is_good.then(|| snapshot.json.clone())
+        is_good.then_some(snapshot)
     }
 }
 

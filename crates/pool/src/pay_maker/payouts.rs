@@ -231,7 +231,12 @@ impl<N: PayoutNode, B: Book> Payouts<N, B> {
     /// What is shown equals what is sent equals what the node's template pays.
     async fn look_at_template(&self, number: Option<PayoutTableNumber>, sent: &[(PktAddress, u64)]) {
         let difference = match self.node.template().await {
-            Ok(template) => template_check::difference(&template, sent),
+            Ok(template) => {
+                if let Some(reward) = template_check::paid_to(&template, sent) {
+                    self.shared.won_blocks.set_next_reward(reward, (self.shared.clock)());
+                }
+                template_check::difference(&template, sent)
+            }
             Err(error) => {
                 tracing::warn!(%error, "the node gives no template to compare the payouts with");
                 return;

@@ -20,6 +20,7 @@ use wire::{Decimal, Refusal, Reply};
 use super::Shared;
 use super::bookkeeping::{self, Entry};
 use super::password::Verdict;
+use super::site_routes;
 use crate::listener::{BodyFault, BodyLimits, Client, read_body};
 use crate::metrics::resident_bytes;
 
@@ -52,6 +53,10 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
             who_to_pay(&shared, request.method().clone(), newest).await
         }
         "stats" => statistics(&shared, request.method()),
+        name if site_routes::NAMES.contains(&name) => {
+            let query = request.uri().query().unwrap_or_default();
+            site_routes::answer(&shared, request.method(), name, query).await
+        }
         _ => text(StatusCode::NOT_FOUND, "not found"),
     }
 }
@@ -102,6 +107,7 @@ async fn upload(shared: &Shared, ledger: Arc<DurableLedger>, body: Bytes) -> Res
             shared.count_accepted(&accepted);
             if !accepted.was_known {
                 shared.time_accepted(accepted.times);
+                shared.accepted_work.note(&accepted.kept);
                 bookkeeping::send(&shared.book_queue, Entry::of(&accepted)).await;
             }
             let reply = Reply {
@@ -224,15 +230,15 @@ fn unauthorized() -> Response {
     answer
 }
 
-fn not_ready() -> Response {
+pub(super) fn not_ready() -> Response {
     text(StatusCode::INTERNAL_SERVER_ERROR, "500 Not ready")
 }
 
-fn json(status: StatusCode, document: impl Into<Body>) -> Response {
+pub(super) fn json(status: StatusCode, document: impl Into<Body>) -> Response {
     with_type(status, JSON, document.into())
 }
 
-fn text(status: StatusCode, text: &'static str) -> Response {
+pub(super) fn text(status: StatusCode, text: &'static str) -> Response {
     with_type(status, PLAIN, Body::from(text))
 }
 

@@ -3,7 +3,7 @@
 //! `docs/protocol/packetcrypt-blocks.md` 7.6: each payee gets trunc(coins · weight / sum), the last one the rest, the
 //! first output all transaction fees in addition. Besides the payees only the network steward is paid.
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use packetcrypt::block::transaction::Transaction;
 use wire::PktAddress;
 use wire::template::BlockTemplate;
@@ -29,6 +29,15 @@ pub(super) fn difference(template: &BlockTemplate, sent: &[(PktAddress, u64)]) -
     let steward_is_a_payee =
         without_a_steward(&outputs).any(|others| parts_differ(&others, sent, &units_of).is_none());
     (!steward_is_a_payee).then_some(difference)
+}
+
+/// What the template pays the addresses of `sent` together, in units of 2⁻³⁰ PKT; `None` if its coinbase cannot be
+/// read.
+pub(super) fn paid_to(template: &BlockTemplate, sent: &[(PktAddress, u64)]) -> Option<i64> {
+    let coinbase = Transaction::from_bytes(&template.coinbase_no_witness).ok()?;
+    let scripts: HashSet<Vec<u8>> = sent.iter().map(|(address, _)| address.script()).collect();
+    let paid = coinbase.outputs.iter().filter(|output| scripts.contains(output.script));
+    Some(paid.map(|output| output.value).fold(0, i64::saturating_add))
 }
 
 /// Who is paid without having been sent: only one steward may be.
@@ -160,6 +169,7 @@ mod tests {
             None,
             "fees and roundings"
         );
+        assert_eq!(paid_to(&paying([600_000, 300_000, 100_001], 12_345), &sent()), Some(1_012_346));
         let single = template(&[(address(0).script(), 5)]);
         assert_eq!(difference(&single, &[(address(0), 1_000_000_000_000)]), None);
     }

@@ -78,6 +78,10 @@ impl PayoutNode for FakeNode {
         });
         Ok(template(&outputs))
     }
+
+    async fn place_of(&self, _hash: &packetcrypt::BlockHash) -> Result<ChainPlace, NodeError> {
+        Ok(ChainPlace::Main { height: 7, confirmations: 3 })
+    }
 }
 
 fn template(outputs: &[(Vec<u8>, i64)]) -> BlockTemplate {
@@ -229,6 +233,13 @@ async fn answers_of_all_endpoints_have_the_documented_status() {
         ("/paymaker/stats?x=1", 200),
         ("/whotopay?maxtime=5", 200),
         ("/x/whotopay", 200),
+        ("/poolfacts", 200),
+        ("/wonblocks?limit=1&before=9", 200),
+        ("/payouttables", 200),
+        ("/payees?offset=1", 200),
+        ("/acceptedwork?since=0", 200),
+        ("/minerfacts", 400),
+        ("/minerfacts?address=nobody", 400),
         ("/nothing", 404),
         ("/events", 401),
     ] {
@@ -493,6 +504,10 @@ async fn before_the_ledger_is_loaded_only_stats_are_answered() {
     let shared = Shared {
         ledger: OnceLock::new(),
         documents: Arc::clone(&pay_maker.shared.documents),
+        reports: Reports::default(),
+        accepted_work: AcceptedWork::default(),
+        won_blocks: Arc::default(),
+        book: pay_maker.shared.book.clone(),
         password: Password::new("pw").unwrap(),
         upload_networks: Vec::new(),
         requests: Arc::clone(&pay_maker.shared.requests),
@@ -505,10 +520,43 @@ async fn before_the_ledger_is_loaded_only_stats_are_answered() {
         health: Health::starting("pay_maker", ""),
     };
     let routes = routes::router(Arc::new(shared));
-    for (path, status) in [("/whotopay", 500), ("/stats", 200)] {
+    for (path, status) in [("/whotopay", 500), ("/poolfacts", 500), ("/wonblocks", 200), ("/stats", 200)] {
         let response = routes.clone().oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
         assert_eq!(response.status().as_u16(), status, "{path}");
     }
     shutdown.cancel();
     pay_maker.stopped().await;
+}
+
+#[tokio::test]
+async fn the_site_is_told_of_pool_and_miners() {
+    use crate::site::facts::{MinerFacts, MinerState, PacketCryptFacts, Payee};
+    let dir = tempfile::tempdir().unwrap();
+    let config = PayMakerConfig { clock: || NOW, ..config(dir.path()) };
+    let running = Running::start(config, FakeNode::default()).await;
+    running.upload(some_work()).await;
+    let ask = async |path: String| {
+        let (status, body) = running.get(&path).await;
+        assert_eq!(status, StatusCode::OK, "{path}: {body}");
+        body
+    };
+    let document = running.document().await;
+    let body = ask("/poolfacts".to_owned()).await;
+    let facts: PacketCryptFacts = serde_json::from_str(&body).unwrap();
+    let table = facts.payout_table.unwrap();
+    let units: Vec<(String, u64)> =
+        document.units.unwrap().0.iter().map(|(address, units)| (address.to_string(), *units)).collect();
+    let shown: Vec<(String, u64)> =
+        table.payees.iter().map(|payee| (payee.address.clone(), payee.part.0)).collect();
+    assert_eq!(shown, units, "the page, the document and the node are told the same");
+    let payees: Vec<Payee> = serde_json::from_str(&ask("/payees?offset=1".to_owned()).await).unwrap();
+    assert_eq!(payees, table.payees[1..]);
+    let of = async |address: &str| -> MinerFacts {
+        serde_json::from_str(&ask(format!("/minerfacts?address={address}")).await).unwrap()
+    };
+    let miner = of(MINER).await;
+    let part = miner.packetcrypt.unwrap().next_part.unwrap();
+    assert_eq!(Some(part.0), units.iter().find(|(address, _)| address == MINER).map(|(_, units)| *units));
+    assert_eq!(of(THIRD).await.state, MinerState::Unknown);
+    running.stop().await;
 }

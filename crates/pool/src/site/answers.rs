@@ -5,9 +5,15 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::address::MinerAddress;
-use super::facts::{MinerFacts, PoolFacts, Series, SeriesQuery, sample};
+use super::events::Events;
+use super::facts::{
+    Chain, MinerFacts, Payee, Payment, PayoutTableFacts, PoolBlock, PoolFacts, Series, SeriesQuery, sample,
+};
+use super::gather::{Gatherer, Lookups, Sources};
 
 /// Addresses and series that are being looked up at once.
 const LOOKUPS: usize = 16;
@@ -21,8 +27,9 @@ pub struct Facts {
 }
 
 struct Shared {
-    now: ArcSwap<PoolFacts>,
+    now: Arc<ArcSwap<PoolFacts>>,
     source: Source,
+    events: Arc<Events>,
     lookups: Semaphore,
 }
 
@@ -30,6 +37,8 @@ struct Shared {
 enum Source {
     /// The pool of the sample, which never changes.
     Sample,
+    /// The roles of a real pool.
+    Pool(Box<Lookups>),
 }
 
 /// Why a fact cannot be shown.
@@ -54,9 +63,29 @@ pub enum FactsFault {
 impl Facts {
     /// The facts of a pool that exists only as an example.
     pub fn sample() -> Self {
-        let now = ArcSwap::from_pointee(sample::pool());
-        let lookups = Semaphore::new(LOOKUPS);
-        Self { shared: Arc::new(Shared { now, source: Source::Sample, lookups }) }
+        Self::new(Arc::new(ArcSwap::from_pointee(sample::pool())), Source::Sample, Arc::default())
+    }
+
+    /// The facts of a pool whose roles are asked from now on, until the stop signal; and the task that asks them.
+    pub fn gather(
+        sources: Sources,
+        http: &reqwest::Client,
+        shutdown: CancellationToken,
+    ) -> (Self, JoinHandle<()>) {
+        let (gatherer, first, lookups) = Gatherer::new(sources, http);
+        let now = Arc::new(ArcSwap::from_pointee(first));
+        let events: Arc<Events> = Arc::default();
+        let gathering = tokio::spawn(gatherer.run(Arc::clone(&now), Arc::clone(&events), shutdown));
+        (Self::new(now, Source::Pool(Box::new(lookups)), events), gathering)
+    }
+
+    fn new(now: Arc<ArcSwap<PoolFacts>>, source: Source, events: Arc<Events>) -> Self {
+        Self { shared: Arc::new(Shared { now, source, events, lookups: Semaphore::new(LOOKUPS) }) }
+    }
+
+    /// What has just happened.
+    pub(super) fn events(&self) -> &Events {
+        &self.shared.events
     }
 
     /// The pool as it was when it was last looked at.
@@ -71,6 +100,7 @@ impl Facts {
         let _turn = self.turn().await?;
         match &self.shared.source {
             Source::Sample => Ok(sample::miner(address)),
+            Source::Pool(lookups) => lookups.miner(address).await,
         }
     }
 
@@ -79,7 +109,83 @@ impl Facts {
         let _turn = self.turn().await?;
         match &self.shared.source {
             Source::Sample => Ok(sample::series(query)),
+            Source::Pool(lookups) => lookups.series(query).await,
         }
+    }
+
+    /// Blocks of the pool on a chain that were found before a time, newest first.
+    pub async fn blocks(
+        &self,
+        chain: Chain,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<PoolBlock>, FactsFault> {
+        self.must_mine(chain)?;
+        let _turn = self.turn().await?;
+        match &self.shared.source {
+            Source::Sample => {
+                let earlier = |block: &&PoolBlock| before.is_none_or(|before| block.found_at.0 < before);
+                let now = self.now();
+                Ok(now.blocks(chain).iter().filter(earlier).take(limit as usize).cloned().collect())
+            }
+            Source::Pool(lookups) => lookups.blocks(chain, before, limit).await,
+        }
+    }
+
+    /// Payments of the Nimiq pool with a smaller number than `before`, newest first, each with its number.
+    pub async fn payments(&self, before: Option<u64>, limit: u32) -> Result<Vec<(u64, Payment)>, FactsFault> {
+        self.must_mine(Chain::Nimiq)?;
+        let _turn = self.turn().await?;
+        match &self.shared.source {
+            Source::Sample => {
+                let payments =
+                    self.now().nimiq.as_ref().map_or_else(Vec::new, |nimiq| nimiq.payments.clone());
+                let numbered = (1..=payments.len() as u64).rev().zip(payments);
+                let earlier = |(number, _): &(u64, Payment)| before.is_none_or(|before| *number < before);
+                Ok(numbered.filter(earlier).take(limit as usize).collect())
+            }
+            Source::Pool(lookups) => lookups.payments(before, limit).await,
+        }
+    }
+
+    /// Payout tables of the PacketCrypt pool with a smaller number than `before`, newest first.
+    pub async fn payout_tables(
+        &self,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<PayoutTableFacts>, FactsFault> {
+        self.must_mine(Chain::PacketCrypt)?;
+        let _turn = self.turn().await?;
+        match &self.shared.source {
+            Source::Sample => {
+                let tables =
+                    self.now().packetcrypt.as_ref().map_or_else(Vec::new, |pool| pool.payout_tables.clone());
+                let earlier =
+                    |table: &PayoutTableFacts| before.is_none_or(|before| table.number < Some(before));
+                Ok(tables.into_iter().filter(earlier).take(limit as usize).collect())
+            }
+            Source::Pool(lookups) => lookups.payout_tables(before, limit).await,
+        }
+    }
+
+    /// Who the next PacketCrypt block pays, in the order of the table.
+    pub async fn payees(&self, offset: u64, limit: u32) -> Result<Vec<Payee>, FactsFault> {
+        self.must_mine(Chain::PacketCrypt)?;
+        let _turn = self.turn().await?;
+        match &self.shared.source {
+            Source::Sample => {
+                let now = self.now();
+                let table = now.packetcrypt.as_ref().and_then(|pool| pool.payout_table.as_ref());
+                let payees = table.map_or(&[][..], |table| &table.payees);
+                Ok(payees.iter().skip(offset as usize).take(limit as usize).cloned().collect())
+            }
+            Source::Pool(lookups) => lookups.payees(offset, limit).await,
+        }
+    }
+
+    fn must_mine(&self, chain: Chain) -> Result<(), FactsFault> {
+        let mines = self.now().chains().contains(&chain);
+        if mines { Ok(()) } else { Err(FactsFault::Absent(format!("{} pool", chain.name()))) }
     }
 
     async fn turn(&self) -> Result<SemaphorePermit<'_>, FactsFault> {

@@ -27,9 +27,10 @@ pub use packetcrypt::{
 pub use series::{Range, Series, SeriesName, SeriesQuery};
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// The pool at one moment. Made every two seconds or so; whoever holds one sees it unchanged.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PoolFacts {
     /// When it was put together.
     pub gathered_at: Moment,
@@ -44,7 +45,7 @@ pub struct PoolFacts {
 }
 
 /// Who this pool is, as the operator wrote it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Identity {
     /// Its name.
     pub name: String,
@@ -61,7 +62,7 @@ pub struct Identity {
 }
 
 /// One role or node, as it says itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ComponentState {
     /// Kind of role, e.g. `ann_handler`.
     pub role: String,
@@ -80,7 +81,7 @@ pub struct ComponentState {
 }
 
 /// How a component is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Condition {
     /// It does its work.

@@ -59,7 +59,7 @@ pub struct PayoutRow {
     pub changed_at: UnixMillis,
 }
 
-const COLUMNS: &str = "SELECT id, user_id, recipient, kind, value, network_fee, debit, validity_start, hash, signed, \
+pub(super) const COLUMNS: &str = "SELECT id, user_id, recipient, kind, value, network_fee, debit, validity_start, hash, signed, \
                        state, height, prepared_at_ms, changed_at_ms FROM payouts";
 
 impl Accounts {
@@ -232,7 +232,10 @@ impl Accounts {
         self.balance_of(Account::Mature(Holder::Fee)).await
     }
 
-    async fn payouts(&self, query: super::rows::Statement<'_>) -> Result<Vec<PayoutRow>, AccountsError> {
+    pub(super) async fn payouts(
+        &self,
+        query: super::rows::Statement<'_>,
+    ) -> Result<Vec<PayoutRow>, AccountsError> {
         let rows = query.fetch_all(&self.reader).await.map_err(failed("reading payouts"))?;
         rows.iter().map(payout).collect()
     }

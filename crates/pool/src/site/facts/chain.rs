@@ -1,11 +1,12 @@
 //! What both pools show alike: blocks, effort and luck.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Amount, Measured, Moment};
 
 /// One of the chains.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Chain {
     /// PKT.
@@ -30,7 +31,7 @@ impl Chain {
 }
 
 /// A block that the pool found.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PoolBlock {
     /// Its height, if it is known.
     pub height: Option<u32>,
@@ -54,7 +55,7 @@ pub struct PoolBlock {
 }
 
 /// Whether a block counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BlockStanding {
     /// Seen, not yet credited.
@@ -83,7 +84,7 @@ impl BlockStanding {
 }
 
 /// How lucky the pool is. Effort is work done in percent of what a block takes on average: below 100 is lucky.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Luck {
     /// Work since the last block.
     pub current_effort: Measured<f64>,
@@ -92,7 +93,7 @@ pub struct Luck {
 }
 
 /// The mean effort of some of the newest blocks.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct LuckWindow {
     /// How many blocks were asked for; `None`: all.
     pub blocks: Option<u32>,

@@ -1,11 +1,15 @@
 //! A figure with its unit, its window and its age; money and moments.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 /// A figure. `value` is `None` as long as it is not known: that is never the same as 0.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Measured<T> {
     /// The figure; `None`: not known.
     pub value: Option<T>,
@@ -40,7 +44,7 @@ impl<T> Measured<T> {
 }
 
 /// What a figure is counted in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub enum Unit {
     /// Encryptions per second: work of PacketCrypt.
     #[serde(rename = "e/s")]
@@ -113,7 +117,9 @@ impl Unit {
 }
 
 /// Milliseconds since 1970, by UTC.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
 #[serde(transparent)]
 pub struct Moment(pub u64);
 
@@ -141,7 +147,7 @@ impl From<ledger::UnixMillis> for Moment {
 }
 
 /// A coin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub enum Coin {
     /// PacketCrypt's: 2³⁰ units each.
     #[serde(rename = "PKT")]
@@ -222,11 +228,31 @@ impl fmt::Display for Amount {
 }
 
 /// The form of an [`Amount`] in JSON.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
+#[schema(as = Amount, example = json!({"units": "1234567", "coins": "12.34567", "coin": "NIM"}))]
 struct WrittenAmount {
+    /// In the smallest units.
+    #[schema(pattern = "^-?[0-9]+$")]
     units: String,
+    /// In coins, for people.
     coins: String,
     coin: Coin,
+}
+
+impl PartialSchema for Amount {
+    fn schema() -> RefOr<Schema> {
+        WrittenAmount::schema()
+    }
+}
+
+impl ToSchema for Amount {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("Amount")
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        WrittenAmount::schemas(schemas);
+    }
 }
 
 impl Serialize for Amount {
@@ -260,6 +286,23 @@ impl fmt::Display for Part {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = format!("{}.{:012}", self.0 / 1_000_000_000_000, self.0 % 1_000_000_000_000);
         formatter.write_str(text.trim_end_matches('0').trim_end_matches('.'))
+    }
+}
+
+impl PartialSchema for Part {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .pattern(Some(r"^[01](\.[0-9]{1,12})?$"))
+            .description(Some("A part of a whole: a fraction of 1 with at most twelve decimals"))
+            .examples(["0.25"])
+            .into()
+    }
+}
+
+impl ToSchema for Part {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("Part")
     }
 }
 

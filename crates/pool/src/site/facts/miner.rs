@@ -1,11 +1,12 @@
 //! One address: whether it mines, what its work is worth, what it was paid.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Amount, Chain, Measured, Moment, Part};
 
 /// Everything about an address.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct MinerFacts {
     /// The address, in its usual spelling.
     pub address: String,
@@ -26,7 +27,7 @@ pub struct MinerFacts {
 }
 
 /// Whether an address mines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MinerState {
     /// Work has been accepted in the last ten minutes.
@@ -52,7 +53,7 @@ impl MinerState {
 }
 
 /// An address that mines PacketCrypt.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PacketCryptMiner {
     /// Announcement mining over ten minutes.
     pub announcement_speed: Measured<f64>,
@@ -87,7 +88,7 @@ pub struct PacketCryptMiner {
 }
 
 /// An address that mines Nimiq.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct NimiqMiner {
     /// Hashes of accepted shares over ten minutes.
     pub speed: Measured<f64>,
@@ -120,7 +121,7 @@ pub struct NimiqMiner {
 }
 
 /// What became of work that was sent in.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Conduct {
     /// Length of the time that is counted, in seconds.
     pub window_seconds: u64,
@@ -144,7 +145,7 @@ impl Conduct {
 }
 
 /// Pieces refused for one reason.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RefusalCount {
     /// Code of the closed list of refusals.
     pub code: String,
@@ -153,7 +154,7 @@ pub struct RefusalCount {
 }
 
 /// One of an address's devices.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Device {
     /// The number that it gave itself.
     pub id: u32,
@@ -166,7 +167,7 @@ pub struct Device {
 }
 
 /// A payment to an address.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Payment {
     /// When it was made: a transaction stored (Nimiq), a block found (PacketCrypt).
     pub at: Moment,
@@ -189,7 +190,7 @@ pub struct Payment {
 }
 
 /// Where a payment stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PaymentState {
     /// A person must look at it.
@@ -228,7 +229,7 @@ impl PaymentState {
 }
 
 /// Estimated income from what an address does now: a range, because blocks come by chance.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Earnings {
     /// For a day.
     pub day: Option<Interval>,
@@ -239,7 +240,7 @@ pub struct Earnings {
 }
 
 /// A range of amounts that the truth lies in, in 95 of 100 cases, while speed and difficulty stay as they are.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Interval {
     /// The lower end.
     pub low: Amount,

@@ -1,11 +1,12 @@
 //! The Nimiq pool at one moment.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Amount, Luck, Measured, Moment, Part, Payment, PaymentState, PoolBlock};
 
 /// The Nimiq pool.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct NimiqFacts {
     /// Host and port that miners connect to.
     pub servers: Vec<String>,
@@ -50,7 +51,7 @@ pub struct NimiqFacts {
 }
 
 /// Who mines Nimiq.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct NimiqMiners {
     /// Addresses with an accepted share.
     pub addresses: Measured<u64>,
@@ -65,7 +66,7 @@ pub struct NimiqMiners {
 }
 
 /// Payments that were prepared together.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PayoutBatch {
     /// When.
     pub prepared_at: Moment,
@@ -80,7 +81,7 @@ pub struct PayoutBatch {
 }
 
 /// Sums of the book: what the pool owes and what it has.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct LedgerTotals {
     /// When they were added up.
     pub as_of: Moment,

@@ -1,11 +1,12 @@
 //! The PacketCrypt pool at one moment.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Amount, Luck, Measured, Moment, Part, PoolBlock};
 
 /// The PacketCrypt pool.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PacketCryptFacts {
     /// Pool URL that miners are given.
     pub pool_url: String,
@@ -60,7 +61,7 @@ pub struct PacketCryptFacts {
 }
 
 /// Addresses with work in the last ten minutes (block miners) or the last two full slots (announcement miners).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PacketCryptMiners {
     /// That mine announcements.
     pub announcements: Measured<u64>,
@@ -69,7 +70,7 @@ pub struct PacketCryptMiners {
 }
 
 /// A payout table: who is paid which part of a block.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PayoutTableFacts {
     /// Its number in the book; `None`: it has not been sent to the node.
     pub number: Option<u64>,
@@ -92,7 +93,7 @@ pub struct PayoutTableFacts {
 }
 
 /// What a node made of a payout table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PayoutTableState {
     /// It has not been sent yet.
@@ -110,7 +111,7 @@ pub enum PayoutTableState {
 }
 
 /// How far back a window reaches.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct WindowFacts {
     /// Its newest share, or the end of its newest slot.
     pub newest: Option<Moment>,
@@ -121,7 +122,7 @@ pub struct WindowFacts {
 }
 
 /// One who is paid.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Payee {
     /// The address.
     pub address: String,
@@ -132,7 +133,7 @@ pub struct Payee {
 }
 
 /// Announcements with a parent of one height.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AnnouncementClass {
     /// Height of the parent.
     pub parent_height: u32,
@@ -147,7 +148,7 @@ pub struct AnnouncementClass {
 }
 
 /// What can be done with an announcement of an age.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ClassState {
     /// Too young to mine blocks with.

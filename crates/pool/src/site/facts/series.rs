@@ -4,11 +4,12 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Chain, Moment, Unit};
 
 /// The past of one figure. Point `i` covers the time from `from + i · step_seconds` on, for `step_seconds`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Series {
     /// Which chain's.
     pub chain: Chain,
@@ -56,7 +57,7 @@ pub struct SeriesQuery {
 }
 
 /// A figure that has a past.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SeriesName {
     /// PacketCrypt: encryptions per second of announcement miners.
@@ -165,7 +166,7 @@ impl SeriesName {
 }
 
 /// How far back a series reaches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 pub enum Range {
     /// An hour, by the minute.
     #[serde(rename = "1h")]

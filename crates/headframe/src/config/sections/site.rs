@@ -1,0 +1,76 @@
+//! `[site]`: the website and its API.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::OWN_LISTEN;
+use crate::config::keys::{Keys, Section};
+use crate::config::values::{PublicUrl, Secret};
+
+/// `[site]`: what the pool shows of itself.
+#[derive(Debug, Clone)]
+pub struct Site {
+    pub run: bool,
+    pub listen: Option<SocketAddr>,
+    pub url: Option<PublicUrl>,
+    pub name: String,
+    pub contact: String,
+    pub folder: Option<PathBuf>,
+    pub accounts: Option<Secret>,
+    pub requests_per_minute: u32,
+    pub event_streams: usize,
+    pub event_streams_per_address: usize,
+}
+
+impl Section for Site {
+    const NAME: &'static str = "site";
+    const ABOUT: &'static str =
+        "The website, and its API under /api/v1. It only reads: whatever it does, mining goes on.";
+
+    fn read(keys: &mut Keys<'_>) -> Self {
+        Self {
+            run: keys.flag("run", true, "Whether `up` serves the website, at / of its address."),
+            listen: keys.socket("listen", "127.0.0.1:8088", OWN_LISTEN),
+            url: keys.url(
+                "url",
+                "https://pool.example",
+                "Its address from outside, for links and pool lists. Without it: http://LISTEN.",
+            ),
+            name: keys.text("name", "Headframe", "The pool's name, as people read it."),
+            contact: keys.text("contact", "", "Whom miners can ask: an address that a link can have. Empty: nobody."),
+            folder: keys.optional_folder(
+                "folder",
+                "/etc/headframe/site",
+                "A folder with files that replace those of the default website or are added to them (headframe site \
+                 export writes the default ones).",
+            ),
+            accounts: keys.accounts_url(
+                "accounts",
+                "Where the Nimiq accounts are, for a role that may only read them (headframe_site). Without it: \
+                 [nimiq] accounts.",
+            ),
+            requests_per_minute: keys.whole(
+                "requests_per_minute",
+                1200,
+                10..=1_000_000,
+                "requests",
+                "Requests of one client address (IPv6: one /64) to the API; beyond, it is told to wait. Loopback and \
+                 trusted proxies are exempt.",
+            ),
+            event_streams: keys.whole(
+                "event_streams",
+                10_000,
+                1..=1_000_000,
+                "streams",
+                "Event streams (live pages) held at once; more are told to come back.",
+            ),
+            event_streams_per_address: keys.whole(
+                "event_streams_per_address",
+                16,
+                1..=1_000_000,
+                "streams",
+                "The same for one client address. Loopback and trusted proxies are exempt.",
+            ),
+        }
+    }
+}

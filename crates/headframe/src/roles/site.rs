@@ -1,0 +1,142 @@
+//! What the website is started with, made from what the operator wrote.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use ledger::nimiq::Accounts;
+use pool::site::facts::{Identity, Moment};
+use pool::site::gather::{ComponentSource, Expected, NimiqSource, PacketCryptSource, Sources};
+use pool::site::{SiteConfig, SiteLimits};
+
+use super::nimiq::{pool_address, server_name};
+use super::{Urls, ann_name, blk_name};
+use crate::config::Config;
+
+/// The website. `here` is the address of this process if it runs the whole pool: then everybody is asked there, however
+/// the pool is reached from outside. `accounts` are those of a Nimiq pool.
+pub fn site(
+    config: &Config,
+    urls: &Urls,
+    here: Option<SocketAddr>,
+    shown_at: SocketAddr,
+    accounts: Option<Accounts>,
+) -> SiteConfig {
+    let site = &config.site;
+    let url = site.url.as_ref().map_or_else(|| format!("http://{shown_at}"), ToString::to_string);
+    let contact = (!site.contact.is_empty()).then(|| site.contact.clone());
+    let identity = Identity {
+        name: site.name.clone(),
+        contact,
+        url,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        build: option_env!("HEADFRAME_BUILD").map(str::to_owned),
+        started_at: Moment::now(),
+    };
+    let packetcrypt = config.runs_packetcrypt().then(|| packetcrypt(config, urls, here));
+    SiteConfig {
+        sources: Sources {
+            identity,
+            packetcrypt,
+            nimiq: accounts.map(|accounts| nimiq(config, accounts)),
+            components: components(config, urls, here),
+        },
+        folder: site.folder.clone(),
+        limits: SiteLimits {
+            requests_per_minute: site.requests_per_minute,
+            streams: site.event_streams,
+            streams_per_address: site.event_streams_per_address,
+        },
+    }
+}
+
+fn packetcrypt(config: &Config, urls: &Urls, here: Option<SocketAddr>) -> PacketCryptSource {
+    let own = |path: &str| here.map(|here| format!("http://{}{path}", reachable(here)));
+    PacketCryptSource {
+        master: own("/master").unwrap_or_else(|| urls.master.clone()),
+        pay_maker: own("/paymaker").unwrap_or_else(|| urls.pay_maker.clone()),
+        is_private: config.pool.private_seed.is_some(),
+    }
+}
+
+fn nimiq(config: &Config, accounts: Accounts) -> NimiqSource {
+    NimiqSource {
+        accounts,
+        servers: config.nimiq_servers.iter().map(|server| server.listen.to_string()).collect(),
+        address: pool_address(config).ok(),
+        network: config.nimiq_network().to_string(),
+        fee_millionths: config.nimiq_service.pool_fee.millionths(),
+        window: config.nimiq_service.window,
+        confirmations: config.nimiq_service.confirmations,
+        automatic_above: config.nimiq_payout.automatic_above,
+        payout_interval: config.nimiq_payout.interval,
+    }
+}
+
+/// One source for each process: this one, or every address that a role is reached at.
+fn components(config: &Config, urls: &Urls, here: Option<SocketAddr>) -> Vec<ComponentSource> {
+    let mut sources: Vec<ComponentSource> = Vec::new();
+    let mut add = |origin: String, role: &'static str, name: &str| {
+        let url = format!("{origin}/healthz");
+        let expected = Expected { role, name: name.to_owned() };
+        match sources.iter_mut().find(|source| source.url == url) {
+            Some(source) => source.expected.push(expected),
+            None => sources.push(ComponentSource { url, expected: vec![expected] }),
+        }
+    };
+    let at = |url: &str| here.map_or_else(|| origin(url), |here| format!("http://{}", reachable(here)));
+    if config.runs_packetcrypt() {
+        add(at(&urls.master), "master", "");
+        add(at(&urls.pay_maker), "pay_maker", "");
+        for name in config.ann_handlers.iter().map(ann_name) {
+            add(at(urls.ann_handler(name).unwrap_or_default()), "ann_handler", name);
+        }
+        for name in config.blk_handlers.iter().map(blk_name) {
+            add(at(urls.blk_handler(name).unwrap_or_default()), "blk_handler", name);
+        }
+    }
+    if config.runs_nimiq() {
+        let own = |listen: Option<SocketAddr>| {
+            format!("http://{}", reachable(here.or(listen).unwrap_or(config.http.listen)))
+        };
+        for server in &config.nimiq_servers {
+            add(own(server.metrics_listen), "nimiq_server", server_name(server));
+        }
+        add(own(config.nimiq_service.metrics_listen), "nimiq_service", "");
+        add(own(config.nimiq_payout.metrics_listen), "nimiq_payout", "");
+    }
+    sources
+}
+
+/// Scheme, host and port of a URL: `/healthz` is at the root of every process.
+fn origin(url: &str) -> String {
+    let after_scheme = url.find("://").map_or(0, |at| at + 3);
+    let end = url[after_scheme..].find('/').map_or(url.len(), |at| after_scheme + at);
+    url[..end].to_owned()
+}
+
+/// An address to connect to: whoever listens everywhere is reached on loopback.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_health_of_a_role_is_at_the_root_of_its_host() {
+        assert_eq!(origin("https://pool.example/ann/main"), "https://pool.example");
+        assert_eq!(origin("http://127.0.0.1:8080"), "http://127.0.0.1:8080");
+    }
+
+    #[test]
+    fn what_listens_everywhere_is_asked_on_loopback() {
+        assert_eq!(reachable("0.0.0.0:80".parse().unwrap()).to_string(), "127.0.0.1:80");
+        assert_eq!(reachable("[::]:80".parse().unwrap()).to_string(), "[::1]:80");
+        assert_eq!(reachable("10.0.0.1:80".parse().unwrap()).to_string(), "10.0.0.1:80");
+    }
+}

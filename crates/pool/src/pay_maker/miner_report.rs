@@ -1,0 +1,142 @@
+//! What the website is told of one address.
+
+use std::sync::Arc;
+
+use ledger::{DurableLedger, RecentWork, UnixMillis};
+use wire::PktAddress;
+
+use super::Shared;
+use super::payout_node::ChainPlace;
+use super::reports::{BITS_PER_ANNOUNCEMENT, Report, SPEED_WINDOW_MS, Standing, worth};
+use super::won_blocks::MATURE_AT;
+use crate::site::earnings;
+use crate::site::facts::{
+    Amount, Chain, Conduct, Measured, MinerFacts, MinerState, Moment, PacketCryptMiner, Payment,
+    PaymentState, Unit,
+};
+
+const DAY_SECONDS: u64 = 86_400;
+/// Blocks of the pool that are looked through for payments.
+const BLOCKS_LOOKED_THROUGH: u32 = 50;
+/// From here on a window counts as filled.
+const WARM: i64 = 100;
+
+/// Everything that this role knows of an address.
+pub(super) async fn miner_facts(
+    shared: &Arc<Shared>,
+    ledger: &Arc<DurableLedger>,
+    report: &Report,
+    address: PktAddress,
+) -> MinerFacts {
+    let now = (shared.clock)();
+    let reading = Arc::clone(ledger);
+    let recent =
+        tokio::task::spawn_blocking(move || reading.read().recent_work(address, now, SPEED_WINDOW_MS));
+    let recent = recent.await.unwrap_or_default();
+    let standing = report.standings.get(&address).copied();
+    let last_seen =
+        recent.newest.max(standing.and_then(|standing| standing.last_seen)).map(|time| time.min(now));
+    let payments = payments(shared, address).await;
+    let state = match (&recent.newest, last_seen, standing) {
+        (Some(_), _, standing) if is_warm(standing) => MinerState::Mining,
+        (Some(_), ..) => MinerState::WarmingUp,
+        (None, Some(_), _) => MinerState::Idle,
+        (None, None, _) => MinerState::Unknown,
+    };
+    let is_known = last_seen.is_some() || standing.is_some() || !payments.is_empty();
+    let standing = standing.unwrap_or_default();
+    MinerFacts {
+        address: address.to_string(),
+        chain: Chain::PacketCrypt,
+        gathered_at: now.into(),
+        state,
+        last_seen: last_seen.map(Moment::from),
+        last_seen_seconds: last_seen.map(|time| now.since(time) / 1000),
+        packetcrypt: is_known.then(|| packetcrypt(now, &recent, &standing, report, payments)),
+        nimiq: None,
+    }
+}
+
+fn is_warm(standing: Option<Standing>) -> bool {
+    standing.is_some_and(|standing| match standing.warm_up_percent {
+        Some(percent) => percent >= WARM,
+        // Whoever mines blocks only has no window to fill that reaches back far.
+        None => standing.shares.is_some(),
+    })
+}
+
+fn packetcrypt(
+    now: UnixMillis,
+    recent: &RecentWork,
+    standing: &Standing,
+    report: &Report,
+    payments: Vec<Payment>,
+) -> PacketCryptMiner {
+    let now = Moment::from(now);
+    let window = recent.window_ms / 1000;
+    let per_second = |amount: f64| (window > 0).then(|| amount / window as f64);
+    let speed =
+        |amount: u128| Measured::over(per_second(amount as f64), Unit::EncryptionsPerSecond, window, now);
+    let unknown_day = Measured::over(None, Unit::EncryptionsPerSecond, DAY_SECONDS, now);
+    let conduct = || Conduct { window_seconds: DAY_SECONDS, ..Conduct::default() };
+    let kilobits = recent.announcements as f64 * BITS_PER_ANNOUNCEMENT / 1000.0;
+    let reward = report.facts.next_reward.value;
+    let next_amount = reward.map(|reward| worth(reward.units, standing.whole.0));
+    let paid: Option<i64> = payments
+        .iter()
+        .filter(|payment| payment.state != PaymentState::Expired)
+        .map(|payment| payment.amount.map(|amount| amount.units))
+        .sum();
+    PacketCryptMiner {
+        announcement_speed: speed(recent.announcement_encryptions),
+        announcement_speed_day: unknown_day,
+        block_speed: speed(recent.share_encryptions),
+        block_speed_day: unknown_day,
+        bandwidth: Measured::over(per_second(kilobits), Unit::KilobitsPerSecond, window, now),
+        announcements: conduct(),
+        shares: conduct(),
+        announcements_part: standing.announcements,
+        shares_part: standing.shares,
+        next_part: Some(standing.whole),
+        next_amount,
+        warm_up_percent: standing.warm_up_percent.map(|percent| percent as f64),
+        earnings: next_amount
+            .zip(report.expected_blocks_per_day)
+            .map(|(amount, per_day)| earnings::of_blocks(amount, per_day))
+            .unwrap_or_default(),
+        payments,
+        paid: paid.map(Amount::pkt_units),
+    }
+}
+
+/// What blocks of the pool paid an address, newest first.
+async fn payments(shared: &Shared, address: PktAddress) -> Vec<Payment> {
+    let found = shared.book.payments_to(&address, BLOCKS_LOOKED_THROUGH).await.unwrap_or_else(|error| {
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(error, "payments cannot be read from the book");
+        Vec::new()
+    });
+    let payment = |(win, units): (ledger::book::RecordedWin, u64)| {
+        let place = shared.won_blocks.place(&win.won.hash);
+        let (height, state) = match place {
+            Some(ChainPlace::Main { height, confirmations }) if confirmations >= MATURE_AT => {
+                (Some(height), PaymentState::Confirmed)
+            }
+            Some(ChainPlace::Main { height, .. }) => (Some(height), PaymentState::Mined),
+            Some(ChainPlace::Side) => (win.height, PaymentState::Expired),
+            None => (win.height, PaymentState::Broadcast),
+        };
+        Payment {
+            at: win.won.won_at.into(),
+            address: address.to_string(),
+            amount: win.reward.map(|reward| worth(reward, units)),
+            part: Some(crate::site::facts::Part(units)),
+            network_fee: None,
+            hash: win.won.hash.to_string(),
+            height,
+            state,
+            kind: "block".to_owned(),
+        }
+    };
+    found.into_iter().map(payment).collect()
+}

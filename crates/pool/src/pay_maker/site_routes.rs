@@ -1,0 +1,124 @@
+//! What the site role asks a PayMaker: JSON of the types of [`crate::site::facts`].
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET …/poolfacts` | [`PacketCryptFacts`](crate::site::facts::PacketCryptFacts), as far as a PayMaker knows it |
+//! | `GET …/minerfacts?address=` | [`MinerFacts`](crate::site::facts::MinerFacts) |
+//! | `GET …/wonblocks?before=<ms>&limit=` | blocks of the pool won before a time, newest first |
+//! | `GET …/payouttables?before=<number>&limit=` | payout tables before a number, newest first |
+//! | `GET …/acceptedwork?since=<number>` | accepted work by address since a number that an answer gave |
+//! | `GET …/payees?offset=&limit=` | who the next block pays, in the order of the table |
+//!
+//! A limit is at most 500. Anybody may ask: it is what the website shows.
+
+use std::sync::Arc;
+
+use axum::response::Response;
+use http::{Method, StatusCode};
+use ledger::UnixMillis;
+use ledger::book::{BookError, PayoutTableNumber};
+use serde::Serialize;
+use wire::PktAddress;
+
+use super::Shared;
+use super::reports::{payee, pool_block, sent_table};
+use super::routes::{json, not_ready, text};
+
+/// The most of a table that one answer holds.
+const MOST: u32 = 500;
+
+/// The last segments of the paths that are answered here.
+pub(super) const NAMES: [&str; 6] =
+    ["acceptedwork", "poolfacts", "minerfacts", "wonblocks", "payouttables", "payees"];
+
+/// Answers one of [`NAMES`].
+pub(super) async fn answer(shared: &Arc<Shared>, method: &Method, name: &str, query: &str) -> Response {
+    if method != Method::GET && method != Method::HEAD {
+        return text(StatusCode::METHOD_NOT_ALLOWED, "");
+    }
+    let query = Query(query);
+    match name {
+        "acceptedwork" => of_value(&shared.accepted_work.since(query.number("since"))),
+        "wonblocks" => {
+            let before = UnixMillis(query.number("before").unwrap_or(u64::MAX));
+            let wins = shared.book.wins_before(before, query.limit()).await;
+            of_book(wins.map(|wins| wins.iter().map(|win| pool_block(win, shared)).collect::<Vec<_>>()))
+        }
+        "payouttables" => {
+            let before = query.number("before").and_then(|number| i64::try_from(number).ok());
+            let before = PayoutTableNumber(before.unwrap_or(i64::MAX));
+            let tables = shared.book.payout_tables_before(before, query.limit()).await;
+            of_book(tables.map(|tables| tables.iter().map(sent_table).collect::<Vec<_>>()))
+        }
+        _ => of_ledger(shared, name, &query).await,
+    }
+}
+
+async fn of_ledger(shared: &Arc<Shared>, name: &str, query: &Query<'_>) -> Response {
+    let Some(ledger) = shared.ledger.get() else { return not_ready() };
+    let Some(report) = shared.reports.current(shared, ledger).await else {
+        return text(StatusCode::INTERNAL_SERVER_ERROR, "the report could not be made");
+    };
+    match name {
+        "poolfacts" => json(StatusCode::OK, report.json.clone()),
+        "payees" => {
+            let skipped =
+                query.number("offset").map_or(0, |offset| usize::try_from(offset).unwrap_or(usize::MAX));
+            let reward = report.facts.next_reward.value.map(|reward| reward.units);
+            let payees: Vec<_> = report
+                .payees
+                .iter()
+                .skip(skipped)
+                .take(query.limit() as usize)
+                .map(|(address, units)| payee(address, *units, reward))
+                .collect();
+            of_value(&payees)
+        }
+        _ => {
+            let Some(address) = query.text("address").and_then(|text| text.parse::<PktAddress>().ok()) else {
+                return text(StatusCode::BAD_REQUEST, "`address` is no PKT address that a pool can pay");
+            };
+            of_value(&super::miner_report::miner_facts(shared, ledger, &report, address).await)
+        }
+    }
+}
+
+fn of_book(found: Result<impl Serialize, BookError>) -> Response {
+    match found {
+        Ok(value) => of_value(&value),
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the book could not be read");
+            text(StatusCode::INTERNAL_SERVER_ERROR, "the book could not be read")
+        }
+    }
+}
+
+fn of_value(value: &impl Serialize) -> Response {
+    match serde_json::to_vec(value) {
+        Ok(body) => json(StatusCode::OK, body),
+        Err(error) => {
+            tracing::error!(%error, "an answer could not be written");
+            text(StatusCode::INTERNAL_SERVER_ERROR, "the answer could not be written")
+        }
+    }
+}
+
+/// Numbers and addresses need no decoding: whatever would need it is none.
+struct Query<'a>(&'a str);
+
+impl Query<'_> {
+    fn text(&self, name: &str) -> Option<&str> {
+        self.0
+            .split('&')
+            .find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name))
+            .map(|(_, text)| text)
+    }
+
+    fn number(&self, name: &str) -> Option<u64> {
+        self.text(name)?.parse().ok()
+    }
+
+    fn limit(&self) -> u32 {
+        self.number("limit").map_or(MOST, |limit| u32::try_from(limit).unwrap_or(MOST)).clamp(1, MOST)
+    }
+}

@@ -1,0 +1,124 @@
+//! Tables as CSV (RFC 4180): a line of names, then one for each row. What is not known is empty.
+
+use crate::site::facts::{Moment, Payment, PoolBlock};
+
+/// Blocks of the pool.
+pub(super) fn blocks(blocks: &[PoolBlock]) -> String {
+    let mut table = Table::new(&[
+        "found_at",
+        "height",
+        "hash",
+        "finder",
+        "effort_percent",
+        "reward_units",
+        "standing",
+        "confirmations",
+    ]);
+    for block in blocks {
+        table.row(&[
+            time(block.found_at),
+            optional(block.height),
+            block.hash.clone(),
+            block.finder.clone().unwrap_or_default(),
+            optional(block.effort_percent),
+            optional(block.reward.map(|reward| reward.units)),
+            block.standing.name().to_owned(),
+            optional(block.confirmations),
+        ]);
+    }
+    table.text
+}
+
+/// Payments.
+pub(super) fn payments(payments: &[Payment]) -> String {
+    let mut table = Table::new(&[
+        "at",
+        "address",
+        "amount_units",
+        "part",
+        "network_fee_units",
+        "hash",
+        "height",
+        "state",
+        "kind",
+    ]);
+    for payment in payments {
+        table.row(&[
+            time(payment.at),
+            payment.address.clone(),
+            optional(payment.amount.map(|amount| amount.units)),
+            optional(payment.part),
+            optional(payment.network_fee.map(|fee| fee.units)),
+            payment.hash.clone(),
+            optional(payment.height),
+            payment.state.name().to_owned(),
+            payment.kind.clone(),
+        ]);
+    }
+    table.text
+}
+
+struct Table {
+    text: String,
+}
+
+impl Table {
+    fn new(names: &[&str]) -> Self {
+        let mut table = Self { text: String::new() };
+        table.row(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        table
+    }
+
+    fn row(&mut self, fields: &[String]) {
+        let fields: Vec<String> = fields.iter().map(|field| quoted(field)).collect();
+        self.text.push_str(&fields.join(","));
+        self.text.push_str("\r\n");
+    }
+}
+
+/// With quotes where they are needed; a field that a spreadsheet would take for a formula becomes a text.
+fn quoted(field: &str) -> String {
+    let is_formula = field.starts_with(['=', '+', '@', '\t']);
+    let field = if is_formula { format!("'{field}") } else { field.to_owned() };
+    if field.contains([',', '"', '\r', '\n']) { format!("\"{}\"", field.replace('"', "\"\"")) } else { field }
+}
+
+/// As RFC 3339, by UTC.
+fn time(moment: Moment) -> String {
+    jiff::Timestamp::from_millisecond(moment.0 as i64)
+        .map_or_else(|_| moment.0.to_string(), |time| time.to_string())
+}
+
+fn optional<T: ToString>(value: Option<T>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::site::facts::{Chain, sample};
+
+    #[test]
+    fn every_row_has_every_field() {
+        let pool = sample::pool();
+        for chain in pool.chains() {
+            let text = blocks(pool.blocks(chain));
+            let lines: Vec<&str> = text.split_terminator("\r\n").collect();
+            assert_eq!(lines.len(), pool.blocks(chain).len() + 1);
+            assert!(lines.iter().all(|line| line.split(',').count() == 8), "{text}");
+        }
+        assert_eq!(
+            blocks(pool.blocks(Chain::PacketCrypt)).lines().nth(3).unwrap().split(',').nth(1),
+            Some("")
+        );
+        let text = payments(&pool.nimiq.unwrap().payments);
+        assert!(text.contains("2026-11-01T11:55:00Z,NQ76 2NH6"), "{text}");
+    }
+
+    #[test]
+    fn fields_cannot_break_out() {
+        assert_eq!(quoted("a,\"b\"\n"), "\"a,\"\"b\"\"\n\"");
+        assert_eq!(quoted("=1+1"), "'=1+1");
+        assert_eq!(quoted("plain"), "plain");
+    }
+}

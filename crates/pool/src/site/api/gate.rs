@@ -1,0 +1,100 @@
+//! What stands before every answer: who may ask how often, how long a question may be, who may read the answer.
+
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use http::header::{
+    ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ALLOW,
+    HeaderValue, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{Method, StatusCode};
+use prometheus_client::metrics::counter::Counter;
+
+use super::answer::Fault;
+use crate::listener::Client;
+use crate::metrics::Metrics;
+use crate::site::SiteLimits;
+
+/// Bytes of a path with its parameters.
+const LONGEST: usize = 2048;
+/// Addresses remembered for the rate limit before those that have not asked for a while are forgotten.
+const REMEMBERED: usize = 50_000;
+/// Requests between two looks at how many are remembered.
+const LOOK_EVERY: u64 = 1024;
+
+struct Gate {
+    rate: DefaultKeyedRateLimiter<IpAddr>,
+    asked: AtomicU64,
+    answered: Counter,
+    refused: Counter,
+}
+
+/// Puts the gate before `routes`.
+pub(super) fn guard(routes: Router, limits: SiteLimits, metrics: &Metrics) -> Router {
+    let per_minute = NonZeroU32::new(limits.requests_per_minute).unwrap_or(NonZeroU32::MIN);
+    let gate = Arc::new(Gate {
+        rate: RateLimiter::keyed(Quota::per_minute(per_minute)),
+        asked: AtomicU64::new(0),
+        answered: metrics.counter("api_requests", "Requests to the API that were let through"),
+        refused: metrics
+            .counter("api_requests_refused", "Requests to the API that came too often or were too long"),
+    });
+    let routes = routes.method_not_allowed_fallback(async || {
+        Fault::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "the API is only read: GET and HEAD")
+    });
+    routes.layer(from_fn_with_state(gate, pass))
+}
+
+async fn pass(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
+    let mut response = match gate.look_at(&request) {
+        Err(fault) => {
+            gate.refused.inc();
+            fault.into_response()
+        }
+        Ok(()) if request.method() == Method::OPTIONS => {
+            let mut response = StatusCode::NO_CONTENT.into_response();
+            response.headers_mut().insert(ALLOW, METHODS);
+            response
+        }
+        Ok(()) => {
+            gate.answered.inc();
+            next.run(request).await
+        }
+    };
+    let headers = response.headers_mut();
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
+    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("etag, retry-after"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
+
+impl Gate {
+    fn look_at(&self, request: &Request) -> Result<(), Fault> {
+        let length = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
+        if length > LONGEST {
+            let message = format!("the address has {length} characters, and {LONGEST} are read");
+            return Err(Fault::new(StatusCode::URI_TOO_LONG, "too_long", message));
+        }
+        let client = Client::of(request.extensions());
+        if self.asked.fetch_add(1, Ordering::Relaxed).is_multiple_of(LOOK_EVERY)
+            && self.rate.len() > REMEMBERED
+        {
+            self.rate.retain_recent();
+        }
+        if client.exempt || self.rate.check_key(&client.group()).is_ok() {
+            return Ok(());
+        }
+        let message = "too many requests from this address; try again in a few seconds";
+        Err(Fault::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", message))
+    }
+}

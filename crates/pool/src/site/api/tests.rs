@@ -1,0 +1,189 @@
+//! The API over the sample pool: every documented question has its answer, and wrong ones are told what is right.
+
+use axum::body::Body;
+use axum::response::Response;
+use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CONTENT_TYPE, ETAG, IF_NONE_MATCH, RETRY_AFTER};
+use http::{Method, Request};
+use http_body_util::BodyExt;
+use serde_json::Value;
+use tower::ServiceExt;
+
+use super::*;
+use crate::site::facts::{MinerFacts, PoolFacts, Series, sample};
+
+fn api(limits: SiteLimits) -> Router {
+    router(Facts::sample(), limits, &Metrics::new(), CancellationToken::new())
+}
+
+async fn ask(router: &Router, method: Method, path: &str) -> Response {
+    let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+    router.clone().oneshot(request).await.unwrap()
+}
+
+async fn text(response: Response) -> String {
+    String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+}
+
+async fn get(path: &str) -> (u16, String) {
+    let response = ask(&api(SiteLimits::default()), Method::GET, path).await;
+    (response.status().as_u16(), text(response).await)
+}
+
+#[test]
+fn the_document_in_the_repository_is_what_the_code_says() {
+    let kept = include_str!("../../../../../docs/api/openapi.json");
+    let now = document().to_pretty_json().unwrap();
+    assert!(
+        kept.trim_end() == now.trim_end(),
+        "docs/api/openapi.json is not what /api/v1/openapi.json answers"
+    );
+}
+
+/// With every chain, series and format that the document names.
+fn documented_questions() -> Vec<String> {
+    let mut questions = Vec::new();
+    for path in document().paths.paths.keys() {
+        let chains = ["packetcrypt", "nimiq"];
+        for chain in chains {
+            let address = if chain == "nimiq" { sample::NIM_MINER } else { sample::PKT_MINER };
+            let series = if chain == "nimiq" { "hash_rate" } else { "bandwidth" };
+            let path = path
+                .replace("{chain}", chain)
+                .replace("{address}", &address.replace(' ', "%20"))
+                .replace("{name}", series);
+            questions.push(path);
+        }
+    }
+    questions.sort();
+    questions.dedup();
+    questions
+}
+
+#[tokio::test]
+async fn every_documented_question_is_answered_with_an_etag() {
+    let questions = documented_questions();
+    assert!(questions.len() >= 15, "{questions:?}");
+    for question in questions.iter().filter(|question| !question.ends_with("/events")) {
+        let router = api(SiteLimits::default());
+        let first = ask(&router, Method::GET, question).await;
+        assert_eq!(first.status(), 200, "{question}");
+        assert_eq!(first.headers()[ACCESS_CONTROL_ALLOW_ORIGIN], "*", "{question}");
+        let etag = first.headers()[ETAG].clone();
+        let _: Value = serde_json::from_str(&text(first).await).unwrap();
+        let again = Request::get(question).header(IF_NONE_MATCH, etag).body(Body::empty()).unwrap();
+        assert_eq!(router.oneshot(again).await.unwrap().status(), 304, "{question}");
+    }
+}
+
+#[tokio::test]
+async fn what_pages_show_and_what_the_api_says_is_the_same() {
+    let (_, body) = get("/api/v1/pool").await;
+    assert_eq!(body, serde_json::to_string(&sample::pool()).unwrap());
+    assert!(serde_json::from_str::<PoolFacts>(&body).unwrap().nimiq.is_some());
+    let (_, body) = get(&format!("/api/v1/packetcrypt/miners/{}", sample::PKT_MINER)).await;
+    assert!(serde_json::from_str::<MinerFacts>(&body).unwrap().packetcrypt.is_some());
+    let (_, body) = get("/api/v1/nimiq/series/hash_rate?range=7d").await;
+    let series: Series = serde_json::from_str(&body).unwrap();
+    assert_eq!(series.points.len(), 168);
+    assert!(series.points.contains(&None), "unknown is null");
+    let (_, body) = get("/api/v1/metrics").await;
+    let figures: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(figures["packetcrypt.bandwidth"]["unit"], "kbit/s");
+    let (_, body) = get("/pool.json").await;
+    let pool: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(pool["chains"][1]["minimum_payout"], "50");
+}
+
+#[tokio::test]
+async fn tables_go_back_page_by_page_to_their_end() {
+    let (mut before, mut hashes) = (String::new(), Vec::new());
+    loop {
+        let (status, body) = get(&format!("/api/v1/packetcrypt/blocks?limit=3{before}")).await;
+        assert_eq!(status, 200);
+        let page: Value = serde_json::from_str(&body).unwrap();
+        hashes.extend(page["items"].as_array().unwrap().iter().map(|block| block["hash"].clone()));
+        match page["next"].as_u64() {
+            Some(next) => before = format!("&before={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(hashes.len(), sample::pool().packetcrypt.unwrap().blocks.len());
+    let (status, csv) = get("/api/v1/nimiq/payments?format=csv").await;
+    assert_eq!((status, csv.lines().count()), (200, 5));
+}
+
+#[tokio::test]
+async fn wrong_questions_are_told_what_is_right() {
+    let misspelt = sample::PKT_MINER.replacen("6hqs", "6hqz", 1);
+    for (path, status, part) in [
+        (format!("/api/v1/packetcrypt/miners/{misspelt}"), 400, sample::PKT_MINER),
+        (
+            format!("/api/v1/packetcrypt/miners/{}", sample::NIM_MINER.replace(' ', "")),
+            400,
+            "/api/v1/nimiq/miners/NQ76",
+        ),
+        ("/api/v1/packetcrypt/miners/bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq".to_owned(), 400, "Bitcoin"),
+        ("/api/v1/nimiq/miners/..%2f..%2fetc%2fpasswd".to_owned(), 400, "no address"),
+        ("/api/v1/bitcoin/blocks".to_owned(), 404, "packetcrypt or nimiq"),
+        ("/api/v1/nimiq/series/bandwidth".to_owned(), 404, "hash_rate"),
+        (format!("/api/v1/packetcrypt/series/effort?address={}", sample::PKT_MINER), 404, "whole pool"),
+        ("/api/v1/packetcrypt/series/bandwidth?range=2y".to_owned(), 400, "30d"),
+        ("/api/v1/nimiq/blocks?limit=1000000".to_owned(), 400, "from 1 to 500"),
+        ("/api/v1/nimiq/blocks?order=asc".to_owned(), 400, "limit"),
+        ("/api/v1/nothing/here".to_owned(), 404, "openapi.json"),
+        ("/api/v2/pool".to_owned(), 404, "openapi.json"),
+        (format!("/api/v1/pool?{}", "x".repeat(4000)), 414, "2048"),
+    ] {
+        let (answered, body) = get(&path).await;
+        assert_eq!(answered, status, "{path}: {body}");
+        assert!(body.contains(part), "{path}: {body}");
+        let fault: Value = serde_json::from_str(&body).unwrap();
+        assert!(fault["code"].is_string() && fault["message"].is_string(), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn the_api_is_only_read() {
+    let router = api(SiteLimits::default());
+    let posted = ask(&router, Method::POST, "/api/v1/pool").await;
+    assert_eq!(posted.status(), 405);
+    assert_eq!(posted.headers()[ALLOW], "GET,HEAD");
+    let options = ask(&router, Method::OPTIONS, "/api/v1/pool").await;
+    assert_eq!(options.status(), 204);
+    let head = ask(&router, Method::HEAD, "/api/v1/pool").await;
+    assert_eq!(head.status(), 200);
+    assert_eq!(text(head).await, "");
+}
+
+#[tokio::test]
+async fn a_flood_is_told_to_wait() {
+    let router = api(SiteLimits { requests_per_minute: 10, ..SiteLimits::default() });
+    let mut statuses = Vec::new();
+    for _ in 0..20 {
+        let response = ask(&router, Method::GET, "/api/v1/pool").await;
+        if response.status() == 429 {
+            assert!(response.headers().contains_key(RETRY_AFTER));
+        }
+        statuses.push(response.status().as_u16());
+    }
+    assert_eq!(statuses[..10], [200; 10]);
+    assert_eq!(statuses[19], 429);
+}
+
+#[tokio::test]
+async fn listeners_have_places_and_give_them_back() {
+    let router = api(SiteLimits { streams: 3, streams_per_address: 2, ..SiteLimits::default() });
+    let listen = async || ask(&router, Method::GET, "/api/v1/events").await;
+    let first = listen().await;
+    assert_eq!(first.headers()[CONTENT_TYPE], "text/event-stream");
+    let second = listen().await;
+    assert_eq!(second.status(), 200);
+    assert_eq!(listen().await.status(), 429, "two of one address");
+    drop(second);
+    assert_eq!(listen().await.status(), 200);
+    let misspelt = ask(&router, Method::GET, "/api/v1/events?address=nobody").await;
+    assert_eq!(misspelt.status(), 400);
+    let mut body = first.into_body();
+    let frame = body.frame().await.unwrap().unwrap().into_data().unwrap();
+    assert_eq!(&frame[..], b"retry: 5000\n\n");
+}

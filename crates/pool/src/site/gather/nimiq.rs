@@ -1,0 +1,469 @@
+//! The Nimiq pool: what stands in the accounts.
+
+mod blocks;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use ledger::UnixMillis;
+use ledger::nimiq::store::DeviceWork;
+use ledger::nimiq::window::WindowRule;
+use ledger::nimiq::{Accounts, AccountsError, PayoutId, PayoutRow, Sequence, UserId};
+use nimiq::{Address, Luna, ShareWeight};
+
+use crate::site::address::MinerAddress;
+use crate::site::answers::FactsFault;
+use crate::site::earnings;
+use crate::site::events::Events;
+use crate::site::facts::{
+    Amount, Chain, Conduct, Device, LedgerTotals, Luck, Measured, MinerFacts, MinerState, Moment, NimiqFacts,
+    NimiqMiner, NimiqMiners, Part, Payment, PaymentState, PayoutBatch, PoolBlock, Unit,
+};
+use blocks::Blocks;
+
+const SHORT_SECONDS: u64 = 600;
+const DAY_SECONDS: u64 = 86_400;
+/// How often sums over many shares are made.
+const SUMS_EVERY: Duration = Duration::from_secs(8);
+/// Rows of each table that are shown.
+const SHOWN: u32 = 100;
+const BATCHES_SHOWN: u32 = 50;
+const PAYMENTS_OF_A_MINER: u32 = 50;
+/// Addresses looked up in one round, of those that somebody listens for.
+const LOOKUPS_AT_ONCE: u32 = 50;
+
+/// Where the Nimiq pool is, and what its operator has decided.
+#[derive(Debug, Clone)]
+pub struct NimiqSource {
+    /// The accounts, to be read.
+    pub accounts: Accounts,
+    /// Host and port that miners connect to.
+    pub servers: Vec<String>,
+    /// The pool's own account.
+    pub address: Option<Address>,
+    /// `main`, `test` or `dev`.
+    pub network: String,
+    /// The pool's part in millionths.
+    pub fee_millionths: u32,
+    /// How far back a block pays.
+    pub window: WindowRule,
+    /// Confirmations that make credits payable.
+    pub confirmations: u32,
+    /// A balance above this is paid by itself.
+    pub automatic_above: Luna,
+    /// Time between automatic payouts.
+    pub payout_interval: Duration,
+}
+
+/// Sums over recent shares.
+#[derive(Default)]
+struct Recent {
+    /// When they were made; `None`: not yet.
+    at: Option<Moment>,
+    /// Length of the time that they cover, in seconds.
+    seconds: u64,
+    by_user: HashMap<UserId, Vec<DeviceWork>>,
+    /// What each user has in the window that a block found now would pay, and all together.
+    window: HashMap<UserId, u128>,
+    window_total: u128,
+    /// Blocks that the pool finds in a day at its present pace.
+    blocks_per_day: Option<f64>,
+    /// Reward of the newest block.
+    reward: Option<Luna>,
+}
+
+pub(super) struct Gatherer {
+    source: NimiqSource,
+    facts: NimiqFacts,
+    recent: Arc<ArcSwap<Recent>>,
+    blocks: Blocks,
+    summed: Option<Instant>,
+    /// Up to which share has been told.
+    told_until: Option<Sequence>,
+    /// Numbers of the addresses that somebody listens for; `None`: nobody has worked for it yet.
+    listened_for: HashMap<Address, Option<UserId>>,
+}
+
+impl Gatherer {
+    pub(super) fn new(source: NimiqSource) -> (Self, Lookups) {
+        let recent: Arc<ArcSwap<Recent>> = Arc::default();
+        let facts = nothing_known(&source, Moment::now());
+        let lookups = Lookups { source: source.clone(), recent: Arc::clone(&recent) };
+        (
+            Self {
+                source,
+                facts,
+                recent,
+                blocks: Blocks::default(),
+                summed: None,
+                told_until: None,
+                listened_for: HashMap::new(),
+            },
+            lookups,
+        )
+    }
+
+    /// What is known now.
+    pub(super) fn facts(&self) -> NimiqFacts {
+        self.facts.clone()
+    }
+
+    pub(super) async fn ask(&mut self) {
+        if let Err(error) = self.read().await {
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "the accounts cannot be read for the website"
+            );
+        }
+    }
+
+    async fn read(&mut self) -> Result<(), AccountsError> {
+        let accounts = self.source.accounts.clone();
+        let now = Moment::now();
+        let tip = accounts.chain_tip().await?;
+        if let Some((height, seen_at)) = tip {
+            self.facts.height = Measured::at(height.0, Unit::Blocks, seen_at.into());
+        }
+        let newest = accounts.newest_share().await?;
+        self.blocks.read(&accounts, newest).await?;
+        let height = tip.map(|(height, _)| height.0);
+        self.facts.blocks = self.blocks.shown(height, self.source.confirmations);
+        self.facts.luck = self.blocks.luck(now);
+        let day_ago = Moment(now.0.saturating_sub(DAY_SECONDS * 1000));
+        let of_day = self.blocks.found_since(day_ago);
+        self.facts.blocks_found = Measured::over(of_day, Unit::Blocks, DAY_SECONDS, now);
+        if let Some((work, at)) = self.blocks.newest_work() {
+            let difficulty = work as f64 / ShareWeight::OF_DIFFICULTY_ONE.0 as f64;
+            self.facts.difficulty = Measured::at(difficulty, Unit::Difficulty, at);
+        }
+        self.read_payouts(&accounts, now).await?;
+        if self.summed.is_none_or(|summed| summed.elapsed() >= SUMS_EVERY) {
+            self.sum(&accounts, newest, now).await?;
+            self.summed = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    /// Tells who listens for an address of its accepted shares.
+    pub(super) async fn tell(&mut self, events: &Events) {
+        if let Err(error) = self.read_new_shares(events).await {
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "new shares cannot be read for the website"
+            );
+        }
+    }
+
+    async fn read_new_shares(&mut self, events: &Events) -> Result<(), AccountsError> {
+        let wanted = events.wanted(Chain::Nimiq);
+        self.listened_for.retain(|address, _| wanted.contains(&MinerAddress::Nimiq(*address)));
+        if wanted.is_empty() {
+            self.told_until = None;
+            return Ok(());
+        }
+        let accounts = self.source.accounts.clone();
+        let mut lookups = LOOKUPS_AT_ONCE;
+        for address in wanted {
+            let MinerAddress::Nimiq(address) = address else { continue };
+            let known = self.listened_for.entry(address).or_insert(None);
+            if known.is_none() && lookups > 0 {
+                lookups -= 1;
+                *known = accounts.user_of(address).await?;
+            }
+        }
+        let newest = accounts.newest_share().await?;
+        let Some(told) = self.told_until.replace(newest) else { return Ok(()) };
+        if newest <= told {
+            return Ok(());
+        }
+        let mut by_user: HashMap<UserId, (u64, Moment)> = HashMap::new();
+        for device in accounts.work_between(Sequence(told.0 + 1), newest).await? {
+            let sum = by_user.entry(device.user).or_default();
+            *sum = (sum.0 + device.shares, sum.1.max(device.newest.into()));
+        }
+        for (address, user) in &self.listened_for {
+            if let Some((shares, at)) = user.and_then(|user| by_user.get(&user)) {
+                events.worked(MinerAddress::Nimiq(*address), *shares, *at);
+            }
+        }
+        Ok(())
+    }
+
+    async fn read_payouts(&mut self, accounts: &Accounts, now: Moment) -> Result<(), AccountsError> {
+        let payments = accounts.payments_before(PayoutId(u64::MAX), None, SHOWN).await?;
+        self.facts.payments = payments.iter().map(payment).collect();
+        let batches = accounts.payout_batches(BATCHES_SHOWN).await?;
+        self.facts.batches = batches
+            .into_iter()
+            .map(|batch| PayoutBatch {
+                prepared_at: batch.prepared_at.into(),
+                payments: batch.payments,
+                value: luna(batch.value),
+                network_fees: luna(batch.network_fees),
+                state: batch
+                    .states
+                    .iter()
+                    .filter_map(|state| PaymentState::from_name(state))
+                    .min()
+                    .unwrap_or(PaymentState::Review),
+            })
+            .collect();
+        let figures = accounts.payout_figures().await?;
+        let (count, value) = figures.by_state.get("confirmed").copied().unwrap_or_default();
+        let average = value.0.checked_div(count).map(|mean| Amount::luna(mean as i64));
+        self.facts.average_payout = Measured::at(average, Unit::Nim, now);
+        let totals = accounts.totals().await?;
+        let sum = |names: &[&str]| Amount::luna(names.iter().filter_map(|name| totals.get(*name)).sum());
+        self.facts.totals = LedgerTotals {
+            as_of: now,
+            immature: sum(&["immature"]),
+            confirmed: sum(&["mature"]),
+            under_way: sum(&["outgoing"]),
+            paid: sum(&["paid"]),
+            fees: sum(&["fee", "immature_fee"]),
+            liabilities: sum(&["immature", "mature", "outgoing"]),
+            reserve: None,
+        };
+        Ok(())
+    }
+
+    /// Sums over the shares of the last ten minutes, and over the window that a block would pay now.
+    async fn sum(&mut self, accounts: &Accounts, newest: Sequence, now: Moment) -> Result<(), AccountsError> {
+        let since = UnixMillis(now.0.saturating_sub(SHORT_SECONDS * 1000));
+        let first = accounts.first_share_since(since).await?;
+        let work = accounts.work_between(first, newest).await?;
+        let age =
+            accounts.oldest_share().await?.map_or(0, |(_, oldest)| Moment::from(oldest).age_seconds(now));
+        let seconds = SHORT_SECONDS.min(age.max(60));
+        let mut recent = Recent { at: Some(now), seconds, ..Recent::default() };
+        let weight: u128 = work.iter().map(|device| device.weight).sum();
+        let mut newest_reward = self.facts.blocks.iter().filter_map(|block| block.reward);
+        recent.reward = newest_reward.next().map(|reward| Luna(reward.units.max(0) as u64));
+        recent.blocks_per_day = self.blocks.newest_work().map(|(work_of_block, _)| {
+            weight as f64 / work_of_block.max(1) as f64 * DAY_SECONDS as f64 / seconds as f64
+        });
+        let devices = work.len() as u64;
+        for device in work {
+            recent.by_user.entry(device.user).or_default().push(device);
+        }
+        self.sum_window(accounts, newest, &mut recent).await?;
+        self.facts.speed =
+            Measured::over(hashes_per_second(weight, seconds), Unit::HashesPerSecond, seconds, now);
+        self.facts.miners.addresses = Measured::over(recent.by_user.len() as u64, Unit::Miners, seconds, now);
+        self.facts.miners.devices = Measured::over(devices, Unit::Miners, seconds, now);
+        let day = accounts.first_share_since(UnixMillis(now.0.saturating_sub(DAY_SECONDS * 1000))).await?;
+        // Numbers are handed out without gaps that matter, so nothing has to be counted.
+        let shares = (newest.0 + 1).saturating_sub(day.0);
+        self.facts.shares = Measured::over(shares, Unit::Shares, DAY_SECONDS, now);
+        self.recent.store(Arc::new(recent));
+        Ok(())
+    }
+
+    /// The window of a block that would be found now: as the rule says, with every share counted whole.
+    async fn sum_window(
+        &self,
+        accounts: &Accounts,
+        newest: Sequence,
+        recent: &mut Recent,
+    ) -> Result<(), AccountsError> {
+        let first = match self.source.window {
+            WindowRule::Shares(count) => Sequence((newest.0 + 1).saturating_sub(count.get())),
+            WindowRule::Work(times) => {
+                let Some((work, _)) = self.blocks.newest_work() else { return Ok(()) };
+                let wanted = u128::from(work) * u128::from(times.get());
+                let mut length = 1024_u64;
+                loop {
+                    let first = Sequence((newest.0 + 1).saturating_sub(length));
+                    let (_, weight) = accounts.weight_between(first, newest).await?;
+                    if weight >= wanted || first.0 == 0 || length >= 1 << 21 {
+                        break first;
+                    }
+                    length *= 2;
+                }
+            }
+        };
+        for device in accounts.work_between(first, newest).await? {
+            // As the ledger splits: by shares that count alike, or by what they weigh.
+            let part = device.weight;
+            *recent.window.entry(device.user).or_default() += part;
+            recent.window_total += part;
+        }
+        Ok(())
+    }
+}
+
+/// Answers about addresses.
+pub(super) struct Lookups {
+    source: NimiqSource,
+    recent: Arc<ArcSwap<Recent>>,
+}
+
+impl Lookups {
+    pub(super) async fn miner(&self, address: Address) -> Result<MinerFacts, FactsFault> {
+        self.read_miner(address).await.map_err(of_accounts)
+    }
+
+    pub(super) async fn blocks(&self, before: Option<u64>, limit: u32) -> Result<Vec<PoolBlock>, FactsFault> {
+        let before = UnixMillis(before.unwrap_or(u64::MAX));
+        let blocks = self.source.accounts.blocks_before(before, limit).await.map_err(of_accounts)?;
+        let tip = self.source.accounts.chain_tip().await.map_err(of_accounts)?;
+        let height = tip.map(|(height, _)| height.0);
+        let shown = blocks.iter().map(|block| blocks::shown(block, None, height, self.source.confirmations));
+        Ok(shown.collect())
+    }
+
+    pub(super) async fn payments(
+        &self,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<(u64, Payment)>, FactsFault> {
+        let before = PayoutId(before.unwrap_or(u64::MAX));
+        let rows = self.source.accounts.payments_before(before, None, limit).await.map_err(of_accounts)?;
+        Ok(rows.iter().map(|row| (row.id.0, payment(row))).collect())
+    }
+
+    async fn read_miner(&self, address: Address) -> Result<MinerFacts, AccountsError> {
+        let (accounts, recent, now) = (&self.source.accounts, self.recent.load_full(), Moment::now());
+        let mut facts = MinerFacts {
+            address: address.to_string(),
+            chain: Chain::Nimiq,
+            gathered_at: now,
+            state: MinerState::Unknown,
+            last_seen: None,
+            last_seen_seconds: None,
+            packetcrypt: None,
+            nimiq: None,
+        };
+        let Some(user) = accounts.user_of(address).await? else { return Ok(facts) };
+        let devices = recent.by_user.get(&user).map_or(&[][..], Vec::as_slice);
+        facts.last_seen = devices.iter().map(|device| Moment::from(device.newest)).max();
+        facts.last_seen_seconds = facts.last_seen.map(|seen| seen.age_seconds(now));
+        facts.state = if devices.is_empty() { MinerState::Idle } else { MinerState::Mining };
+        let holdings = accounts.holdings_of(user).await?;
+        let payments = accounts.payments_before(PayoutId(u64::MAX), Some(user), PAYMENTS_OF_A_MINER).await?;
+        let next_part = self.next_part(&recent, user);
+        let next_amount = next_part.zip(recent.reward).map(|(part, reward)| {
+            Amount::luna((u128::from(reward.0) * u128::from(part.0) / 1_000_000_000_000) as i64)
+        });
+        let at = recent.at.unwrap_or(now);
+        let weight: u128 = devices.iter().map(|device| device.weight).sum();
+        let speed = |weight: u128| {
+            let value = recent.at.and_then(|_| hashes_per_second(weight, recent.seconds));
+            Measured::over(value, Unit::HashesPerSecond, recent.seconds, at)
+        };
+        facts.nimiq = Some(NimiqMiner {
+            speed: speed(weight),
+            speed_day: Measured::over(None, Unit::HashesPerSecond, DAY_SECONDS, now),
+            shares: Conduct { window_seconds: DAY_SECONDS, ..Conduct::default() },
+            devices: devices
+                .iter()
+                .take(SHOWN as usize)
+                .map(|device| Device {
+                    id: device.device,
+                    speed: speed(device.weight),
+                    shares: Measured::over(device.shares, Unit::Shares, recent.seconds, at),
+                    last_seen: device.newest.into(),
+                })
+                .collect(),
+            next_part,
+            next_amount,
+            immature: Amount::luna(holdings.immature),
+            confirmed: Amount::luna(holdings.confirmed),
+            under_way: luna(holdings.under_way),
+            paid: luna(holdings.paid),
+            automatic_above: luna(self.source.automatic_above),
+            payout_requested: holdings.payout_requested,
+            earnings: next_amount
+                .zip(recent.blocks_per_day)
+                .map(|(amount, per_day)| earnings::of_blocks(amount, per_day))
+                .unwrap_or_default(),
+            payments: payments.iter().map(payment).collect(),
+        });
+        Ok(facts)
+    }
+
+    /// A user's part of a block found now, after the fee.
+    fn next_part(&self, recent: &Recent, user: UserId) -> Option<Part> {
+        let own = recent.window.get(&user).copied().unwrap_or_default();
+        let after_fee = u128::from(1_000_000_000_000 - u64::from(self.source.fee_millionths) * 1_000_000);
+        let part = (own * after_fee).checked_div(recent.window_total)?;
+        Some(Part(part as u64))
+    }
+}
+
+#[allow(clippy::needless_pass_by_value)] // to be named where an error is mapped
+fn of_accounts(error: AccountsError) -> FactsFault {
+    FactsFault::Unavailable { role: "the accounts' database", reason: error.to_string() }
+}
+
+fn hashes_per_second(weight: u128, seconds: u64) -> Option<f64> {
+    (seconds > 0).then(|| weight as f64 / ShareWeight::PER_HASH as f64 / seconds as f64)
+}
+
+fn luna(amount: Luna) -> Amount {
+    Amount::luna(i64::try_from(amount.0).unwrap_or(i64::MAX))
+}
+
+fn payment(row: &PayoutRow) -> Payment {
+    Payment {
+        at: row.prepared_at.into(),
+        address: row.recipient.to_string(),
+        amount: Some(luna(row.value)),
+        part: None,
+        network_fee: Some(luna(row.network_fee)),
+        hash: row.hash.to_string(),
+        height: row.state.height().map(|height| height.0),
+        state: PaymentState::from_name(row.state.name()).unwrap_or(PaymentState::Review),
+        kind: row.kind.name().to_owned(),
+    }
+}
+
+/// Before the accounts have been read for the first time.
+fn nothing_known(source: &NimiqSource, now: Moment) -> NimiqFacts {
+    fn unknown<T>(unit: Unit, now: Moment) -> Measured<T> {
+        Measured { value: None, unit, window_seconds: None, as_of: now }
+    }
+    let automatic_above = luna(source.automatic_above);
+    NimiqFacts {
+        servers: source.servers.clone(),
+        address: source.address.map(|address| address.to_string()),
+        network: source.network.clone(),
+        height: unknown(Unit::Blocks, now),
+        difficulty: unknown(Unit::Difficulty, now),
+        speed: unknown(Unit::HashesPerSecond, now),
+        shares: unknown(Unit::Shares, now),
+        miners: NimiqMiners {
+            addresses: unknown(Unit::Miners, now),
+            devices: unknown(Unit::Miners, now),
+            smart: unknown(Unit::Connections, now),
+            nano: unknown(Unit::Connections, now),
+            dumb: unknown(Unit::Connections, now),
+        },
+        luck: Luck { current_effort: unknown(Unit::Percent, now), windows: Vec::new() },
+        blocks_found: unknown(Unit::Blocks, now),
+        fee: Part(u64::from(source.fee_millionths) * 1_000_000),
+        payout_rule: format!(
+            "PPLNS over the {}; a confirmed balance above {automatic_above} is paid by itself.",
+            source.window
+        ),
+        confirmations_needed: source.confirmations,
+        automatic_above,
+        payout_interval_seconds: source.payout_interval.as_secs(),
+        blocks: Vec::new(),
+        batches: Vec::new(),
+        payments: Vec::new(),
+        average_payout: unknown(Unit::Nim, now),
+        totals: LedgerTotals {
+            as_of: now,
+            immature: Amount::luna(0),
+            confirmed: Amount::luna(0),
+            under_way: Amount::luna(0),
+            paid: Amount::luna(0),
+            fees: Amount::luna(0),
+            liabilities: Amount::luna(0),
+            reserve: None,
+        },
+    }
+}

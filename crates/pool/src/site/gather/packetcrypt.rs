@@ -1,0 +1,218 @@
+//! The PacketCrypt pool: facts of the PayMaker, completed by what the Master tells everyone.
+
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use serde::de::DeserializeOwned;
+use wire::pool_config::PoolConfig;
+use wire::{PktAddress, pool_config};
+
+use super::unavailable;
+use crate::http_client;
+use crate::pay_maker::AcceptedSince;
+use crate::site::address::MinerAddress;
+use crate::site::answers::FactsFault;
+use crate::site::events::Events;
+use crate::site::facts::{
+    Chain, Luck, Measured, MinerFacts, Moment, PacketCryptFacts, PacketCryptMiners, Part, Payee,
+    PayoutTableFacts, PoolBlock, Series, SeriesQuery, Unit,
+};
+
+/// The largest answer that is read.
+const LIMIT: usize = 4 << 20;
+/// How long an answer may take.
+const TIME: Duration = Duration::from_secs(5);
+/// How often the Master is asked.
+const MASTER_EVERY: Duration = Duration::from_secs(20);
+
+/// Where the PacketCrypt pool is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PacketCryptSource {
+    /// Base URL of the Master: the pool URL.
+    pub master: String,
+    /// Base URL of the PayMaker.
+    pub pay_maker: String,
+    /// Whether announcements must be signed.
+    pub is_private: bool,
+}
+
+pub(super) struct Gatherer {
+    source: PacketCryptSource,
+    http: reqwest::Client,
+    facts: PacketCryptFacts,
+    config: Option<PoolConfig>,
+    asked_master: Option<Instant>,
+    /// Up to which piece of accepted work has been told.
+    told_until: Option<u64>,
+}
+
+impl Gatherer {
+    pub(super) fn new(source: PacketCryptSource, http: reqwest::Client) -> Self {
+        Self {
+            facts: nothing_known(Moment::now()),
+            source,
+            http,
+            config: None,
+            asked_master: None,
+            told_until: None,
+        }
+    }
+
+    /// What is known now.
+    pub(super) fn facts(&self) -> PacketCryptFacts {
+        let mut facts = self.facts.clone();
+        facts.pool_url.clone_from(&self.source.master);
+        facts.is_private = self.source.is_private;
+        if let Some(config) = &self.config {
+            facts.announcement_urls.clone_from(&config.submit_ann_urls);
+            facts.block_urls.clone_from(&config.submit_block_urls);
+            let work = config.ann_target.and_then(packetcrypt::CompactTarget::work);
+            let work = work.map(|work| work.to_string().parse::<f64>().unwrap_or(f64::MAX));
+            facts.announcement_work = Measured::at(work, Unit::Difficulty, facts.height.as_of);
+            if facts.height.value.is_none() {
+                facts.height = Measured::at(config.current_height.0, Unit::Blocks, facts.height.as_of);
+            }
+        }
+        facts
+    }
+
+    pub(super) async fn ask(&mut self) {
+        let url = format!("{}/poolfacts", self.source.pay_maker);
+        match http_client::fetch(&self.http, &url, LIMIT, TIME).await {
+            Ok(body) => match serde_json::from_slice(&body) {
+                Ok(facts) => self.facts = facts,
+                Err(error) => tracing::warn!(%error, url, "the PayMaker's facts cannot be read"),
+            },
+            Err(fault) => tracing::debug!(%fault, url, "the PayMaker gives no facts"),
+        }
+        if self.asked_master.is_none_or(|asked| asked.elapsed() >= MASTER_EVERY) {
+            self.ask_master().await;
+        }
+    }
+
+    /// Tells who listens for an address of its accepted work.
+    pub(super) async fn tell(&mut self, events: &Events) {
+        let wanted: HashSet<MinerAddress> = events.wanted(Chain::PacketCrypt).into_iter().collect();
+        if wanted.is_empty() {
+            self.told_until = None;
+            return;
+        }
+        let since = self.told_until.map(|since| format!("?since={since}")).unwrap_or_default();
+        let url = format!("{}/acceptedwork{since}", self.source.pay_maker);
+        let Ok(body) = http_client::fetch(&self.http, &url, LIMIT, TIME).await else { return };
+        let Ok(accepted) = serde_json::from_slice::<AcceptedSince>(&body) else { return };
+        self.told_until = Some(accepted.next);
+        let mut by_address: HashMap<MinerAddress, (u64, Moment)> = HashMap::new();
+        for piece in accepted.work {
+            let sum = by_address.entry(MinerAddress::PacketCrypt(piece.address)).or_default();
+            *sum = (sum.0 + u64::from(piece.announcements) + u64::from(piece.shares), sum.1.max(piece.at));
+        }
+        for (address, (pieces, at)) in by_address.into_iter().filter(|(address, _)| wanted.contains(address))
+        {
+            events.worked(address, pieces, at);
+        }
+    }
+
+    async fn ask_master(&mut self) {
+        let url = format!("{}/config.json", self.source.master);
+        match http_client::fetch(&self.http, &url, pool_config::LIMIT, TIME).await {
+            Ok(body) => match PoolConfig::parse(&body) {
+                Ok(config) => {
+                    self.config = Some(config);
+                    self.asked_master = Some(Instant::now());
+                }
+                Err(error) => tracing::warn!(%error, url, "the Master's configuration cannot be read"),
+            },
+            Err(fault) => tracing::debug!(%fault, url, "the Master does not answer"),
+        }
+    }
+}
+
+/// Answers about addresses.
+pub(super) struct Lookups {
+    source: PacketCryptSource,
+    http: reqwest::Client,
+}
+
+impl Lookups {
+    pub(super) fn new(source: PacketCryptSource, http: reqwest::Client) -> Self {
+        Self { source, http }
+    }
+
+    pub(super) async fn miner(&self, address: PktAddress) -> Result<MinerFacts, FactsFault> {
+        self.ask(&format!("minerfacts?address={address}")).await
+    }
+
+    pub(super) async fn blocks(&self, before: Option<u64>, limit: u32) -> Result<Vec<PoolBlock>, FactsFault> {
+        self.ask(&format!("wonblocks?limit={limit}{}", before_of(before))).await
+    }
+
+    pub(super) async fn payout_tables(
+        &self,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<PayoutTableFacts>, FactsFault> {
+        self.ask(&format!("payouttables?limit={limit}{}", before_of(before))).await
+    }
+
+    pub(super) async fn payees(&self, offset: u64, limit: u32) -> Result<Vec<Payee>, FactsFault> {
+        self.ask(&format!("payees?offset={offset}&limit={limit}")).await
+    }
+
+    pub(super) async fn series(&self, query: &SeriesQuery) -> Result<Series, FactsFault> {
+        let address = query.address.as_ref().map(|address| format!("&address={address}")).unwrap_or_default();
+        self.ask(&format!("series?name={}&range={}{address}", query.name.name(), query.range)).await
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, what: &str) -> Result<T, FactsFault> {
+        let url = format!("{}/{what}", self.source.pay_maker);
+        let body = http_client::fetch(&self.http, &url, LIMIT, TIME)
+            .await
+            .map_err(|fault| unavailable("the PayMaker", &fault))?;
+        serde_json::from_slice(&body).map_err(|error| FactsFault::Unavailable {
+            role: "the PayMaker",
+            reason: format!("its answer cannot be read: {error}"),
+        })
+    }
+}
+
+fn before_of(before: Option<u64>) -> String {
+    before.map(|before| format!("&before={before}")).unwrap_or_default()
+}
+
+/// Before the PayMaker has answered for the first time.
+fn nothing_known(now: Moment) -> PacketCryptFacts {
+    fn unknown<T>(unit: Unit, now: Moment) -> Measured<T> {
+        Measured { value: None, unit, window_seconds: None, as_of: now }
+    }
+    PacketCryptFacts {
+        pool_url: String::new(),
+        announcement_urls: Vec::new(),
+        block_urls: Vec::new(),
+        is_private: false,
+        height: unknown(Unit::Blocks, now),
+        difficulty: unknown(Unit::Difficulty, now),
+        announcement_work: unknown(Unit::Difficulty, now),
+        announcement_speed: unknown(Unit::EncryptionsPerSecond, now),
+        block_speed: unknown(Unit::EncryptionsPerSecond, now),
+        bandwidth: unknown(Unit::KilobitsPerSecond, now),
+        miners: PacketCryptMiners {
+            announcements: unknown(Unit::Miners, now),
+            blocks: unknown(Unit::Miners, now),
+        },
+        luck: Luck { current_effort: unknown(Unit::Percent, now), windows: Vec::new() },
+        shares: unknown(Unit::Shares, now),
+        blocks_found: unknown(Unit::Blocks, now),
+        chain_blocks: unknown(Unit::Blocks, now),
+        fee: Part(0),
+        block_miners_part: Part(0),
+        announcement_miners_part: Part(0),
+        payout_rule: "not known yet: the PayMaker has not answered".to_owned(),
+        next_reward: unknown(Unit::Pkt, now),
+        payout_table: None,
+        payout_tables: Vec::new(),
+        blocks: Vec::new(),
+        announcement_classes: Vec::new(),
+        warnings: Vec::new(),
+    }
+}
