@@ -59,7 +59,7 @@ pub enum Command {
     /// Runs the PayMaker alone
     PayMaker(Role),
     /// Runs the website and its API alone
-    Site(Role),
+    Site(Site),
     /// Mines
     #[command(subcommand)]
     Mine(Mine),
@@ -131,6 +131,27 @@ pub struct Up {
 pub struct Role {
     #[command(flatten)]
     pub configuration: Configuration,
+}
+
+/// `site`
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Site {
+    #[command(flatten)]
+    pub role: Role,
+    /// Something else than to run it
+    #[command(subcommand)]
+    pub command: Option<SiteCommand>,
+}
+
+/// `site …`
+#[derive(Debug, Subcommand)]
+pub enum SiteCommand {
+    /// Writes the default website into a folder, to be changed and named in [site] folder
+    Export {
+        /// The folder; what is in it already is not overwritten
+        folder: PathBuf,
+    },
 }
 
 /// A role of which there may be several.

@@ -10,5 +10,6 @@ pub mod mine;
 pub mod mine_nimiq;
 pub mod nimiq_dev_chain;
 pub mod nimiq_payout;
+pub mod site_export;
 pub mod verify;
 pub mod who_to_pay;

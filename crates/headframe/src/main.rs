@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use cli::{Command, CommandLine, ConfigCommand, Mine, NimiqCommand};
+use cli::{Command, CommandLine, ConfigCommand, Mine, NimiqCommand, Site, SiteCommand};
 use packetcrypt::backend::Backend;
 use serve::Process;
 
@@ -42,7 +42,10 @@ async fn run(command_line: CommandLine) -> anyhow::Result<ExitCode> {
         Command::AnnHandler(role) => serve::run(Process::AnnHandler(role.name.clone()), role.load()).await?,
         Command::BlkHandler(role) => serve::run(Process::BlkHandler(role.name.clone()), role.load()).await?,
         Command::PayMaker(role) => serve::run(Process::PayMaker, role.load()).await?,
-        Command::Site(role) => serve::run(Process::Site, role.load()).await?,
+        Command::Site(Site { command: Some(SiteCommand::Export { folder }), .. }) => {
+            commands::site_export::run(&folder)?;
+        }
+        Command::Site(site) => serve::run(Process::Site, site.role.load()).await?,
         Command::Mine(Mine::Announcements(arguments)) => {
             commands::mine::announcements(arguments, format).await?;
         }

@@ -7,7 +7,7 @@
 mod folder;
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,8 +15,11 @@ use arc_swap::ArcSwap;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use http::header::{
-    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH,
+    ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG,
+    HeaderName, HeaderValue, IF_NONE_MATCH, VARY,
 };
 use http::{HeaderMap, StatusCode};
 use rust_embed::Embed;
@@ -44,8 +47,10 @@ struct Embedded;
 #[derive(Debug)]
 pub struct SiteFile {
     content: Bytes,
+    /// The same with gzip, where that is much less.
+    compressed: Option<Bytes>,
     content_type: HeaderValue,
-    /// The start of its SHA-256, quoted.
+    /// The start of its SHA-256, quoted; weak, because it is the same for both forms.
     etag: HeaderValue,
 }
 
@@ -53,13 +58,15 @@ impl SiteFile {
     fn new(name: &str, content: impl Into<Bytes>) -> Self {
         let content = content.into();
         let hash = hex::encode(&Sha256::digest(&content)[..8]);
-        let etag = HeaderValue::try_from(format!("\"{hash}\"")).unwrap_or(HeaderValue::from_static("\"\""));
-        Self { content, content_type: HeaderValue::from_static(content_type(name)), etag }
+        let etag =
+            HeaderValue::try_from(format!("W/\"{hash}\"")).unwrap_or(HeaderValue::from_static("W/\"\""));
+        let compressed = compressed(&content).filter(|less| less.len() < content.len() / 10 * 9);
+        Self { compressed, content, content_type: HeaderValue::from_static(content_type(name)), etag }
     }
 
     /// The hash in its address.
     fn version(&self) -> &str {
-        self.etag.to_str().unwrap_or_default().trim_matches('"')
+        self.etag.to_str().unwrap_or_default().trim_start_matches("W/").trim_matches('"')
     }
 
     /// Its bytes.
@@ -71,16 +78,24 @@ impl SiteFile {
     pub fn answer(&self, headers: &HeaderMap, asked_version: Option<&str>) -> Response {
         let caching = if asked_version == Some(self.version()) { FOR_EVER } else { ASK_AGAIN };
         let known = headers.get(IF_NONE_MATCH).and_then(|known| known.to_str().ok()).unwrap_or_default();
-        let is_known = known.split(',').any(|tag| tag.trim().trim_start_matches("W/") == self.etag);
-        let mut response = if is_known {
-            StatusCode::NOT_MODIFIED.into_response()
-        } else {
-            Body::from(self.content.clone()).into_response()
+        let is_known = known
+            .split(',')
+            .any(|tag| tag.trim().trim_start_matches("W/").trim_matches('"') == self.version());
+        let compressed = self.compressed.as_ref().filter(|_| takes_gzip(headers));
+        let mut response = match compressed {
+            _ if is_known => StatusCode::NOT_MODIFIED.into_response(),
+            Some(compressed) => {
+                let mut response = Body::from(compressed.clone()).into_response();
+                response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+                response
+            }
+            None => Body::from(self.content.clone()).into_response(),
         };
         let answer = response.headers_mut();
         answer.insert(CONTENT_TYPE, self.content_type.clone());
         answer.insert(ETAG, self.etag.clone());
         answer.insert(CACHE_CONTROL, caching);
+        answer.insert(VARY, HeaderValue::from_static("accept-encoding"));
         // A page on another host may use the script of the custom element.
         answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
         answer.insert(
@@ -89,6 +104,24 @@ impl SiteFile {
         );
         response
     }
+}
+
+/// Whether a client has said that it understands gzip.
+fn takes_gzip(headers: &HeaderMap) -> bool {
+    let accepted =
+        headers.get(ACCEPT_ENCODING).and_then(|accepted| accepted.to_str().ok()).unwrap_or_default();
+    accepted.split(',').any(|coding| {
+        let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
+        let is_refused = weight.trim().strip_prefix("q=").is_some_and(|q| q.parse() == Ok(0.0));
+        name.trim().eq_ignore_ascii_case("gzip") && !is_refused
+    })
+}
+
+/// With gzip. Once for each file, so as small as it gets.
+fn compressed(content: &[u8]) -> Option<Bytes> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(content).ok()?;
+    encoder.finish().ok().map(Bytes::from)
 }
 
 /// All files by name, such as `static/style.css`, and the texts made of them.
@@ -184,7 +217,7 @@ pub fn export(folder: &Path) -> io::Result<usize> {
         }
         let mut file = std::fs::File::create_new(&path)
             .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
-        io::Write::write_all(&mut file, &content)?;
+        file.write_all(&content)?;
         written += 1;
     }
     Ok(written)

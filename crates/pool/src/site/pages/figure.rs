@@ -115,6 +115,11 @@ impl Figure<'_> {
         self.t.get(&key).to_owned()
     }
 
+    /// Whether the number needs a smaller type to stay on its line.
+    fn is_long(&self) -> bool {
+        self.value.as_ref().is_some_and(|value| value.number.chars().count() > 7)
+    }
+
     fn what_is(&self) -> String {
         self.t.fill("frame.what_is", &[("what", &self.label())])
     }

@@ -10,7 +10,7 @@ use http::StatusCode;
 use super::super::address::read;
 use super::super::facts::{
     Amount, Chain, Conduct, Device, Earnings, Interval, Measured, MinerFacts, NimiqMiner, PacketCryptMiner,
-    Series, SeriesName, Unit,
+    Payment, Series, SeriesName, Unit,
 };
 use super::address_form::wrong_address;
 use super::age::Age;
@@ -25,6 +25,9 @@ use super::share_bar::ShareBar;
 use super::state::State;
 use super::statistics::{RangeLink, range_links};
 use super::{Pages, Question, Texts, Visit, html, summary};
+
+/// Payments on the page.
+const PAYMENTS: usize = 15;
 
 #[derive(Template)]
 #[template(path = "miner.html")]
@@ -160,8 +163,13 @@ fn miner<'a>(
             .or(nimiq.map(|own| nimiq_money(make, own, facts)))
             .unwrap_or_default(),
         is_payout_requested: nimiq.is_some_and(|own| own.payout_requested),
-        payments: PaymentTable::of_one(t, payments.unwrap_or_default(), now),
+        payments: PaymentTable::of_one(t, newest(payments.unwrap_or_default()), now),
     }
+}
+
+/// As many payments as the page has room for; its links have them all.
+fn newest(payments: &[Payment]) -> &[Payment] {
+    &payments[..payments.len().min(PAYMENTS)]
 }
 
 fn packetcrypt_figures<'a>(make: Figures<'a>, own: &PacketCryptMiner) -> Vec<Figure<'a>> {

@@ -24,6 +24,8 @@ use super::{Pages, Texts, html};
 
 /// Payees of the next block that are shown here.
 const PAYEES: usize = 25;
+/// The newest payments on the page; its links have them all.
+const PAYMENTS: usize = 25;
 
 #[derive(Template)]
 #[template(path = "payouts.html")]
@@ -116,7 +118,7 @@ fn tables(t: &Texts, facts: &PacketCryptFacts, now: Moment) -> Vec<Table> {
         state: State::of_table(t, table.state),
         detail: table.detail.clone().unwrap_or_default(),
     };
-    facts.payout_tables.iter().take(20).map(table).collect()
+    facts.payout_tables.iter().take(10).map(table).collect()
 }
 
 fn nimiq<'a>(t: &'a Texts, facts: &'a NimiqFacts, series: &'a [Series], now: Moment) -> NimiqPart<'a> {
@@ -140,7 +142,7 @@ fn nimiq<'a>(t: &'a Texts, facts: &'a NimiqFacts, series: &'a [Series], now: Mom
         figures,
         charts: series.iter().map(|series| Chart::new(t, series)).collect(),
         batches: facts.batches.iter().take(20).map(batch).collect(),
-        payments: PaymentTable::of_all(t, &facts.payments, now),
+        payments: PaymentTable::of_all(t, &facts.payments[..facts.payments.len().min(PAYMENTS)], now),
     }
 }
 
