@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use crate::WorkHash;
-use crate::crypto_cycle::{BATCH_MAX, BEHIND_ITEM, Batch, BatchPair, PAIR_MAX, State, WHOLE};
+use crate::crypto_cycle::{BATCH_MAX, BEHIND_ITEM, Batch, BatchPair, PAIR_MAX, Source, State, WHOLE};
 use crate::item::{Item, ItemNumber};
 
 /// Items that an attempt takes in.
@@ -66,7 +66,7 @@ pub fn attempt_in_turns<'a>(
     item_of: impl Fn(ItemNumber) -> &'a Item,
 ) -> [ItemNumber; PAIR_MAX] {
     let mut wanted = [ItemNumber::default(); PAIR_MAX];
-    batches.update(ITEMS, |_, index, number| {
+    batches.update(ITEMS, Source::Table, |_, index, number| {
         wanted[index] = ItemNumber::from_random(number);
         item_of(wanted[index])
     });

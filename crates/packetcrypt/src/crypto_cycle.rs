@@ -22,7 +22,7 @@ use curve25519_dalek::{MontgomeryPoint, Scalar, scalar::clamp_integer};
 use crate::hash::{Authenticator, KeyStream, blake2b_256, expand};
 
 pub use batch::{BATCH_MAX, Batch};
-pub use batch_pair::{BatchPair, PAIR_MAX};
+pub use batch_pair::{BatchPair, PAIR_MAX, Source};
 
 /// Bytes of a state.
 pub const STATE_SIZE: usize = 2048;

@@ -3,7 +3,7 @@
 //! Items lie at random places of large tables. Two things must not be waited for one after the other:
 //!
 //! * where a page is. That is found out for several pages at a time, but the processor stands still meanwhile; so the
-//!   first line of every item is asked for at once;
+//!   first line of every item is asked for at once where items lie on more pages than it remembers ([`find_pages`]);
 //! * the lines. A dozen of them can be on the way, and whoever asks for more at once waits with them; so kernels ask for
 //!   a few between one computation and the next.
 //!
@@ -28,11 +28,8 @@ pub(crate) struct Ahead<'a> {
 }
 
 impl<'a> Ahead<'a> {
-    /// Asks for the first line of each of these items.
+    /// These items, none of which has been asked for.
     pub(crate) fn new(items: &'a [&'a [u8; ITEM_SIZE]]) -> Self {
-        for item in items {
-            prefetch(&item[..1]);
-        }
         Self { items, done: 0 }
     }
 
@@ -64,6 +61,13 @@ impl<'a> Ahead<'a> {
         while self.done < self.items.len() * OF_EACH {
             self.fetch();
         }
+    }
+}
+
+/// Asks for the first line of each of these items.
+pub(crate) fn find_pages(items: &[&[u8; ITEM_SIZE]]) {
+    for item in items {
+        prefetch(&item[..1]);
     }
 }
 

@@ -5,7 +5,9 @@
 
 use crate::WorkHash;
 use crate::announcement::ANNOUNCEMENT_SIZE;
-use crate::crypto_cycle::{BATCH_MAX, BEHIND_ITEM, Batch, BatchPair, PAIR_MAX, State, Template, WHOLE};
+use crate::crypto_cycle::{
+    BATCH_MAX, BEHIND_ITEM, Batch, BatchPair, PAIR_MAX, Source, State, Template, WHOLE,
+};
 
 use super::commitment::AnnouncementCount;
 use super::elements::{PROOF_ANNOUNCEMENTS, Proof};
@@ -66,7 +68,7 @@ impl Attempt {
         batches.start(&self.template, attempts, |index| nonce2(index).into());
         let mut numbers = [[0; PROOF_ANNOUNCEMENTS]; PAIR_MAX];
         let mut complete = [true; PAIR_MAX];
-        batches.update(PROOF_ANNOUNCEMENTS, |position, index, number| {
+        batches.update(PROOF_ANNOUNCEMENTS, Source::Store, |position, index, number| {
             numbers[index][position] = number;
             announcement(count.index_of(number)).unwrap_or_else(|| {
                 complete[index] = false;

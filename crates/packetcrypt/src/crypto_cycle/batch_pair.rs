@@ -5,10 +5,19 @@
 
 use super::batch::{BATCH_MAX, Batch};
 use super::{BEHIND_ITEM, ITEM_SIZE, STATE_SIZE, Template, WHOLE, WorkHash};
-use crate::backend::Backend;
+use crate::backend::{Backend, ahead};
 
 /// Most states of a pair.
 pub const PAIR_MAX: usize = 2 * BATCH_MAX;
+
+/// Where items come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Megabytes, whose pages the processor remembers.
+    Table,
+    /// Gigabytes, where finding the page takes as long as the rest.
+    Store,
+}
 
 /// Up to [`PAIR_MAX`] states.
 #[derive(Debug)]
@@ -47,6 +56,7 @@ impl BatchPair {
     pub fn update<'a>(
         &mut self,
         updates: usize,
+        source: Source,
         mut item_of: impl FnMut(usize, usize, u64) -> &'a [u8; ITEM_SIZE],
     ) {
         const NONE: &[u8; ITEM_SIZE] = &[0; ITEM_SIZE];
@@ -67,6 +77,9 @@ impl BatchPair {
                 // The first batch has moved on when it is the other's turn; at the end there is nothing to fetch for it.
                 let fetched = if is_last && which == 1 { 0 } else { self.0[other].count() };
                 let ahead = &items[other][..fetched];
+                if source == Source::Store {
+                    ahead::find_pages(ahead);
+                }
                 self.0[which].update_fetching(|index| items[which][index], &kept, ahead);
                 if !is_last {
                     choose(update + 1, which, &self.0[which], &mut items[which]);
