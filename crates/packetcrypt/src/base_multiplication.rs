@@ -13,8 +13,6 @@ use curve25519_dalek::scalar::clamp_integer;
 
 pub(crate) use field::Field;
 
-use crate::crypto_cycle::BATCH_MAX;
-
 pub(crate) const DIGITS: usize = 32;
 /// Multiples of each power of 256 in the table: 0 to 128.
 pub(crate) const MULTIPLES: usize = 129;
@@ -233,20 +231,18 @@ fn multiple_of_base(digits: &[i16; DIGITS]) -> Point {
 }
 
 /// For each state given by its first 64 bytes (two private keys), the X25519 secret that the two share.
-pub(crate) fn shared_secrets<'a>(
-    count: usize,
-    keys_of: impl Fn(usize) -> &'a [u8; 64],
-) -> [[u8; 32]; BATCH_MAX] {
+pub(crate) fn shared_secrets<'a>(count: usize, keys_of: impl Fn(usize) -> &'a [u8; 64]) -> Vec<[u8; 32]> {
     let points: Vec<Point> =
         (0..count).map(|index| multiple_of_base(&digits_of_product(keys_of(index)))).collect();
     // u = (Z + Y) / (Z - Y). A clamped key is no multiple of the order, so no point is the identity and no
     // denominator 0.
     let denominators: Vec<Field> = points.iter().map(|point| point.z.minus(&point.y)).collect();
-    let mut secrets = [[0; 32]; BATCH_MAX];
-    for ((secret, point), inverse) in secrets.iter_mut().zip(&points).zip(inverses(&denominators)) {
-        *secret = point.z.plus(&point.y).times(&inverse).to_bytes();
-    }
-    secrets
+    let inverses = inverses(&denominators);
+    points
+        .iter()
+        .zip(&inverses)
+        .map(|(point, inverse)| point.z.plus(&point.y).times(inverse).to_bytes())
+        .collect()
 }
 
 #[cfg(test)]
@@ -265,7 +261,7 @@ mod tests {
             expand(&[13; 32], number, &mut key);
             keys.push(key);
         }
-        for keys in keys.chunks(BATCH_MAX) {
+        for keys in keys.chunks(64) {
             let secrets = shared_secrets(keys.len(), |index| &keys[index]);
             for (key, secret) in keys.iter().zip(secrets) {
                 let mut state = State::default();

@@ -193,7 +193,7 @@ fn attempts_of_batches_of_every_size<K: Kernels>(_: K) {
                 state.update(item_of(state.item_number()));
             }
         }
-        batch.multiply_scalars();
+        Batch::multiply_scalars(&mut [&mut batch]);
         let mut work_hashes = [WorkHash::default(); BATCH];
         batch.finish(&mut work_hashes);
         for (index, state) in plain.iter_mut().enumerate() {
@@ -216,7 +216,7 @@ fn multiplications_of_extreme_numbers<K: Kernels>(_: K) {
         state[32..64].copy_from_slice(&extremes[index / 8]);
         plain.push(State::from(*state));
     }
-    batch.multiply_scalars();
+    Batch::multiply_scalars(&mut [&mut batch]);
     for (index, state) in plain.iter_mut().enumerate() {
         state.multiply_scalars();
         assert_eq!(batch.state(index)[64..96], state.as_bytes()[64..96], "state {index}");

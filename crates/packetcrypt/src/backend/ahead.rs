@@ -74,7 +74,7 @@ pub(crate) fn find_pages(items: &[&[u8; ITEM_SIZE]]) {
 /// Asks for these bytes.
 #[cfg(target_arch = "x86_64")]
 #[inline]
-fn prefetch(bytes: &[u8]) {
+pub(crate) fn prefetch(bytes: &[u8]) {
     use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
     for line in bytes.chunks(64) {
         // SAFETY: a prefetch has no effect but on speed.
@@ -84,4 +84,4 @@ fn prefetch(bytes: &[u8]) {
 
 /// There is no stable way to ask.
 #[cfg(not(target_arch = "x86_64"))]
-fn prefetch(_: &[u8]) {}
+pub(crate) fn prefetch(_: &[u8]) {}

@@ -11,7 +11,7 @@ use super::ahead::Ahead;
 use super::blocks::{Blocks, FirstBlocks, Inputs};
 use super::kernels::{DIGEST_LANES, ITEM_LANES, Items, Kernels, Message, TAG_LANES, Tail, Words};
 use super::passes::Passes;
-use super::states::{BATCH, STATE, States};
+use super::states::{STATE, States};
 use super::wide_program::WideProgram;
 use crate::base_multiplication;
 use crate::instruction::PROGRAM_LENGTH_MAX;
@@ -96,7 +96,7 @@ impl Kernels for Avx2 {
         }
     }
 
-    fn shared_secrets<'a>(self, count: usize, keys_of: impl Fn(usize) -> &'a [u8; 64]) -> [[u8; 32]; BATCH] {
+    fn shared_secrets<'a>(self, count: usize, keys_of: impl Fn(usize) -> &'a [u8; 64]) -> Vec<[u8; 32]> {
         // Measured: four lanes of 32-bit products take longer than 64-bit products one after the other.
         base_multiplication::shared_secrets(count, keys_of)
     }

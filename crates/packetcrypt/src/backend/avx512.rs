@@ -13,7 +13,7 @@ use super::ahead::Ahead;
 use super::blocks::{Blocks, FirstBlocks, Inputs};
 use super::kernels::{DIGEST_LANES, ITEM_LANES, Items, Kernels, Message, TAG_LANES, Tail, Words};
 use super::passes::Passes;
-use super::states::{BATCH, STATE, States};
+use super::states::{STATE, States};
 use super::wide_program::WideProgram;
 use crate::instruction::PROGRAM_LENGTH_MAX;
 
@@ -104,7 +104,7 @@ impl Kernels for Avx512 {
         }
     }
 
-    fn shared_secrets<'a>(self, count: usize, keys_of: impl Fn(usize) -> &'a [u8; 64]) -> [[u8; 32]; BATCH] {
+    fn shared_secrets<'a>(self, count: usize, keys_of: impl Fn(usize) -> &'a [u8; 64]) -> Vec<[u8; 32]> {
         // SAFETY: there is a value, so the processor has these features.
         unsafe { base_multiplication::shared_secrets(count, keys_of) }
     }

@@ -119,13 +119,21 @@ impl<K: Kernels> Batch<K> {
         self.kernels.crypt(&mut self.passes, states, self.count, items, kept, ahead);
     }
 
-    /// CC_SMUL of each state.
-    pub(crate) fn multiply_scalars(&mut self) {
-        let states = &self.states;
-        let keys_of = |index| states.state(index).first_chunk().expect("a state has 64 bytes");
-        let secrets = self.kernels.shared_secrets(self.count, keys_of);
-        for (index, secret) in secrets[..self.count].iter().enumerate() {
-            self.states.state_mut(index)[SHARED_SECRET].copy_from_slice(secret);
+    /// CC_SMUL of each state of one or two batches, which share an inversion.
+    pub(crate) fn multiply_scalars(batches: &mut [&mut Self]) {
+        let Some(kernels) = batches.first().map(|batch| batch.kernels) else { return };
+        let places: Vec<(usize, usize)> = batches
+            .iter()
+            .enumerate()
+            .flat_map(|(which, batch)| (0..batch.count).map(move |index| (which, index)))
+            .collect();
+        let keys_of = |number: usize| {
+            let (which, index) = places[number];
+            batches[which].state(index).first_chunk().expect("a state has 64 bytes")
+        };
+        let secrets = kernels.shared_secrets(places.len(), keys_of);
+        for ((which, index), secret) in places.into_iter().zip(secrets) {
+            batches[which].states.state_mut(index)[SHARED_SECRET].copy_from_slice(&secret);
         }
     }
 

@@ -70,7 +70,7 @@ pub(crate) trait Kernels: Copy {
     );
 
     /// For each state given by its first 64 bytes (two private keys), the X25519 secret that the two share.
-    fn shared_secrets<'a>(self, count: usize, keys_of: impl Fn(usize) -> &'a [u8; 64]) -> [[u8; 32]; BATCH];
+    fn shared_secrets<'a>(self, count: usize, keys_of: impl Fn(usize) -> &'a [u8; 64]) -> Vec<[u8; 32]>;
 
     /// The two cycles of an item, for the items `numbers`, on states that are as CC_INIT made them.
     fn run_program(

@@ -22,6 +22,15 @@ pub struct Outcome {
     pub work_hash: WorkHash,
 }
 
+/// Where a miner's attempts find announcements.
+pub trait Announcements<'a> {
+    /// Asks for what says where the announcement at an index is; it will be wanted soon.
+    fn fetch_place(&self, index: u64);
+
+    /// The announcement at an index.
+    fn get(&self, index: u64) -> Option<&'a [u8; ANNOUNCEMENT_SIZE]>;
+}
+
 /// All attempts with one header. Reusable for many low nonces; holds the only buffers that are needed.
 #[derive(Clone, Debug, Default)]
 pub struct Attempt {
@@ -60,7 +69,7 @@ impl Attempt {
         start: u32,
         attempts: usize,
         count: AnnouncementCount,
-        announcement: impl Fn(u64) -> Option<&'a [u8; ANNOUNCEMENT_SIZE]>,
+        announcements: &impl Announcements<'a>,
         mut take: impl FnMut(u32, Outcome),
     ) {
         const EMPTY: &[u8; ANNOUNCEMENT_SIZE] = &[0; ANNOUNCEMENT_SIZE];
@@ -68,9 +77,10 @@ impl Attempt {
         batches.start(&self.template, attempts, |index| nonce2(index).into());
         let mut numbers = [[0; PROOF_ANNOUNCEMENTS]; PAIR_MAX];
         let mut complete = [true; PAIR_MAX];
-        batches.update(PROOF_ANNOUNCEMENTS, Source::Store, |position, index, number| {
+        let fetch_place = |number| announcements.fetch_place(count.index_of(number));
+        batches.update(PROOF_ANNOUNCEMENTS, Source::Store(&fetch_place), |position, index, number| {
             numbers[index][position] = number;
-            announcement(count.index_of(number)).unwrap_or_else(|| {
+            announcements.get(count.index_of(number)).unwrap_or_else(|| {
                 complete[index] = false;
                 EMPTY
             })

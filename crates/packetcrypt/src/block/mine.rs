@@ -11,12 +11,13 @@ use std::sync::Arc;
 
 use crate::announcement::ANNOUNCEMENT_SIZE;
 use crate::backend::Backend;
+use crate::backend::ahead::prefetch;
 use crate::crypto_cycle::{BatchPair, PAIR_MAX};
 use crate::pages::Memory;
 use crate::target::{CanonicalTarget, CompactTarget, HashThreshold, effective_target};
 use crate::{Announcement, AnnouncementHash, WorkHash};
 
-use super::attempt::{Attempt, Outcome};
+use super::attempt::{Announcements, Attempt, Outcome};
 use super::commitment::Commitment;
 use super::elements::{PROOF_ANNOUNCEMENTS, Proof};
 use super::header::Header;
@@ -92,6 +93,13 @@ impl MiningSet {
         CompactTarget(share.0.max(block.0))
     }
 
+    /// Asks for what [`MiningSet::slot`] will read.
+    fn fetch_slot(&self, index: u64) {
+        if let Some(slot) = self.slots.bytes().as_chunks::<{ size_of::<Slot>() }>().0.get(index as usize) {
+            prefetch(slot);
+        }
+    }
+
     fn slot(&self, index: u64) -> Option<Slot> {
         self.slots.bytes().as_chunks().0.get(usize::try_from(index).ok()?).copied().map(Slot::from_ne_bytes)
     }
@@ -155,14 +163,14 @@ impl<'a, Store: AnnouncementStore + ?Sized> BlockJob<'a, Store> {
     ///
     /// Attempts that draw an empty slot are lost; a store must keep what is being mined with.
     pub fn attempt(&mut self, start: u32, count: u32, finds: &mut Vec<Find>) {
-        let (set, store, threshold) = (self.set, self.store, &self.threshold);
+        let (drawn, threshold) = (Drawn { set: self.set, store: self.store }, &self.threshold);
         for first in (0..count).step_by(PAIR_MAX) {
             self.attempt.mine_many(
                 &mut self.batches,
                 start.wrapping_add(first),
                 (count - first).min(PAIR_MAX as u32) as usize,
-                set.tree.count(),
-                |index| store.announcement(set.slot(index)?),
+                self.set.tree.count(),
+                &drawn,
                 |nonce2, outcome| {
                     if threshold.is_met_by(&outcome.work_hash.0) {
                         finds.push(Find { nonce2, outcome });
@@ -180,6 +188,22 @@ impl<'a, Store: AnnouncementStore + ?Sized> BlockJob<'a, Store> {
         let announcements: [_; PROOF_ANNOUNCEMENTS] =
             [first, second, third, fourth].map(Announcement::from_bytes);
         Some(Proof { nonce2: find.nonce2, announcements, tree_proof: self.set.tree.prove(indexes)? })
+    }
+}
+
+/// The announcements of a set.
+struct Drawn<'a, Store: ?Sized> {
+    set: &'a MiningSet,
+    store: &'a Store,
+}
+
+impl<'a, Store: AnnouncementStore + ?Sized> Announcements<'a> for Drawn<'a, Store> {
+    fn fetch_place(&self, index: u64) {
+        self.set.fetch_slot(index);
+    }
+
+    fn get(&self, index: u64) -> Option<&'a [u8; ANNOUNCEMENT_SIZE]> {
+        self.store.announcement(self.set.slot(index)?)
     }
 }
 

@@ -11,12 +11,13 @@ use crate::backend::{Backend, ahead};
 pub const PAIR_MAX: usize = 2 * BATCH_MAX;
 
 /// Where items come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
+#[derive(Clone, Copy)]
+pub enum Source<'a> {
     /// Megabytes, whose pages the processor remembers.
     Table,
-    /// Gigabytes, where finding the page takes as long as the rest.
-    Store,
+    /// Gigabytes, where finding the page takes as long as the rest. The function is told each `ITEM_NO` before its item is
+    /// wanted, to ask for what says where that is.
+    Store(&'a dyn Fn(u64)),
 }
 
 /// Up to [`PAIR_MAX`] states.
@@ -56,11 +57,14 @@ impl BatchPair {
     pub fn update<'a>(
         &mut self,
         updates: usize,
-        source: Source,
+        source: Source<'_>,
         mut item_of: impl FnMut(usize, usize, u64) -> &'a [u8; ITEM_SIZE],
     ) {
         const NONE: &[u8; ITEM_SIZE] = &[0; ITEM_SIZE];
         let mut choose = |update: usize, which: usize, batch: &Batch, items: &mut Items<'a>| {
+            if let Source::Store(announce) = source {
+                (0..batch.count()).for_each(|index| announce(batch.item_number(index)));
+            }
             for (index, item) in items[..batch.count()].iter_mut().enumerate() {
                 *item = item_of(update, which * BATCH_MAX + index, batch.item_number(index));
             }
@@ -77,7 +81,7 @@ impl BatchPair {
                 // The first batch has moved on when it is the other's turn; at the end there is nothing to fetch for it.
                 let fetched = if is_last && which == 1 { 0 } else { self.0[other].count() };
                 let ahead = &items[other][..fetched];
-                if source == Source::Store {
+                if let Source::Store(_) = source {
                     ahead::find_pages(ahead);
                 }
                 self.0[which].update_fetching(|index| items[which][index], &kept, ahead);
@@ -90,7 +94,8 @@ impl BatchPair {
 
     /// `CC_SMUL` of each state.
     pub fn multiply_scalars(&mut self) {
-        self.0.iter_mut().for_each(Batch::multiply_scalars);
+        let [first, second] = &mut self.0;
+        first.multiply_scalars_with(second);
     }
 
     /// `CC_FINAL` of each state: the first [`count`](Self::count) of `hashes` are theirs.

@@ -4,7 +4,6 @@ use core::arch::x86_64::{__m512i, _MM_HINT_T0, _mm_prefetch, _mm512_loadu_si512,
 
 use super::field::{Field, LANES};
 use super::poly1305::transpose;
-use crate::backend::states::BATCH;
 use crate::base_multiplication::{self as plain, DIGITS, MULTIPLES, TABLE, digits_of_product};
 
 const ONE: [u64; 5] = plain::Field::ONE.0;
@@ -88,31 +87,28 @@ fn prepared_of(entries: &[&plain::Prepared; LANES]) -> Prepared {
 
 /// For each state given by its first 64 bytes (two private keys), the X25519 secret that the two share.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma")]
-pub(super) fn shared_secrets<'a>(count: usize, keys_of: impl Fn(usize) -> &'a [u8; 64]) -> [[u8; 32]; BATCH] {
+pub(super) fn shared_secrets<'a>(count: usize, keys_of: impl Fn(usize) -> &'a [u8; 64]) -> Vec<[u8; 32]> {
     let groups = count.div_ceil(LANES);
     let one = Field::splat(ONE);
     // u = (Z + Y) / (Z - Y): numerators, denominators, and the products of the denominators before each.
-    let mut numerators = [one; BATCH / LANES];
-    let mut denominators = [one; BATCH / LANES];
-    let mut products = [one; BATCH / LANES];
-    let mut product = one;
+    let (mut fractions, mut product) = (Vec::with_capacity(groups), one);
     for group in 0..groups {
         let digits =
             core::array::from_fn(|lane| digits_of_product(keys_of((group * LANES + lane).min(count - 1))));
         let point = multiple_of_base(&digits);
-        numerators[group] = point.z.plus(&point.y);
-        denominators[group] = point.z.minus(&point.y);
-        products[group] = product;
-        product = product.times(&denominators[group]);
+        let (numerator, denominator) = (point.z.plus(&point.y), point.z.minus(&point.y));
+        fractions.push((numerator, denominator, product));
+        product = product.times(&denominator);
     }
     // A clamped key is no multiple of the order, so no point is the identity and no denominator 0.
     let mut inverse = product.inverted();
-    let mut secrets = [[0; 32]; BATCH];
-    for group in (0..groups).rev() {
-        let u = numerators[group].times(&inverse).times(&products[group]);
-        inverse = inverse.times(&denominators[group]);
-        secrets[group * LANES..(group + 1) * LANES].copy_from_slice(&u.to_bytes());
+    let mut secrets = vec![[0; 32]; groups * LANES];
+    let places = secrets.as_chunks_mut().0;
+    for (place, (numerator, denominator, before)) in places.iter_mut().zip(&fractions).rev() {
+        *place = numerator.times(&inverse).times(before).to_bytes();
+        inverse = inverse.times(denominator);
     }
+    secrets.truncate(count);
     secrets
 }
 
