@@ -1,7 +1,11 @@
 //! What miners must not get away with: each is told the reason of the specification, counted, and not credited.
 
+use nimiq::hash::blake2b_256;
+use nimiq::merkle::{Sibling, Side};
 use nimiq::share::SmartShare;
-use nimiq::{BlockHash, Network};
+use nimiq::{
+    AccountsHash, Address, BlockHash, ExtraData, Header, InterlinkHash, MerkleHash, MerklePath, Network,
+};
 use tokio_tungstenite::tungstenite::Message;
 use wire::nimiq::{ClientMessage, Mode, Share};
 
@@ -115,6 +119,103 @@ async fn shares_that_are_none_are_refused_with_their_reasons() {
     miner.hear_the_end().await;
     assert_eq!(server.refusals("invalid_pow"), 1);
     assert_eq!(server.refusals("bad_timestamp"), 2);
+    stand.credited(0).await;
+}
+
+/// A change to a header, what is said to it, and the code under which it counts.
+type Wrong = (fn(&mut Header), &'static str, &'static str);
+/// A share, what is said to it, the code under which it counts, and where it comes from.
+type Banned = (fn(&Miner, &Stand) -> Share, &'static str, &'static str, &'static str);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_that_do_not_follow_from_the_head_or_the_work_are_refused() {
+    let stand = Stand::new().await;
+    let server = stand.start().await;
+    let wrong: [Wrong; 3] = [
+        (|header| header.height = header.height.next(), "invalid share: bad prev", "bad_prev"),
+        (|header| header.target.0 -= 1, "invalid share: bad prev", "bad_prev"),
+        (
+            |header| header.interlink_hash = InterlinkHash([9; 32]),
+            "invalid share: bad interlink",
+            "bad_interlink",
+        ),
+    ];
+    for (change, reason, code) in wrong {
+        let mut miner = Miner::register(&server, Mode::Smart).await;
+        let before = server.refusals(code);
+        let share = changed(&miner, &stand, |share| change(&mut share.header));
+        miner.share(share).await;
+        assert_eq!(miner.hear_error().await, reason);
+        assert_eq!(server.refusals(code), before + 1);
+    }
+    let mut miner = Miner::register(&server, Mode::Nano).await;
+    let Share::Nano(mut share) = miner.mine(&stand.chain, 0) else { panic!("a nano share") };
+    share.block.header.accounts_hash = AccountsHash([9; 32]);
+    miner.share(Share::Nano(share)).await;
+    assert_eq!(miner.hear_error().await, "invalid share: wrong accounts hash");
+    assert_eq!(server.refusals("wrong_accounts_hash"), 1);
+    // A head that has passed is no error, however often.
+    let mut miner = Miner::register(&server, Mode::Smart).await;
+    let shares: Vec<_> = (0..10).map(|number| miner.mine(&stand.chain, number * 100_000)).collect();
+    stand.chain.extend(Address([8; 20]), 1).unwrap();
+    let head = stand.chain.head().height.0;
+    while server.figure(r#"headframe_nimiq_head_height{role="nimiq_server",name="main"}"#) < u64::from(head) {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    for share in shares {
+        miner.share(share).await;
+        assert_eq!(miner.hear_error().await, "share expired");
+    }
+    assert_eq!(server.refusals("share_expired"), 10);
+    stand.credited(0).await;
+}
+
+/// The forgery of `docs/protocol/nimiq-pool.md` 5.1: the extra data is the pair of hashes that the pool expects as leaves,
+/// in a body that pays somebody else.
+fn forged(miner: &Miner, stand: &Stand) -> Share {
+    let settings = miner.settings.as_ref().unwrap();
+    let leaf = |bytes: &[u8]| MerkleHash(blake2b_256(&[bytes]));
+    let (pool, extra_data) = (leaf(&settings.address.0), leaf(settings.extra_data.as_bytes()));
+    let hidden = ExtraData::cut(&[pool.0, extra_data.0].concat());
+    let body = stand.chain.template(miner.address(), hidden).body;
+    let under = |side, hash| {
+        let mut siblings = vec![Sibling { side, hash }];
+        siblings.extend(body.extra_data_proof().siblings());
+        MerklePath::new(siblings).unwrap()
+    };
+    changed(miner, stand, |share| {
+        share.header.body_hash = body.hash();
+        share.miner_proof = under(Side::Right, extra_data);
+        share.extra_data_proof = under(Side::Left, pool);
+    })
+}
+
+/// A good share that comes with another block.
+fn with_another_block(miner: &Miner, stand: &Stand) -> Share {
+    let Share::Smart(mut share) = miner.mine(&stand.chain, 0) else { panic!("a smart share") };
+    let template = stand.chain.template(Stand::pool(), ExtraData::cut(b"another"));
+    share.block = Some(template.block(share.header.timestamp, 0).to_bytes());
+    Share::Smart(share)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_honest_client_sends_is_a_ban() {
+    let stand = Stand::new().await;
+    let server = stand.start().await;
+    let cases: [Banned; 2] = [
+        (forged, "invalid share: miner address mismatch", "forged_proof", "192.0.2.11"),
+        (with_another_block, "invalid block", "invalid_block", "192.0.2.12"),
+    ];
+    for (share, reason, code, from) in cases {
+        let mut miner = Miner::try_connect(&server, from, None).await.unwrap();
+        miner.send_register(Mode::Smart).await;
+        miner.share(share(&miner, &stand)).await;
+        miner.hear_the_end().await;
+        assert_eq!(miner.errors, [reason]);
+        assert_eq!(server.refusals(code), 1);
+        assert!(Miner::try_connect(&server, from, None).await.is_err(), "{code} is a ban");
+    }
+    assert!(Miner::try_connect(&server, "192.0.2.13", None).await.is_ok());
     stand.credited(0).await;
 }
 
