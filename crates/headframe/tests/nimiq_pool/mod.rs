@@ -315,9 +315,11 @@ impl Pool {
 
     /// Whether no payout is under way and nobody is due one.
     pub fn all_is_final(&self) -> bool {
-        let payouts = self.payouts();
-        let under_way = ["prepared", "broadcast", "mined"].iter().any(|state| payouts.contains_key(*state));
-        !under_way && self.nobody_waits()
+        // Balances first: what has left one by then is among the payouts.
+        self.nobody_waits() && {
+            let payouts = self.payouts();
+            !["prepared", "broadcast", "mined"].iter().any(|state| payouts.contains_key(*state))
+        }
     }
 
     /// Whether nobody has a balance that a payout is due for.
