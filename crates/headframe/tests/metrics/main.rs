@@ -17,6 +17,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use pool::Pool;
+use sandbox::eventually;
 
 /// A file of the project.
 fn project_file(path: &str) -> PathBuf {
@@ -86,4 +87,33 @@ fn names_of_the_reference_have_our_values() {
         );
     }
     assert!(pool.sum("chain_head_height", &[("name", "main")]) >= 1.0);
+}
+
+#[test]
+fn public_figures_are_those_of_the_website() {
+    let (_folder, path) = sandbox::folder();
+    let pool = Pool::start(&path);
+    pool.until_every_role_has_worked();
+    for series in [
+        [
+            "headframe_pool_hashes_per_second{chain=\"packetcrypt\",of=\"blocks\"}",
+            "/packetcrypt/block_speed/value",
+        ],
+        ["headframe_pool_hashes_per_second{chain=\"nimiq\",of=\"blocks\"}", "/nimiq/speed/value"],
+        ["headframe_pool_miners{chain=\"packetcrypt\",of=\"blocks\"}", "/packetcrypt/miners/blocks/value"],
+        ["headframe_pool_shares{chain=\"nimiq\"}", "/nimiq/shares/value"],
+    ] {
+        let [series, place] = series;
+        // Both are of the moment that they name; a picture lasts two seconds.
+        let (shown, told) = eventually(&format!("{series} and {place} of one moment"), || {
+            let (text, facts) = (pool.metrics(), pool.json("/api/v1/pool"));
+            let value = |name: &str| -> Option<f64> {
+                text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?.parse().ok()
+            };
+            let gathered = value("headframe_pool_gathered_timestamp_seconds{}")?;
+            let same = (gathered * 1000.0 - facts["gathered_at"].as_f64()?).abs() < 0.5;
+            same.then_some((value(series)?, facts.pointer(place)?.as_f64()?))
+        });
+        assert!((shown - told).abs() <= told.abs() * 1e-9, "{series} is {shown}, the website says {told}");
+    }
 }

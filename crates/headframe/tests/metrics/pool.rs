@@ -67,6 +67,11 @@ impl Pool {
         eventually("the figures", || self.http.get(&format!("{}/metrics", self.base)))
     }
 
+    /// A JSON document of the API.
+    pub fn json(&self, path: &str) -> serde_json::Value {
+        eventually(path, || self.http.json(&format!("{}{path}", self.base)))
+    }
+
     /// The sum over all series of a metric that have these labels.
     pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let text = self.metrics();
