@@ -32,6 +32,8 @@ struct Home<'a> {
     connect: String,
     commands: Vec<Command<'a>>,
     chains: Vec<ChainPart<'a>>,
+    /// Whether blocks pay miners directly: then there is a place for the list, also before there is one.
+    has_next_block: bool,
     next_block: Option<NextBlock<'a>>,
 }
 
@@ -82,6 +84,7 @@ fn home<'a>(
         ),
         commands: Command::all(t, facts, own),
         chains: chains.map(|(chain, series)| chain_part(visit, chain, series)).collect(),
+        has_next_block: facts.packetcrypt.is_some(),
         next_block: facts
             .packetcrypt
             .as_ref()
