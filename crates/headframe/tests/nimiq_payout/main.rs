@@ -9,7 +9,9 @@ mod sandbox;
 
 use std::os::unix::fs::PermissionsExt;
 
+use ledger::UnixMillis;
 use ledger::nimiq::payout_state::PayoutState;
+use nimiq::Luna;
 use nimiq_pool::{Pool, miner};
 use sandbox::{Program, eventually};
 use serde_json::Value;
@@ -50,7 +52,7 @@ fn a_dry_run_changes_nothing_and_once_pays_just_that() {
         .iter()
         .map(|payment| {
             assert_eq!(payment["kind"], "automatic");
-            let value = nimiq::Luna(payment["value"].as_u64().unwrap());
+            let value = Luna(payment["value"].as_u64().unwrap());
             format!("{value} to {}", payment["recipient"].as_str().unwrap())
         })
         .collect();
@@ -79,6 +81,27 @@ fn a_dry_run_changes_nothing_and_once_pays_just_that() {
     assert!(states(&pool).iter().all(|state| matches!(state, PayoutState::Confirmed { .. })));
     pool.assert_paid_once();
     pool.verify();
+}
+
+#[test]
+fn who_has_chosen_a_higher_threshold_waits_as_far_as_the_operator_allows() {
+    let pool = pool();
+    let chosen = Luna(9_000 * Luna::PER_NIM);
+    pool.ask("a threshold", async |accounts| {
+        accounts.choose_threshold(miner(1), chosen, 7, b"proof", UnixMillis(1)).await
+    });
+    let planned = |more: &[&str]| -> Vec<(String, u64)> {
+        let lines = printed(pool.command("payout", &[&["--dry-run", "--json"], more].concat()));
+        let payments = lines.iter().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let facts = |payment: Value| {
+            (payment["recipient"].as_str().unwrap().to_owned(), payment["above"].as_u64().unwrap())
+        };
+        payments.map(facts).collect()
+    };
+    let second = (miner(2).to_string(), 50 * Luna::PER_NIM);
+    assert_eq!(planned(&[]), std::slice::from_ref(&second));
+    let first = (miner(1).to_string(), 1_000 * Luna::PER_NIM);
+    assert_eq!(planned(&["--set", "nimiq_payout.most_threshold=1000"]), [first, second]);
 }
 
 #[test]
