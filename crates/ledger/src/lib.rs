@@ -27,6 +27,7 @@ pub mod local_postgres;
 pub mod nimiq;
 mod posts;
 mod rates;
+mod recording;
 mod replay;
 mod rules;
 mod segment;

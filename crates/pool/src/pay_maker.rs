@@ -9,6 +9,7 @@
 
 mod accepted_work;
 mod bookkeeping;
+mod charts;
 mod documents;
 mod miner_report;
 mod password;
@@ -43,6 +44,7 @@ use crate::metrics::{Metrics, Stage, StageTimes};
 use crate::refusals::Refusals;
 use accepted_work::AcceptedWork;
 use bookkeeping::Entry;
+use charts::Charts;
 use documents::Documents;
 use password::Password;
 use payouts::Payouts;
@@ -142,6 +144,7 @@ struct Shared {
     documents: Arc<Documents>,
     reports: Reports,
     accepted_work: AcceptedWork,
+    charts: Arc<Charts>,
     won_blocks: Arc<WonBlocks>,
     book: SqlBook,
     password: Password,
@@ -197,6 +200,7 @@ impl PayMaker {
             documents: Arc::new(Documents::new(&config, &metrics)),
             reports: Reports::default(),
             accepted_work: AcceptedWork::default(),
+            charts: Arc::default(),
             won_blocks: Arc::default(),
             book: book.clone(),
             password,
@@ -218,8 +222,19 @@ impl PayMaker {
                 let won_blocks = Arc::clone(&running.won_blocks);
                 let following =
                     won_blocks.follow(Arc::clone(&ledger), node.clone(), book.clone(), shutdown.clone());
-                let payouts = Payouts::new(&config, running, ledger, node, book);
+                let charts = Arc::clone(&running.charts);
+                let (ledger_of_charts, book_of_charts) = (Arc::clone(&ledger), book.clone());
+                let charts = tokio::spawn(charts.run(
+                    ledger_of_charts,
+                    book_of_charts,
+                    config.clock,
+                    shutdown.clone(),
+                ));
+                let payouts = Payouts::new(&config, Arc::clone(&running), ledger, node, book);
                 tokio::join!(payouts.run(shutdown.clone()), following);
+                if let Err(fault) = charts.await {
+                    tracing::error!(%fault, "the PayMaker's charts ended badly");
+                }
             }
             shutdown.cancelled().await;
             if let Err(fault) = bookkeeping.await {

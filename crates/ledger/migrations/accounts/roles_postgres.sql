@@ -32,6 +32,8 @@ GRANT DELETE ON bans TO headframe_server;
 GRANT INSERT, UPDATE ON blocks, found_blocks, window_parts, balances, leases, share_sums TO headframe_service;
 GRANT INSERT ON entries, lines TO headframe_service;
 GRANT UPDATE ON book_numbers, intake_numbers TO headframe_service;
+GRANT INSERT, UPDATE, DELETE ON series TO headframe_service;
+GRANT UPDATE ON series_counted TO headframe_service;
 GRANT DELETE ON shares, used_nonces TO headframe_service;
 
 -- Payout debits balances.

@@ -1,6 +1,7 @@
 //! The book in a database: one text for SQLite and PostgreSQL.
 
 mod history;
+mod series;
 
 use std::path::Path;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use super::{
     WonBlock,
 };
 pub use history::{PayoutTableSummary, RecordedWin};
+pub use series::RecordedMinute;
 
 use crate::UnixMillis;
 
@@ -77,6 +79,7 @@ fn migrator() -> Migrator {
     let texts = [
         ("book", include_str!("../../migrations/0001_book.sql")),
         ("book wins", include_str!("../../migrations/0002_book_wins.sql")),
+        ("book series", include_str!("../../migrations/0003_book_series.sql")),
     ];
     let migration = |(version, (name, text)): (i64, (&'static str, &'static str))| {
         Migration::new(version, name.into(), MigrationType::Simple, text.into_sql_str(), false)

@@ -103,3 +103,63 @@ async fn a_book_opened_again_is_the_same_book() {
     in_sqlite(&folder, "book").await.add(&[upload(1, None)], &[], &[]).await.unwrap();
     assert_eq!(in_sqlite(&folder, "book").await.newest_uploads(9).await.unwrap(), [upload(1, None)]);
 }
+
+#[tokio::test]
+async fn figures_add_up_over_restarts_and_old_ones_go() {
+    use crate::series::{Grain, Point};
+    let folder = tempfile::tempdir().unwrap();
+    let now = UnixMillis(1_700_000_040_000);
+    let minute = UnixMillis(1_700_000_040_000 - 60_000);
+    let address: PktAddress = ADDRESS.parse().unwrap();
+    let point = Point { shares: 2, share_work: 1_000, ..Point::default() };
+    for round in 1..=2 {
+        let book = in_sqlite(&folder, "book").await;
+        book.add_series(vec![(Some(address), minute, point), (None, minute, point)], now, now).await.unwrap();
+        for grain in Grain::ALL {
+            let (start, place) = grain.place(minute);
+            let points = book.series(Some(address), grain, start, grain.points()).await.unwrap();
+            let known: Vec<_> = points.iter().enumerate().filter(|(_, point)| point.is_some()).collect();
+            assert_eq!(known.len(), 1, "{grain:?}");
+            assert_eq!(known[0].0, place);
+            assert_eq!(known[0].1.unwrap().shares, 2 * round);
+        }
+        assert_eq!(book.series_stored_until().await.unwrap(), now);
+    }
+    let book = in_sqlite(&folder, "book").await;
+    let month_later = now.plus(33 * 86_400_000);
+    book.add_series(Vec::new(), month_later, month_later).await.unwrap();
+    let (start, _) = Grain::Hour.place(minute);
+    assert_eq!(book.series(Some(address), Grain::Hour, start, 24).await.unwrap(), [None; 24]);
+    let stranger = "pKTcgnvpPdXQ6HztTC5snBc69887g471zE".parse().unwrap();
+    assert_eq!(book.series(Some(stranger), Grain::Hour, start, 1).await.unwrap(), [None]);
+}
+
+#[tokio::test]
+async fn wins_are_described_once_and_tell_what_they_paid() {
+    let folder = tempfile::tempdir().unwrap();
+    let book = in_sqlite(&folder, "book").await;
+    book.add(&[], &[], &[won_block(3), won_block(4)]).await.unwrap();
+    let table = book.add_payout_table(&payout_table(1, None), UnixMillis(0)).await.unwrap();
+    book.add_outcome(table, UnixMillis(2), &PayoutOutcome::Configured).await.unwrap();
+    assert_eq!(book.table_in_force(UnixMillis(1)).await.unwrap(), None);
+    let force = book.table_in_force(UnixMillis(3)).await.unwrap();
+    assert_eq!(force, Some(table));
+    let wins = book.wins_before(UnixMillis(4), 9).await.unwrap();
+    assert_eq!(wins.iter().map(|win| win.won.won_at.0).collect::<Vec<_>>(), [3]);
+    let described = RecordedWin {
+        effort_millionths: Some(500_000),
+        reward: Some(1 << 30),
+        payout_table: force,
+        ..wins[0].clone()
+    };
+    book.describe_win(&described).await.unwrap();
+    book.describe_win(&RecordedWin { effort_millionths: Some(7), ..described.clone() }).await.unwrap();
+    assert_eq!(book.wins_before(UnixMillis(4), 9).await.unwrap(), std::slice::from_ref(&described));
+    let payments = book.payments_to(&ADDRESS.parse().unwrap(), 9).await.unwrap();
+    assert_eq!(payments, [(described, 1_000_000_000_000)]);
+    let stranger = "pKTcgnvpPdXQ6HztTC5snBc69887g471zE".parse().unwrap();
+    assert_eq!(book.payments_to(&stranger, 9).await.unwrap(), []);
+    let tables = book.payout_tables_before(PayoutTableNumber(i64::MAX), 9).await.unwrap();
+    assert_eq!((tables.len(), tables[0].payee_count), (1, 1));
+    assert_eq!(tables[0].outcome, Some(PayoutOutcome::Configured));
+}

@@ -14,6 +14,7 @@ mod payouts;
 mod requests;
 mod retention;
 mod rows;
+mod series;
 mod settlement;
 mod site;
 mod views;

@@ -27,15 +27,15 @@ pub enum SeriesFault {
 /// Adds points to what is stored, in every grain that still keeps their time.
 pub async fn add(
     transaction: &mut Transaction<'static, Any>,
-    points: &[(Owner, UnixMillis, Point)],
+    points: Vec<(Owner, UnixMillis, Point)>,
     now: UnixMillis,
 ) -> Result<(), SeriesFault> {
     let mut rows: BTreeMap<(Owner, Grain, UnixMillis), Vec<(usize, Point)>> = BTreeMap::new();
     for (owner, time, point) in points {
         for grain in Grain::ALL {
-            let (start, place) = grain.place(*time);
+            let (start, place) = grain.place(time);
             if start >= grain.oldest_start(now) {
-                rows.entry((*owner, grain, start)).or_default().push((place, *point));
+                rows.entry((owner, grain, start)).or_default().push((place, point));
             }
         }
     }

@@ -23,6 +23,8 @@ use super::duty::{Duty, DutyTerms, FAILURES, WORK, Work};
 use crate::health::Health;
 use crate::metrics::Metrics;
 
+/// How often new shares are counted for charts.
+const RECORD_EVERY: Duration = Duration::from_secs(20);
 /// Time after which figures are read again although nothing has happened.
 const FIGURES_EVERY: Duration = Duration::from_secs(15);
 /// Steps of compaction in one go, so that the chain is not kept waiting.
@@ -93,6 +95,7 @@ impl Service {
             figures: Figures::new(&metrics),
             health: health.clone(),
             compact_at: Instant::now() + config.compact_every,
+            record_at: Instant::now(),
             figures_at: Instant::now(),
             accounts,
             node,
@@ -124,6 +127,7 @@ struct Looks {
     figures: Figures,
     health: Health,
     compact_at: Instant,
+    record_at: Instant,
     figures_at: Instant,
 }
 
@@ -175,12 +179,22 @@ impl Looks {
         }
         self.figures.looked(&look, &settled, now);
         self.compact(lease).await?;
+        self.record(lease).await?;
         if look.changed || !settled.is_empty() || self.figures_at <= Instant::now() {
             self.figures.read(&self.accounts).await?;
             self.figures_at = Instant::now() + FIGURES_EVERY;
         }
         self.figures.round.since(looking);
         Ok(look)
+    }
+
+    /// Counts new shares for charts, now and then; many at once are counted in several rounds.
+    async fn record(&mut self, lease: &ServiceLease) -> Result<(), ServiceFault> {
+        if Instant::now() >= self.record_at {
+            let more = self.accounts.record_series(lease, (self.config.duty.clock)()).await?;
+            self.record_at = if more { Instant::now() } else { Instant::now() + RECORD_EVERY };
+        }
+        Ok(())
     }
 
     async fn compact(&mut self, lease: &ServiceLease) -> Result<(), ServiceFault> {

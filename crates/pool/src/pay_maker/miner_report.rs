@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ledger::series::Point;
 use ledger::{DurableLedger, RecentWork, UnixMillis};
 use wire::PktAddress;
 
@@ -37,6 +38,7 @@ pub(super) async fn miner_facts(
     let last_seen =
         recent.newest.max(standing.and_then(|standing| standing.last_seen)).map(|time| time.min(now));
     let payments = payments(shared, address).await;
+    let day = shared.charts.last_day(&shared.book, address, now).await;
     let state = match (&recent.newest, last_seen, standing) {
         (Some(_), _, standing) if is_warm(standing) => MinerState::Mining,
         (Some(_), ..) => MinerState::WarmingUp,
@@ -52,7 +54,7 @@ pub(super) async fn miner_facts(
         state,
         last_seen: last_seen.map(Moment::from),
         last_seen_seconds: last_seen.map(|time| now.since(time) / 1000),
-        packetcrypt: is_known.then(|| packetcrypt(now, &recent, &standing, report, payments)),
+        packetcrypt: is_known.then(|| packetcrypt(now, &recent, day, &standing, report, payments)),
         nimiq: None,
     }
 }
@@ -68,6 +70,7 @@ fn is_warm(standing: Option<Standing>) -> bool {
 fn packetcrypt(
     now: UnixMillis,
     recent: &RecentWork,
+    day: Option<(u64, Point)>,
     standing: &Standing,
     report: &Report,
     payments: Vec<Payment>,
@@ -77,8 +80,16 @@ fn packetcrypt(
     let per_second = |amount: f64| (window > 0).then(|| amount / window as f64);
     let speed =
         |amount: u128| Measured::over(per_second(amount as f64), Unit::EncryptionsPerSecond, window, now);
-    let unknown_day = Measured::over(None, Unit::EncryptionsPerSecond, DAY_SECONDS, now);
-    let conduct = || Conduct { window_seconds: DAY_SECONDS, ..Conduct::default() };
+    let of_day = |work: fn(&Point) -> u64| {
+        let value = day.map(|(seconds, point)| work(&point) as f64 / seconds as f64);
+        let seconds = day.map_or(DAY_SECONDS, |(seconds, _)| seconds);
+        Measured::over(value, Unit::EncryptionsPerSecond, seconds, now)
+    };
+    let conduct = |accepted: fn(&Point) -> u64| Conduct {
+        window_seconds: day.map_or(DAY_SECONDS, |(seconds, _)| seconds),
+        accepted: day.map(|(_, point)| accepted(&point)),
+        ..Conduct::default()
+    };
     let kilobits = recent.announcements as f64 * BITS_PER_ANNOUNCEMENT / 1000.0;
     let reward = report.facts.next_reward.value;
     let next_amount = reward.map(|reward| worth(reward.units, standing.whole.0));
@@ -89,12 +100,12 @@ fn packetcrypt(
         .sum();
     PacketCryptMiner {
         announcement_speed: speed(recent.announcement_encryptions),
-        announcement_speed_day: unknown_day,
+        announcement_speed_day: of_day(|point| point.announcement_work),
         block_speed: speed(recent.share_encryptions),
-        block_speed_day: unknown_day,
+        block_speed_day: of_day(|point| point.share_work),
         bandwidth: Measured::over(per_second(kilobits), Unit::KilobitsPerSecond, window, now),
-        announcements: conduct(),
-        shares: conduct(),
+        announcements: conduct(|point| point.announcements),
+        shares: conduct(|point| point.shares),
         announcements_part: standing.announcements,
         shares_part: standing.shares,
         next_part: Some(standing.whole),

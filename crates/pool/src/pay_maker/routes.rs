@@ -108,6 +108,7 @@ async fn upload(shared: &Shared, ledger: Arc<DurableLedger>, body: Bytes) -> Res
             if !accepted.was_known {
                 shared.time_accepted(accepted.times);
                 shared.accepted_work.note(&accepted.kept);
+                shared.charts.record(shared.ledger.get(), &accepted.kept);
                 bookkeeping::send(&shared.book_queue, Entry::of(&accepted)).await;
             }
             let reply = Reply {

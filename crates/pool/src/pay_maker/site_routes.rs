@@ -6,6 +6,7 @@
 //! | `GET …/minerfacts?address=` | [`MinerFacts`](crate::site::facts::MinerFacts) |
 //! | `GET …/wonblocks?before=<ms>&limit=` | blocks of the pool won before a time, newest first |
 //! | `GET …/payouttables?before=<number>&limit=` | payout tables before a number, newest first |
+//! | `GET …/series?name=&range=&address=` | [`Series`](crate::site::facts::Series) of the pool or an address |
 //! | `GET …/acceptedwork?since=<number>` | accepted work by address since a number that an answer gave |
 //! | `GET …/payees?offset=&limit=` | who the next block pays, in the order of the table |
 //!
@@ -23,13 +24,14 @@ use wire::PktAddress;
 use super::Shared;
 use super::reports::{payee, pool_block, sent_table};
 use super::routes::{json, not_ready, text};
+use crate::site::facts::{Chain, Range, SeriesName, SeriesQuery};
 
 /// The most of a table that one answer holds.
 const MOST: u32 = 500;
 
 /// The last segments of the paths that are answered here.
-pub(super) const NAMES: [&str; 6] =
-    ["acceptedwork", "poolfacts", "minerfacts", "wonblocks", "payouttables", "payees"];
+pub(super) const NAMES: [&str; 7] =
+    ["series", "acceptedwork", "poolfacts", "minerfacts", "wonblocks", "payouttables", "payees"];
 
 /// Answers one of [`NAMES`].
 pub(super) async fn answer(shared: &Arc<Shared>, method: &Method, name: &str, query: &str) -> Response {
@@ -38,6 +40,7 @@ pub(super) async fn answer(shared: &Arc<Shared>, method: &Method, name: &str, qu
     }
     let query = Query(query);
     match name {
+        "series" => series(shared, &query).await,
         "acceptedwork" => of_value(&shared.accepted_work.since(query.number("since"))),
         "wonblocks" => {
             let before = UnixMillis(query.number("before").unwrap_or(u64::MAX));
@@ -52,6 +55,23 @@ pub(super) async fn answer(shared: &Arc<Shared>, method: &Method, name: &str, qu
         }
         _ => of_ledger(shared, name, &query).await,
     }
+}
+
+async fn series(shared: &Shared, query: &Query<'_>) -> Response {
+    let name = query.text("name").and_then(SeriesName::from_name);
+    let name = name.filter(|name| SeriesName::of_chain(Chain::PacketCrypt).contains(name));
+    let range = query.text("range").unwrap_or("24h").parse::<Range>();
+    let address = query.text("address").map(str::parse::<PktAddress>).transpose();
+    let (Some(name), Ok(range), Ok(address)) = (name, range, address) else {
+        return text(StatusCode::BAD_REQUEST, "`name`, `range` or `address` is none that is known here");
+    };
+    let question = SeriesQuery {
+        chain: Chain::PacketCrypt,
+        name,
+        range,
+        address: address.map(|address| address.to_string()),
+    };
+    of_book(shared.charts.series(&shared.book, &question, address, (shared.clock)()).await)
 }
 
 async fn of_ledger(shared: &Arc<Shared>, name: &str, query: &Query<'_>) -> Response {

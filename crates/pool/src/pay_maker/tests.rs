@@ -238,6 +238,9 @@ async fn answers_of_all_endpoints_have_the_documented_status() {
         ("/payouttables", 200),
         ("/payees?offset=1", 200),
         ("/acceptedwork?since=0", 200),
+        ("/series?name=bandwidth&range=1h", 200),
+        ("/series?name=bandwidth&range=2y", 400),
+        ("/series?name=hash_rate", 400),
         ("/minerfacts", 400),
         ("/minerfacts?address=nobody", 400),
         ("/nothing", 404),
@@ -506,6 +509,7 @@ async fn before_the_ledger_is_loaded_only_stats_are_answered() {
         documents: Arc::clone(&pay_maker.shared.documents),
         reports: Reports::default(),
         accepted_work: AcceptedWork::default(),
+        charts: Arc::default(),
         won_blocks: Arc::default(),
         book: pay_maker.shared.book.clone(),
         password: Password::new("pw").unwrap(),
@@ -558,5 +562,33 @@ async fn the_site_is_told_of_pool_and_miners() {
     let part = miner.packetcrypt.unwrap().next_part.unwrap();
     assert_eq!(Some(part.0), units.iter().find(|(address, _)| address == MINER).map(|(_, units)| *units));
     assert_eq!(of(THIRD).await.state, MinerState::Unknown);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn figures_for_charts_survive_a_restart() {
+    use crate::site::facts::Series;
+    let dir = tempfile::tempdir().unwrap();
+    let day = async |running: &Running, address: &str| -> Vec<Option<f64>> {
+        let (status, body) = running.get(&format!("/series?name=bandwidth&range=24h{address}")).await;
+        assert_eq!(status, StatusCode::OK, "{body}");
+        serde_json::from_str::<Series>(&body).unwrap().points
+    };
+    let running = Running::start(config(dir.path()), FakeNode::default()).await;
+    running.upload(some_work()).await;
+    let before = day(&running, "").await;
+    let sum = |points: &[Option<f64>]| points.iter().flatten().sum::<f64>();
+    assert!(sum(&before) > 0.0, "{before:?}");
+    assert!(before.contains(&None), "what nobody recorded is not known");
+    running.stop().await;
+    let running = Running::start(config(dir.path()), FakeNode::default()).await;
+    // The minute that was not full comes again from the ledger.
+    let mut after = day(&running, "").await;
+    while after != before {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        after = day(&running, "").await;
+    }
+    let own = day(&running, &format!("&address={MINER}")).await;
+    assert!(sum(&own) <= sum(&after));
     running.stop().await;
 }

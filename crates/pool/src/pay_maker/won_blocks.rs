@@ -71,8 +71,8 @@ impl WonBlocks {
             match book.wins_before(UnixMillis(u64::MAX), WATCHED).await {
                 Ok(wins) => {
                     self.keep_only(&wins);
-                    self.ask_for_places(&wins, &node).await;
-                    self.describe(&wins, &ledger, &book).await;
+                    self.ask_for_places(self.unsettled(&wins), &node).await;
+                    self.describe(wins, Arc::clone(&ledger), book.clone()).await;
                 }
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
@@ -82,32 +82,37 @@ impl WonBlocks {
         }
     }
 
-    async fn ask_for_places(&self, wins: &[RecordedWin], node: &impl PayoutNode) {
-        let is_final = |place: ChainPlace| matches!(place, ChainPlace::Main { confirmations, .. } if confirmations >= MATURE_AT);
-        let unsettled = wins.iter().filter(|win| !self.place(&win.won.hash).is_some_and(is_final));
-        // The oldest of those that nobody has asked about come last, not never: the others settle.
-        let (asked, never): (Vec<_>, Vec<_>) = unsettled.partition(|win| self.place(&win.won.hash).is_some());
-        for win in never.into_iter().chain(asked).take(ASKED_AT_ONCE) {
-            match node.place_of(&win.won.hash).await {
-                Ok(place) => self.set_place(win.won.hash, place),
+    async fn ask_for_places(&self, hashes: Vec<BlockHash>, node: &impl PayoutNode) {
+        for hash in hashes {
+            match node.place_of(&hash).await {
+                Ok(place) => self.set_place(hash, place),
                 Err(error) => {
-                    tracing::debug!(%error, hash = %win.won.hash, "the node does not say where a block is");
+                    tracing::debug!(%error, %hash, "the node does not say where a block is");
                     return;
                 }
             }
         }
     }
 
+    /// The blocks to ask about in this round: first those that nobody has asked about yet.
+    fn unsettled(&self, wins: &[RecordedWin]) -> Vec<BlockHash> {
+        let is_final = |place: ChainPlace| matches!(place, ChainPlace::Main { confirmations, .. } if confirmations >= MATURE_AT);
+        let hashes = wins.iter().map(|win| win.won.hash);
+        let unsettled = hashes.filter(|hash| !self.place(hash).is_some_and(is_final));
+        let (asked, never): (Vec<_>, Vec<_>) = unsettled.partition(|hash| self.place(hash).is_some());
+        never.into_iter().chain(asked).take(ASKED_AT_ONCE).collect()
+    }
+
     /// Notes effort, reward and payout table of blocks that lack them.
-    async fn describe(&self, wins: &[RecordedWin], ledger: &Arc<DurableLedger>, book: &SqlBook) {
+    async fn describe(&self, wins: Vec<RecordedWin>, ledger: Arc<DurableLedger>, book: SqlBook) {
         if wins.iter().all(|win| win.effort_millionths.is_some() && win.payout_table.is_some()) {
             return;
         }
-        let reading = Arc::clone(ledger);
-        let efforts = tokio::task::spawn_blocking(move || reading.read().efforts());
+        let efforts = tokio::task::spawn_blocking(move || ledger.read().efforts());
         let Ok(efforts) = efforts.await else { return };
         let efforts: HashMap<BlockHash, Option<f64>> = efforts.1.into_iter().collect();
-        for win in wins.iter().filter(|win| win.effort_millionths.is_none() || win.payout_table.is_none()) {
+        let lacks = |win: &RecordedWin| win.effort_millionths.is_none() || win.payout_table.is_none();
+        for win in wins.into_iter().filter(lacks) {
             let effort = efforts.get(&win.won.hash).copied().flatten();
             let described = RecordedWin {
                 effort_millionths: effort.map(|effort| (effort * 1e6) as u64),

@@ -185,9 +185,10 @@ impl Lookups {
 
     /// The past of a figure.
     pub(super) async fn series(&self, query: &SeriesQuery) -> Result<Series, FactsFault> {
-        match (query.chain, &self.packetcrypt) {
-            (Chain::PacketCrypt, Some(lookups)) => lookups.series(query).await,
-            _ => Err(FactsFault::Absent(format!("series {} of {}", query.name.name(), query.chain.name()))),
+        match (query.chain, &self.packetcrypt, &self.nimiq) {
+            (Chain::PacketCrypt, Some(lookups), _) => lookups.series(query).await,
+            (Chain::Nimiq, _, Some(lookups)) => lookups.series(query).await,
+            _ => Err(absent(query.chain)),
         }
     }
 }

@@ -60,6 +60,26 @@ impl SqlBook {
         rows.iter().map(|row| recorded_win(row, doing)).collect()
     }
 
+    /// Blocks of the pool won since a time, of one finder or of all; at most 20,000.
+    pub async fn wins_since(
+        &self,
+        since: UnixMillis,
+        finder: Option<PktAddress>,
+    ) -> Result<Vec<RecordedWin>, BookError> {
+        let doing = "reading blocks of the pool";
+        let sql = format!(
+            "{WIN} FROM blocks_won WHERE won_at_ms >= $1 AND ($2 = '' OR pay_to = $2) \
+             ORDER BY won_at_ms DESC LIMIT 20000"
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(millis(since))
+            .bind(finder.map(|address| address.to_string()).unwrap_or_default())
+            .fetch_all(&self.reader)
+            .await
+            .map_err(|source| BookError::Database { doing, source })?;
+        rows.iter().map(|row| recorded_win(row, doing)).collect()
+    }
+
     /// The newest blocks that paid an address, newest first, each with its units of 10⁻¹² of the reward: by the
     /// payout table that was in force. Looks at the newest `blocks` blocks.
     pub async fn payments_to(

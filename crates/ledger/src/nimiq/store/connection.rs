@@ -15,7 +15,7 @@ use crate::nimiq::journal::LinesFault;
 use crate::nimiq::payout_state::ImpossiblePayoutTurn;
 
 /// Newest version of the tables.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 /// How often the tables are begun, where others begin them too.
 const TRIES_TO_PREPARE: u32 = 50;
 /// Pause between two tries: about the time that it takes.
@@ -261,6 +261,7 @@ fn migrator(dialect: Dialect) -> Migrator {
             "payout thresholds",
             tables(include_str!("../../../migrations/accounts/0002_payout_thresholds.sql")),
         ),
+        ("series", tables(include_str!("../../../migrations/accounts/0003_series.sql"))),
     ];
     let migrations = (1..).zip(steps).map(|(version, (name, text))| {
         Migration::new(version, name.into(), MigrationType::Simple, AssertSqlSafe(text).into_sql_str(), false)

@@ -263,6 +263,13 @@ impl Accounts {
             .collect()
     }
 
+    /// Blocks of the pool seen since a time, newest first; at most 1000.
+    pub async fn blocks_since(&self, since: UnixMillis) -> Result<Vec<ShownBlock>, AccountsError> {
+        let mut blocks = self.blocks_before(UnixMillis(u64::MAX), 1000).await?;
+        blocks.retain(|block| block.seen_at >= since);
+        Ok(blocks)
+    }
+
     /// Payments with a smaller number than `before`, newest first, to one recipient or to all.
     pub async fn payments_before(
         &self,

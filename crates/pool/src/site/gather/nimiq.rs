@@ -1,6 +1,7 @@
 //! The Nimiq pool: what stands in the accounts.
 
 mod blocks;
+mod charts;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use crate::site::earnings;
 use crate::site::events::Events;
 use crate::site::facts::{
     Amount, Chain, Conduct, Device, LedgerTotals, Luck, Measured, MinerFacts, MinerState, Moment, NimiqFacts,
-    NimiqMiner, NimiqMiners, Part, Payment, PaymentState, PayoutBatch, PoolBlock, Unit,
+    NimiqMiner, NimiqMiners, Part, Payment, PaymentState, PayoutBatch, PoolBlock, Series, SeriesQuery, Unit,
 };
 use blocks::Blocks;
 
@@ -324,6 +325,10 @@ impl Lookups {
         Ok(rows.iter().map(|row| (row.id.0, payment(row))).collect())
     }
 
+    pub(super) async fn series(&self, query: &SeriesQuery) -> Result<Series, FactsFault> {
+        charts::series(&self.source.accounts, query, Moment::now()).await.map_err(of_accounts)
+    }
+
     async fn read_miner(&self, address: Address) -> Result<MinerFacts, AccountsError> {
         let (accounts, recent, now) = (&self.source.accounts, self.recent.load_full(), Moment::now());
         let mut facts = MinerFacts {
@@ -342,6 +347,7 @@ impl Lookups {
         facts.last_seen_seconds = facts.last_seen.map(|seen| seen.age_seconds(now));
         facts.state = if devices.is_empty() { MinerState::Idle } else { MinerState::Mining };
         let holdings = accounts.holdings_of(user).await?;
+        let day = charts::last_day(accounts, user, now).await?;
         let payments = accounts.payments_before(PayoutId(u64::MAX), Some(user), PAYMENTS_OF_A_MINER).await?;
         let next_part = self.next_part(&recent, user);
         let next_amount = next_part.zip(recent.reward).map(|(part, reward)| {
@@ -355,8 +361,17 @@ impl Lookups {
         };
         facts.nimiq = Some(NimiqMiner {
             speed: speed(weight),
-            speed_day: Measured::over(None, Unit::HashesPerSecond, DAY_SECONDS, now),
-            shares: Conduct { window_seconds: DAY_SECONDS, ..Conduct::default() },
+            speed_day: Measured::over(
+                day.map(|(seconds, point)| point.share_work as f64 / seconds as f64),
+                Unit::HashesPerSecond,
+                day.map_or(DAY_SECONDS, |(seconds, _)| seconds),
+                now,
+            ),
+            shares: Conduct {
+                window_seconds: day.map_or(DAY_SECONDS, |(seconds, _)| seconds),
+                accepted: day.map(|(_, point)| point.shares),
+                ..Conduct::default()
+            },
             devices: devices
                 .iter()
                 .take(SHOWN as usize)

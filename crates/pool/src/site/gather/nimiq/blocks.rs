@@ -102,6 +102,26 @@ pub(super) fn shown(block: &ShownBlock, effort: Option<f64>, height: Option<u32>
     }
 }
 
+/// Efforts of blocks, newest first, in percent, as far as the work before each is kept.
+pub(super) async fn efforts(
+    accounts: &Accounts,
+    blocks: &[ShownBlock],
+) -> Result<Vec<(UnixMillis, f64)>, AccountsError> {
+    let oldest_kept = accounts.oldest_share().await?.map(|(oldest, _)| oldest);
+    let settled: Vec<(&ShownBlock, Sequence)> =
+        blocks.iter().filter_map(|block| block.last_share.map(|share| (block, share))).collect();
+    let mut efforts = Vec::new();
+    for pair in settled.windows(2) {
+        let ((block, last), (_, before)) = (pair[0], pair[1]);
+        let first = Sequence(before.0 + 1);
+        if oldest_kept.is_some_and(|oldest| oldest <= first) {
+            let (_, weight) = accounts.weight_between(first, last).await?;
+            efforts.extend(percent(weight, block.work).map(|effort| (block.seen_at, effort)));
+        }
+    }
+    Ok(efforts)
+}
+
 fn percent(weight: u128, work: u64) -> Option<f64> {
     (work > 0).then(|| 100.0 * weight as f64 / work as f64)
 }
