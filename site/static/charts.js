@@ -15,6 +15,11 @@ function timeLabel(seconds, step) {
   return new Intl.DateTimeFormat(document.documentElement.lang, options).format(seconds * 1000);
 }
 
+/** Beside an axis there is no room for words; the legend has them. */
+function onAxis(value, unit) {
+  return quantity(value, unit).replace(/\u00a0(credits|payments)$/, "");
+}
+
 function axis(more) {
   const line = { stroke: colour("line"), width: 1 };
   return { stroke: colour("muted"), grid: line, ticks: { show: false }, font: "12px sans-serif", ...more };
@@ -29,11 +34,11 @@ function options(plot) {
     height: plot.clientHeight,
     legend: { show: false },
     cursor: { y: false, points: { show: !isBars, size: 7, fill: stroke } },
-    padding: [10, 8, 0, 0],
+    padding: [10, 24, 0, 0],
     scales: { y: { range: (_, low, high) => [0, (high || 1) * 1.08] } },
     axes: [
       axis({ space: 70, size: 28, values: (_, splits, __, ___, step) => splits.map((at) => timeLabel(at, step)) }),
-      axis({ space: 45, size: 78, values: (_, splits) => splits.map((value) => quantity(value, unit)) }),
+      axis({ space: 45, size: 78, values: (_, splits) => splits.map((value) => onAxis(value, unit)) }),
     ],
     series: [
       {},

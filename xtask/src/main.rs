@@ -5,6 +5,7 @@ mod dist;
 mod fuzz;
 mod reference;
 mod sanitize;
+mod site_browser;
 mod test;
 mod tidy;
 mod vectors;

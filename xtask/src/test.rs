@@ -54,6 +54,11 @@ const STEPS: &[Step] = &[
         run: package::run,
     },
     Step {
+        name: "site-browser",
+        about: "every page of the website in Chromium: it lives, is light, and its accessibility audit finds nothing",
+        run: crate::site_browser::run,
+    },
+    Step {
         name: "backends",
         about: "the proof of work and the roles that check it, with each backend forced",
         run: backends,
@@ -171,7 +176,7 @@ fn backends() -> anyhow::Result<()> {
 }
 
 /// Whether a machine, not a person, is looking: then nothing may be skipped.
-fn in_ci() -> bool {
+pub fn in_ci() -> bool {
     std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false")
 }
 
