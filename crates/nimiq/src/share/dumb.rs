@@ -17,18 +17,14 @@ pub struct DumbJob {
 const TRIED: usize = 2;
 
 /// The headers that a nonce may mean, in the order in which to hash them; the first that meets its job's target is the
-/// share. A message names no job, so it may be the one before the newest, while its head is still the same.
-///
-/// `jobs` are those of this connection, the newest first.
+/// share. A message names no job, so it may be the one before the newest: of the same head, or of the head before, where a
+/// share was on its way when the head changed. `jobs` are those of this connection, the newest first.
 pub fn candidates<'a>(
     nonce: u32,
     jobs: impl IntoIterator<Item = &'a DumbJob>,
 ) -> impl Iterator<Item = DumbJob> {
-    let mut head = None;
-    jobs.into_iter()
-        .take(TRIED)
-        .take_while(move |job| *head.get_or_insert(job.header.previous) == job.header.previous)
-        .map(move |job| DumbJob { header: Header { nonce, ..job.header }, target: job.target })
+    let tried = jobs.into_iter().take(TRIED);
+    tried.map(move |job| DumbJob { header: Header { nonce, ..job.header }, target: job.target })
 }
 
 #[cfg(test)]
@@ -38,7 +34,7 @@ mod tests {
     use crate::{BlockHash, CompactTarget, Timestamp};
 
     #[test]
-    fn a_nonce_is_tried_with_two_jobs_of_one_head() {
+    fn a_nonce_is_tried_with_the_two_newest_jobs() {
         let target = ShareTarget::new(CompactTarget::EASIEST).unwrap();
         let job = |timestamp| DumbJob {
             header: Header { timestamp: Timestamp(timestamp), ..header(&second_block()) },
@@ -51,6 +47,6 @@ mod tests {
         assert_eq!(tried(&[job(3), job(2), job(1)]), [(3, 99), (2, 99)]);
         let mut older = job(2);
         older.header.previous = BlockHash([8; 32]);
-        assert_eq!(tried(&[job(3), older]), [(3, 99)]);
+        assert_eq!(tried(&[job(3), older]), [(3, 99), (2, 99)]);
     }
 }

@@ -47,10 +47,20 @@ pub struct Candidate {
     /// Its name, under which it counts once.
     pub hash: BlockHash,
     target: ShareTarget,
-    /// Whether it is a block that the chain has already.
-    in_chain: bool,
+    standing: Standing,
     /// What it was mined on, where the pool made the body.
     job: Option<Job>,
+}
+
+/// Where a header stands that counts, or would have counted a moment ago.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// On the head.
+    OnHead,
+    /// It is a block that the chain has already.
+    InChain,
+    /// On a head that was replaced: a nonce alone does not say so before it is hashed.
+    Late,
 }
 
 /// What the cheap checks of a share say.
@@ -233,11 +243,14 @@ impl Session {
             }
             Share::Dumb { .. } => {
                 check_work(proof_of_work, &candidate.target)?;
+                if candidate.standing == Standing::Late {
+                    return Err(Refusal::Expired);
+                }
                 Find::of_header(&candidate.header, proof_of_work)
             }
         };
         let block = match (find, &candidate.job) {
-            _ if candidate.in_chain => FoundBlock::None,
+            _ if candidate.standing == Standing::InChain => FoundBlock::None,
             (Find::Block(block), _) => FoundBlock::Whole(block),
             (Find::Header, Some(job)) => FoundBlock::Whole(Box::new(job.block(candidate.header))),
             (Find::WithoutBody | Find::Header, _) => FoundBlock::WithoutBody,
@@ -311,12 +324,13 @@ impl Session {
             .filter_map(|(candidate, job)| {
                 let (header, target) = (candidate.header, candidate.target);
                 let hash = header.hash();
-                let in_chain = match board.heads.place(&header, &hash) {
-                    Placement::OnHead(_) => false,
-                    Placement::IsHead(_) => true,
-                    Placement::Expired | Placement::Unknown => return None,
+                let standing = match board.heads.place(&header, &hash) {
+                    Placement::OnHead(_) => Standing::OnHead,
+                    Placement::IsHead(_) => Standing::InChain,
+                    Placement::Expired => Standing::Late,
+                    Placement::Unknown => return None,
                 };
-                Some(Candidate { header, hash, target, in_chain, job: Some(job.clone()) })
+                Some(Candidate { header, hash, target, standing, job: Some(job.clone()) })
             })
             .collect()
     }
@@ -329,14 +343,14 @@ fn place(
     check: impl FnOnce(&NextBlock) -> Result<(ShareTarget, Option<Job>), Refusal>,
 ) -> Result<Weighing, Refusal> {
     let hash = header.hash();
-    let (next, in_chain) = match board.heads.place(&header, &hash) {
-        Placement::OnHead(next) => (next, false),
-        Placement::IsHead(next) => (next, true),
+    let (next, standing) = match board.heads.place(&header, &hash) {
+        Placement::OnHead(next) => (next, Standing::OnHead),
+        Placement::IsHead(next) => (next, Standing::InChain),
         Placement::Expired => return Err(Refusal::Expired),
         Placement::Unknown => return Ok(Weighing::UnknownHead { previous: header.previous }),
     };
     let (target, job) = check(next)?;
-    Ok(Weighing::Hash(vec![Candidate { header, hash, target, in_chain, job }]))
+    Ok(Weighing::Hash(vec![Candidate { header, hash, target, standing, job }]))
 }
 
 /// The difficulty of the block to be mined, for comparison with that of shares.

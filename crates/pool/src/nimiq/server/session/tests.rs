@@ -213,6 +213,22 @@ fn a_share_on_an_older_head_is_expired_and_on_an_unknown_one_unknown() {
     assert_eq!(bench.send(&share).unwrap_err(), Refusal::Expired);
 }
 
+/// A nonce alone does not say what it was mined on: it is found out by hashing, and is no error.
+#[test]
+fn w13_a_nonce_that_was_on_its_way_when_the_head_changed_is_expired() {
+    let mut bench = Bench::new(Mode::Dumb);
+    let NewBlock::Dumb(given) = bench.new_block() else { panic!("not a header") };
+    let share = Share::Dumb { nonce: mined(given, bench.settings().target_compact).nonce };
+    let other_block = LightBlock {
+        header: mined(bench.header(), CompactTarget(0x2010_0000)),
+        interlink: bench.board.work.as_ref().unwrap().next.interlink.clone(),
+    };
+    bench.board = bench.board.with(work_on(&other_block, &bench.session));
+    bench.said = bench.session.turn_to(&bench.board, bench.start, CLOCK);
+    assert_eq!(bench.send(&share).unwrap_err(), Refusal::Expired);
+    assert_eq!(bench.send(&Share::Dumb { nonce: 7 }).unwrap_err(), Refusal::InvalidProofOfWork);
+}
+
 #[test]
 fn a_block_that_came_before_its_share_counts_and_is_not_submitted() {
     let mut bench = Bench::new(Mode::Nano);
