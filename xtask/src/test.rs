@@ -75,6 +75,9 @@ const STEPS: &[Step] = &[
     },
 ];
 
+/// Test programs that wait most of their time, for minutes.
+const WAITING: [&str; 2] = ["metrics", "nimiq_faults"];
+
 /// Runs all steps, or those named.
 pub fn run(only: &[String]) -> anyhow::Result<()> {
     for name in only {
@@ -86,6 +89,11 @@ pub fn run(only: &[String]) -> anyhow::Result<()> {
         println!("step {:13} {}", step.name, step.about);
     }
     let mut failed = Vec::new();
+    if only.is_empty() && rustix::process::geteuid().is_root() {
+        package::tools()?;
+        // A download that takes minutes, and is asked for when it is needed.
+        std::thread::spawn(package::downloaded);
+    }
     for step in STEPS.iter().filter(|step| only.is_empty() || only.iter().any(|name| name == step.name)) {
         println!("\n==> {}: {}", step.name, step.about);
         let start = Instant::now();
@@ -117,23 +125,55 @@ fn differential() -> anyhow::Result<()> {
     cargo(&[&["test", "--quiet"][..], &place].concat())
 }
 
-/// All tests of the workspace, documentation tests included.
+/// All tests of the workspace, documentation tests included. The programs that wait more than they compute run beside the
+/// others, and are shown when those are through.
 fn tests() -> anyhow::Result<()> {
-    let mut command = Command::new(env!("CARGO"));
-    command.args(["test", "--workspace", "--no-fail-fast"]);
-    match packetcrypt_program::install() {
+    let program = match packetcrypt_program::install() {
         Ok(program) => {
             println!("reference programs: {}", program.display());
-            command.env(packetcrypt_program::VARIABLE, program);
+            Some(program)
         }
         Err(error) if in_ci() => return Err(error.context("needed for the interoperability tests")),
         Err(error) => {
             println!("SKIPPED: the interoperability tests, since there are no reference programs: {error:#}");
+            None
         }
+    };
+    let test = |arguments: &[String]| {
+        let mut command = Command::new(env!("CARGO"));
+        command.args(["test", "--workspace", "--no-fail-fast"]).args(arguments);
+        if let Some(program) = &program {
+            command.env(packetcrypt_program::VARIABLE, program);
+        }
+        command
+    };
+    cargo(&["test", "--workspace", "--no-run", "--quiet"])?;
+    let (waiting, others): (Vec<_>, Vec<_>) =
+        test_programs()?.into_iter().partition(|name| WAITING.contains(&name.as_str()));
+    let named = |names: &[String]| names.iter().map(|name| format!("--test={name}")).collect::<Vec<_>>();
+    let mut beside = test(&named(&waiting));
+    let beside = std::thread::spawn(move || beside.output());
+    let computing = [vec!["--lib".to_owned(), "--bins".to_owned()], named(&others)].concat();
+    let mut passed = true;
+    for arguments in [computing, vec!["--doc".to_owned()]] {
+        passed &= test(&arguments).status().context("cannot start cargo")?.success();
     }
-    let status = command.status().context("cannot start cargo")?;
-    anyhow::ensure!(status.success(), "cargo test failed");
+    let beside = beside.join().map_err(|_| anyhow::anyhow!("the tests beside the others were given up"))?;
+    let beside = beside.context("cannot start cargo")?;
+    println!("{}{}", String::from_utf8_lossy(&beside.stderr), String::from_utf8_lossy(&beside.stdout));
+    anyhow::ensure!(passed && beside.status.success(), "cargo test failed");
     Ok(())
+}
+
+/// The names of all test programs of the workspace.
+fn test_programs() -> anyhow::Result<Vec<String>> {
+    let arguments = ["metadata", "--no-deps", "--format-version=1", "--locked"];
+    let said = Command::new(env!("CARGO")).args(arguments).output().context("cannot start cargo")?;
+    let said: serde_json::Value = serde_json::from_slice(&said.stdout).context("cargo metadata")?;
+    let packages = said["packages"].as_array().context("cargo metadata names no packages")?;
+    let targets = packages.iter().filter_map(|package| package["targets"].as_array()).flatten();
+    let tests = targets.filter(|target| target["kind"][0] == "test");
+    Ok(tests.filter_map(|target| target["name"].as_str().map(str::to_owned)).collect())
 }
 
 /// The tests of our program among real nodes and miners. One after the other: each mines, and all would miss their time.

@@ -4,6 +4,7 @@
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -30,11 +31,7 @@ pub fn run() -> anyhow::Result<()> {
         println!("SKIPPED: the package in a fresh root, which only root can make");
         return Ok(());
     }
-    for (program, package) in [("debootstrap", "debootstrap"), ("systemd-analyze", "systemd")] {
-        if !answers(program, &["--version"]) {
-            install_package(program, package)?;
-        }
-    }
+    tools()?;
     let package = dist::package(&Dist::unoptimised())?;
     let root = fresh_root()?;
     let start = Instant::now();
@@ -45,26 +42,53 @@ pub fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A minimal Debian. What was downloaded for it is kept.
-fn fresh_root() -> anyhow::Result<PathBuf> {
-    let folder = std::path::absolute(target_folder().join("package"))?;
-    let (root, kept) = (folder.join("root"), folder.join(format!("{SUITE}.tar")));
-    std::fs::create_dir_all(&folder)?;
-    if root.exists() {
-        std::fs::remove_dir_all(&root)?;
+/// What makes the root and looks at the units.
+pub fn tools() -> anyhow::Result<()> {
+    for (program, package) in [("debootstrap", "debootstrap"), ("systemd-analyze", "systemd")] {
+        if !answers(program, &["--version"]) {
+            install_package(program, package)?;
+        }
     }
-    let debootstrap = || {
-        let mut command = Command::new("debootstrap");
-        command.args(["--variant=minbase", &format!("--include={NEEDED}")]).stdout(Stdio::null());
-        command
-    };
+    Ok(())
+}
+
+/// Downloads the packages of the root, if nobody has, and says where they are. Who asks meanwhile waits.
+pub fn downloaded() -> anyhow::Result<PathBuf> {
+    static DOWNLOADED: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let downloaded = DOWNLOADED.get_or_init(|| download().map_err(|error| format!("{error:#}")));
+    downloaded.clone().map_err(anyhow::Error::msg)
+}
+
+fn download() -> anyhow::Result<PathBuf> {
+    let folder = folder()?;
+    let (half, kept) = (folder.join("half"), folder.join(format!("{SUITE}.tar")));
     if !kept.exists() {
-        let half = folder.join("half");
         expect_success(debootstrap().arg("--make-tarball").arg(&half).arg(SUITE).arg(folder.join("unused")))?;
         std::fs::rename(half, &kept)?;
     }
+    Ok(kept)
+}
+
+/// A minimal Debian.
+fn fresh_root() -> anyhow::Result<PathBuf> {
+    let (kept, root) = (downloaded()?, folder()?.join("root"));
+    if root.exists() {
+        std::fs::remove_dir_all(&root)?;
+    }
     expect_success(debootstrap().arg("--unpack-tarball").arg(&kept).arg(SUITE).arg(&root))?;
     Ok(root)
+}
+
+fn folder() -> anyhow::Result<PathBuf> {
+    let folder = std::path::absolute(target_folder().join("package"))?;
+    std::fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
+
+fn debootstrap() -> Command {
+    let mut command = Command::new("debootstrap");
+    command.args(["--variant=minbase", &format!("--include={NEEDED}")]).stdout(Stdio::null());
+    command
 }
 
 fn install(package: &Path, root: &Path) -> anyhow::Result<()> {
