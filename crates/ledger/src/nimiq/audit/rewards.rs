@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ruint::Uint;
 
-use super::rows::{Entry, Found, Rows, failed, get, select};
+use super::rows::{Entry, Found, Rows, failed, get};
 use crate::nimiq::store::{Accounts, AccountsError};
 
 /// Wide enough for every product below without a thought.
@@ -16,7 +16,8 @@ pub(super) async fn check(
     rows: &Rows,
     findings: &mut Vec<String>,
 ) -> Result<usize, AccountsError> {
-    let oldest = select(accounts, "SELECT MIN(id) FROM shares").await?;
+    let oldest =
+        sqlx::query("SELECT MIN(id) FROM shares").fetch_all(accounts.reader()).await.map_err(failed)?;
     let oldest: Option<i64> = oldest.first().map(|row| get(row, 0)).transpose()?.flatten();
     let mut cut_again = 0;
     for block in &rows.found {

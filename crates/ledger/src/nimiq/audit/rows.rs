@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::Row;
 use sqlx::any::AnyRow;
+use sqlx::{Any, Row, Transaction};
 
 use crate::nimiq::store::{Accounts, AccountsError};
+
+/// The accounts at one moment.
+type Snapshot = Transaction<'static, Any>;
 
 /// Name and user of an account.
 pub(super) type AccountKey = (String, i64);
@@ -78,7 +81,9 @@ pub(super) struct Rows {
 
 /// Reads everything in one transaction, so that it fits together.
 pub(super) async fn read(accounts: &Accounts) -> Result<Rows, AccountsError> {
-    let mut entries = entries(accounts).await?;
+    let mut snapshot = accounts.snapshot().await?;
+    let snapshot = &mut snapshot;
+    let mut entries = entries(snapshot).await?;
     let reversed: Vec<i64> = entries.values().filter_map(|entry| entry.reverses).collect();
     for number in reversed {
         if let Some(entry) = entries.get_mut(&number) {
@@ -86,24 +91,24 @@ pub(super) async fn read(accounts: &Accounts) -> Result<Rows, AccountsError> {
         }
     }
     let balances =
-        select(accounts, "SELECT account, user_id, amount FROM balances WHERE chain = 'nimiq'").await?;
+        select(snapshot, "SELECT account, user_id, amount FROM balances WHERE chain = 'nimiq'").await?;
     let balances = balances
         .iter()
         .map(|row| Ok(((get(row, 0)?, get(row, 1)?), i128::from(get::<i64>(row, 2)?))))
         .collect::<Result<_, AccountsError>>()?;
     let blocks =
-        select(accounts, "SELECT id, height FROM blocks WHERE chain = 'nimiq' AND main_chain = 1").await?;
+        select(snapshot, "SELECT id, height FROM blocks WHERE chain = 'nimiq' AND main_chain = 1").await?;
     let heights =
         blocks.iter().map(|row| Ok((get(row, 0)?, get(row, 1)?))).collect::<Result<_, AccountsError>>()?;
-    let (found, payouts) = (found(accounts).await?, payouts(accounts).await?);
-    let thresholds = thresholds(accounts).await?;
+    let (found, payouts) = (found(snapshot).await?, payouts(snapshot).await?);
+    let thresholds = thresholds(snapshot).await?;
     Ok(Rows { entries, balances, found, payouts, thresholds, heights })
 }
 
-async fn entries(accounts: &Accounts) -> Result<BTreeMap<i64, Entry>, AccountsError> {
+async fn entries(snapshot: &mut Snapshot) -> Result<BTreeMap<i64, Entry>, AccountsError> {
     let sql = "SELECT id, kind, block, payout, reverses, rule FROM entries WHERE chain = 'nimiq' ORDER BY id";
     let mut entries = BTreeMap::new();
-    for row in &select(accounts, sql).await? {
+    for row in &select(snapshot, sql).await? {
         let entry = Entry {
             kind: get(row, 1)?,
             block: get(row, 2)?,
@@ -115,7 +120,7 @@ async fn entries(accounts: &Accounts) -> Result<BTreeMap<i64, Entry>, AccountsEr
         };
         entries.insert(get(row, 0)?, entry);
     }
-    for row in &select(accounts, "SELECT entry, account, user_id, amount FROM lines").await? {
+    for row in &select(snapshot, "SELECT entry, account, user_id, amount FROM lines").await? {
         if let Some(entry) = entries.get_mut(&get::<i64>(row, 0)?) {
             entry.lines.insert((get(row, 1)?, get(row, 2)?), i128::from(get::<i64>(row, 3)?));
         }
@@ -123,11 +128,11 @@ async fn entries(accounts: &Accounts) -> Result<BTreeMap<i64, Entry>, AccountsEr
     Ok(entries)
 }
 
-async fn found(accounts: &Accounts) -> Result<Vec<Found>, AccountsError> {
+async fn found(snapshot: &mut Snapshot) -> Result<Vec<Found>, AccountsError> {
     let sql = "SELECT found_blocks.block, blocks.height, blocks.main_chain, reward, fees, work, state, window_rule, \
                fee_ppm, window_first, window_last FROM found_blocks JOIN blocks ON blocks.id = found_blocks.block \
                ORDER BY found_blocks.block";
-    let mut found: Vec<Found> = select(accounts, sql)
+    let mut found: Vec<Found> = select(snapshot, sql)
         .await?
         .iter()
         .map(|row| {
@@ -146,7 +151,7 @@ async fn found(accounts: &Accounts) -> Result<Vec<Found>, AccountsError> {
             })
         })
         .collect::<Result<_, AccountsError>>()?;
-    for row in &select(accounts, "SELECT block, user_id, weight FROM window_parts").await? {
+    for row in &select(snapshot, "SELECT block, user_id, weight FROM window_parts").await? {
         let block: i64 = get(row, 0)?;
         let weight: String = get(row, 2)?;
         let number = weight.parse().map_err(|_| AccountsError::Foreign(format!("the weight {weight:?}")))?;
@@ -157,7 +162,7 @@ async fn found(accounts: &Accounts) -> Result<Vec<Found>, AccountsError> {
     Ok(found)
 }
 
-async fn payouts(accounts: &Accounts) -> Result<Vec<Payout>, AccountsError> {
+async fn payouts(snapshot: &mut Snapshot) -> Result<Vec<Payout>, AccountsError> {
     let sql = "SELECT id, user_id, recipient, value, network_fee, debit, validity_start, hash, signed, state \
                FROM payouts WHERE chain = 'nimiq' ORDER BY id";
     let payout = |row: &AnyRow| {
@@ -174,20 +179,20 @@ async fn payouts(accounts: &Accounts) -> Result<Vec<Payout>, AccountsError> {
             state: get(row, 9)?,
         })
     };
-    select(accounts, sql).await?.iter().map(payout).collect()
+    select(snapshot, sql).await?.iter().map(payout).collect()
 }
 
-async fn thresholds(accounts: &Accounts) -> Result<Vec<Threshold>, AccountsError> {
+async fn thresholds(snapshot: &mut Snapshot) -> Result<Vec<Threshold>, AccountsError> {
     let sql = "SELECT users.address, threshold, nonce, proof FROM payout_thresholds \
                JOIN users ON users.id = payout_thresholds.user_id WHERE users.chain = 'nimiq'";
     let threshold = |row: &AnyRow| {
         Ok(Threshold { address: get(row, 0)?, luna: get(row, 1)?, nonce: get(row, 2)?, proof: get(row, 3)? })
     };
-    select(accounts, sql).await?.iter().map(threshold).collect()
+    select(snapshot, sql).await?.iter().map(threshold).collect()
 }
 
-pub(super) async fn select(accounts: &Accounts, sql: &'static str) -> Result<Vec<AnyRow>, AccountsError> {
-    sqlx::query(sql).fetch_all(accounts.reader()).await.map_err(failed)
+async fn select(snapshot: &mut Snapshot, sql: &'static str) -> Result<Vec<AnyRow>, AccountsError> {
+    sqlx::query(sql).fetch_all(&mut **snapshot).await.map_err(failed)
 }
 
 pub(super) fn get<'r, T>(row: &'r AnyRow, index: usize) -> Result<T, AccountsError>

@@ -203,6 +203,15 @@ impl Accounts {
         newest.fetch_one(&self.writer).await.ok()?.try_get(0).ok()
     }
 
+    /// Starts a transaction that only reads, and sees the accounts as they are at its first look however long it takes.
+    pub(crate) async fn snapshot(&self) -> Result<Transaction<'static, Any>, AccountsError> {
+        let statement = match self.dialect {
+            Dialect::Sqlite => "BEGIN DEFERRED",
+            Dialect::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        };
+        self.reader.begin_with(statement).await.map_err(failed("starting to read"))
+    }
+
     /// Starts a transaction that will write.
     pub(super) async fn begin(&self) -> Result<Transaction<'static, Any>, AccountsError> {
         let statement = match self.dialect {
