@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::Context;
 
 use crate::reference::target_folder;
-use crate::test::{answers, in_ci, install_package};
+use crate::test::{answers, in_ci, install_package, programs};
 
 /// The folder with the pinned version of the audit.
 const MANIFESTS: &str = "crates/headframe/tests/site_browser/axe";
@@ -27,10 +27,7 @@ pub fn run() -> anyhow::Result<()> {
             return Ok(());
         }
     };
-    let mut command = Command::new(env!("CARGO"));
-    command.args(["test", "--package", "headframe", "--test", "site_browser", "--", "--test-threads=1"]);
-    let status = command.env(VARIABLE, packages).status().context("cannot start cargo")?;
-    anyhow::ensure!(status.success(), "cargo test failed");
+    programs::named("site_browser")?.run(&["--test-threads=1"], &[(VARIABLE, packages.as_os_str())])?;
     println!("screenshots: {}", target_folder().join("screenshots").display());
     Ok(())
 }

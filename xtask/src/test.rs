@@ -1,6 +1,7 @@
 //! `cargo xtask test`: every check there is, in the order in which a fault is cheapest to find.
 
 mod package;
+pub mod programs;
 
 use std::path::Path;
 use std::process::Command;
@@ -147,9 +148,9 @@ fn tests() -> anyhow::Result<()> {
         }
         command
     };
-    cargo(&["test", "--workspace", "--no-run", "--quiet"])?;
+    let programs = programs::build()?.into_iter().filter(|program| program.kind == "test");
     let (waiting, others): (Vec<_>, Vec<_>) =
-        test_programs()?.into_iter().partition(|name| WAITING.contains(&name.as_str()));
+        programs.map(|program| program.name).partition(|name| WAITING.contains(&name.as_str()));
     let named = |names: &[String]| names.iter().map(|name| format!("--test={name}")).collect::<Vec<_>>();
     let mut beside = test(&named(&waiting));
     let beside = std::thread::spawn(move || beside.output());
@@ -165,17 +166,6 @@ fn tests() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The names of all test programs of the workspace.
-fn test_programs() -> anyhow::Result<Vec<String>> {
-    let arguments = ["metadata", "--no-deps", "--format-version=1", "--locked"];
-    let said = Command::new(env!("CARGO")).args(arguments).output().context("cannot start cargo")?;
-    let said: serde_json::Value = serde_json::from_slice(&said.stdout).context("cargo metadata")?;
-    let packages = said["packages"].as_array().context("cargo metadata names no packages")?;
-    let targets = packages.iter().filter_map(|package| package["targets"].as_array()).flatten();
-    let tests = targets.filter(|target| target["kind"][0] == "test");
-    Ok(tests.filter_map(|target| target["name"].as_str().map(str::to_owned)).collect())
-}
-
 /// The tests of our program among real nodes and miners. One after the other: each mines, and all would miss their time.
 fn nimiq_network() -> anyhow::Result<()> {
     let packages = match nimiq_core::install() {
@@ -186,31 +176,27 @@ fn nimiq_network() -> anyhow::Result<()> {
             return Ok(());
         }
     };
-    let mut command = Command::new(env!("CARGO"));
-    command.args(["test", "--package", "headframe", "--test", "nimiq_network", "--", "--test-threads=1"]);
-    let status = command.env(nimiq_core::VARIABLE, packages).status().context("cannot start cargo")?;
-    anyhow::ensure!(status.success(), "cargo test failed");
-    Ok(())
+    programs::named("nimiq_network")?
+        .run(&["--test-threads=1"], &[(nimiq_core::VARIABLE, packages.as_os_str())])
 }
 
 /// The tests of what computes or checks proofs of work, once for each backend that this machine has.
 fn backends() -> anyhow::Result<()> {
+    let programs = programs::build()?;
     for backend in Backend::ALL {
         if !backend.is_supported() {
             println!("SKIPPED: the backend {backend}, which this processor cannot run");
             continue;
         }
         println!("--- {BACKEND_VARIABLE}={backend}");
-        for tests in [
-            &["--package", "packetcrypt", "--lib", "--tests"][..],
-            &["--package", "pool", "--lib", "--", "ann_handler", "blk_handler"],
-        ] {
-            let mut command = Command::new(env!("CARGO"));
-            let command =
-                command.args(["test", "--quiet"]).args(tests).env(BACKEND_VARIABLE, backend.to_string());
-            let status = command.status().context("cannot start cargo")?;
-            anyhow::ensure!(status.success(), "tests failed with {BACKEND_VARIABLE}={backend}");
+        let name = backend.to_string();
+        let environment = [(BACKEND_VARIABLE, name.as_ref())];
+        for program in programs.iter().filter(|program| program.package == "packetcrypt") {
+            program.run(&["--quiet"], &environment)?;
         }
+        let pool = programs.iter().find(|program| program.package == "pool" && program.kind == "lib");
+        let pool = pool.context("the crate pool has no unit tests")?;
+        pool.run(&["--quiet", "ann_handler", "blk_handler"], &environment)?;
     }
     Ok(())
 }
