@@ -96,15 +96,19 @@ fn parts_differ(
     let units: i128 = measured().map(|(_, units)| i128::from(*units)).sum();
     let coins: i128 =
         measured().map(|(script, _)| paid.get(script.as_slice()).copied().unwrap_or_default()).sum();
-    // Every payee's amount may be cut by one, a product of doubles is off by little, and the last gets the rest.
-    let tolerance = |expected: i128| 2 + 2 * sent.len() as i128 + expected / 1_000_000_000_000;
+    // Every payee's amount may be cut by one, a product of doubles is off by little, and the last gets the rest. Where
+    // the first output is nearly everything, what the others lack by rounding is magnified in what is expected of it.
+    let rounding = 2 + 2 * sent.len() as i128;
+    let tolerance = |wanted: u64, expected: i128| {
+        rounding + rounding * i128::from(wanted) / units + expected / 1_000_000_000_000
+    };
     sent.iter().find_map(|(address, wanted)| {
         let script = address.script();
         let amount = paid.get(script.as_slice()).copied().unwrap_or_default();
         let expected = (coins * i128::from(*wanted)).checked_div(units)?;
         let is_first = Some(script.as_slice()) == first_script;
         let off = if is_first { expected - amount } else { (expected - amount).abs() };
-        (off > tolerance(expected))
+        (off > tolerance(*wanted, expected))
             .then(|| format!("the template pays {address} {amount} units, not {expected}"))
     })
 }
@@ -172,6 +176,17 @@ mod tests {
         assert_eq!(paid_to(&paying([600_000, 300_000, 100_001], 12_345), &sent()), Some(1_012_346));
         let single = template(&[(address(0).script(), 5)]);
         assert_eq!(difference(&single, &[(address(0), 1_000_000_000_000)]), None);
+    }
+
+    #[test]
+    fn a_first_payee_who_gets_nearly_everything_is_not_measured_by_the_crumbs_of_the_others() {
+        let sent = [(address(0), 999_999_700_000), (address(1), 300_000)];
+        let coins = 3_582_000_000_000_i64;
+        let crumbs = coins * 3 / 10_000_000 - 1;
+        let as_sent = template(&[(address(0).script(), coins - crumbs), (address(1).script(), crumbs)]);
+        assert_eq!(difference(&as_sent, &sent), None);
+        let too_little = template(&[(address(0).script(), coins * 9 / 10), (address(1).script(), crumbs)]);
+        assert!(difference(&too_little, &sent).is_some());
     }
 
     #[test]
