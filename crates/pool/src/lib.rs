@@ -26,6 +26,7 @@ pub mod metrics;
 pub mod nimiq;
 pub mod outbox;
 pub mod pay_maker;
+mod received_work;
 mod refusals;
 pub mod site;
 mod whole_file;
