@@ -24,8 +24,7 @@ function show(moment, words) {
 /** Asks for what the address has done; somebody else may have heard of it first. */
 async function ask() {
   if (!wasWaiting || document.hidden) return;
-  const { chain, address } = place.dataset;
-  const answer = await fetch(`/api/v1/${chain}/miners/${encodeURIComponent(address)}`);
+  const answer = await fetch(`/api/v1/miners/${encodeURIComponent(place.dataset.address)}`);
   if (!answer.ok) return;
   const facts = await answer.json();
   if (wasWaiting && facts.last_seen) show(new Date(facts.last_seen).toISOString(), place.dataset.first);

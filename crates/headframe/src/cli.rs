@@ -60,6 +60,8 @@ pub enum Command {
     PayMaker(Role),
     /// Runs the website and its API alone
     Site(Site),
+    /// Runs the monitor alone: it watches the whole pool, starts again what died, and tells people
+    Monitor(Monitor),
     /// Mines
     #[command(subcommand)]
     Mine(Mine),
@@ -152,6 +154,38 @@ pub enum SiteCommand {
         /// The folder; what is in it already is not overwritten
         folder: PathBuf,
     },
+}
+
+/// `monitor`
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Monitor {
+    #[command(flatten)]
+    pub role: Role,
+    /// Something else than to run it
+    #[command(subcommand)]
+    pub command: Option<MonitorCommand>,
+}
+
+/// `monitor …`
+#[derive(Debug, Subcommand)]
+pub enum MonitorCommand {
+    /// Has a running monitor start a role again
+    Restart(RestartRole),
+    /// Tells everybody who would be told ([[notify]]) that this is a test
+    TestNotification(Role),
+}
+
+/// `monitor restart`
+#[derive(Debug, Args)]
+pub struct RestartRole {
+    /// Kind of role: master, ann-handler, nimiq-service …
+    pub role: String,
+    /// Its name, where there may be several
+    #[arg(default_value = "")]
+    pub name: String,
+    #[command(flatten)]
+    pub configuration: Configuration,
 }
 
 /// A role of which there may be several.

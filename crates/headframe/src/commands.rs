@@ -8,6 +8,7 @@ pub mod ledger;
 pub mod manual;
 pub mod mine;
 pub mod mine_nimiq;
+pub mod monitor;
 pub mod nimiq_dev_chain;
 pub mod nimiq_payout;
 pub mod site_export;

@@ -16,7 +16,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 pub use problem::{Place, Problem, Problems};
+pub use sections::monitor::Monitor;
 pub use sections::nimiq::{Nimiq, NimiqDevChain, NimiqNode, NimiqPayout, NimiqServer, NimiqService};
+pub use sections::notify::{Notify, NotifyKind};
 pub use sections::site::Site;
 pub use sections::{AnnHandler, BlkHandler, DevChain, Http, Master, Mine, Node, PayMaker, Pool};
 pub use values::{PublicUrl, Secret};
@@ -48,6 +50,9 @@ pub struct Config {
     pub nimiq_service: NimiqService,
     pub nimiq_payout: NimiqPayout,
     pub site: Site,
+    pub monitor: Monitor,
+    /// Everybody who is told what the monitor sees.
+    pub notify: Vec<Notify>,
     pub mine: Mine,
 }
 
@@ -116,6 +121,8 @@ impl Config {
             nimiq_service: single(tables, problems),
             nimiq_payout: single(tables, problems),
             site: single(tables, problems),
+            monitor: single(tables, problems),
+            notify: repeated(tables, problems),
             mine: single(tables, problems),
         }
     }
@@ -154,6 +161,8 @@ impl Config {
             sketch::<NimiqService>(),
             sketch::<NimiqPayout>(),
             sketch::<Site>(),
+            sketch::<Monitor>(),
+            sketch::<Notify>(),
             sketch::<Mine>(),
         ])
     }
@@ -176,6 +185,8 @@ const SECTIONS: &[(&str, bool)] = &[
     (NimiqService::NAME, NimiqService::REPEATED),
     (NimiqPayout::NAME, NimiqPayout::REPEATED),
     (Site::NAME, Site::REPEATED),
+    (Monitor::NAME, Monitor::REPEATED),
+    (Notify::NAME, Notify::REPEATED),
     (Mine::NAME, Mine::REPEATED),
 ];
 
@@ -246,7 +257,8 @@ fn check_sections(tables: &mut Vec<Table>, problems: &mut Vec<Problem>) {
 /// A pool has at least one handler and server of each kind; and every single section can be set by a flag.
 fn add_missing_sections(tables: &mut Vec<Table>) {
     for (name, repeated) in SECTIONS {
-        if tables.iter().any(|table| table.section == *name) || [Node::NAME, NimiqNode::NAME].contains(name) {
+        let may_be_none = [Node::NAME, NimiqNode::NAME, Notify::NAME].contains(name);
+        if may_be_none || tables.iter().any(|table| table.section == *name) {
             continue;
         }
         let mut table = Table::absent(name);

@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use cli::{Command, CommandLine, ConfigCommand, Mine, NimiqCommand, Site, SiteCommand};
+use cli::{Command, CommandLine, ConfigCommand, Mine, Monitor, NimiqCommand, Site, SiteCommand};
 use packetcrypt::backend::Backend;
 use serve::Process;
 
@@ -46,6 +46,8 @@ async fn run(command_line: CommandLine) -> anyhow::Result<ExitCode> {
             commands::site_export::run(&folder)?;
         }
         Command::Site(site) => serve::run(Process::Site, site.role.load()).await?,
+        Command::Monitor(Monitor { command: Some(command), .. }) => commands::monitor::run(command).await?,
+        Command::Monitor(monitor) => serve::run(Process::Monitor, monitor.role.load()).await?,
         Command::Mine(Mine::Announcements(arguments)) => {
             commands::mine::announcements(arguments, format).await?;
         }

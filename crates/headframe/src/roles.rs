@@ -1,6 +1,8 @@
 //! What each role is started with, made from what the operator wrote.
 
+pub mod monitor;
 pub mod nimiq;
+pub mod notify;
 pub mod site;
 
 use std::net::SocketAddr;

@@ -3,6 +3,7 @@
 //! `run` is the whole story: read the configuration, listen, start what this process runs, serve it, and wait for
 //! the end. Each role is started by a function of its own below, which hands over routes, health and a task.
 
+mod monitor;
 mod nimiq;
 mod site;
 
@@ -55,6 +56,8 @@ pub enum Process {
     NimiqPayout,
     /// The website alone.
     Site,
+    /// The monitor alone.
+    Monitor,
 }
 
 /// Reads the configuration; called again at each SIGHUP.
@@ -94,6 +97,7 @@ impl Process {
             Self::NimiqService => config.nimiq_service.metrics_listen,
             Self::NimiqPayout => config.nimiq_payout.metrics_listen,
             Self::Site => config.site.listen,
+            Self::Monitor => config.monitor.listen,
         };
         Ok(own.unwrap_or(config.http.listen))
     }
@@ -128,6 +132,7 @@ impl Process {
             Self::NimiqService => "nimiq service".to_owned(),
             Self::NimiqPayout => "nimiq payout".to_owned(),
             Self::Site => "site".to_owned(),
+            Self::Monitor => "monitor".to_owned(),
         }
     }
 }
@@ -198,6 +203,7 @@ impl Pool {
                 self.start_nimiq_payout(accounts, node)
             }
             Process::Site => self.start_site_alone().await,
+            Process::Monitor => self.start_monitor(),
         }
     }
 
@@ -211,6 +217,9 @@ impl Pool {
         let accounts = if nimiq { Some(self.start_nimiq().await?) } else { None };
         if self.config.site.run {
             self.start_site(accounts)?;
+        }
+        if self.config.monitor.run {
+            self.start_monitor()?;
         }
         Ok(())
     }

@@ -16,6 +16,8 @@ pub struct Health {
     name: String,
     /// What is wrong, by the part that is concerned.
     troubles: Arc<Mutex<BTreeMap<&'static str, String>>>,
+    /// What people should know, though it is no trouble.
+    note: Arc<Mutex<Option<String>>>,
 }
 
 /// The part that a role's own state is kept under.
@@ -33,6 +35,9 @@ pub struct RoleState {
     /// Why it does not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What people should know, though it is no trouble.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -44,7 +49,7 @@ struct Report {
 impl Health {
     /// A role that has just been started and is not ready yet.
     pub fn starting(role: &'static str, name: impl Into<String>) -> Self {
-        let health = Self { role, name: name.into(), troubles: Arc::default() };
+        let health = Self { role, name: name.into(), troubles: Arc::default(), note: Arc::default() };
         health.trouble_of(ROLE, "starting");
         health
     }
@@ -69,6 +74,11 @@ impl Health {
         self.troubles.lock().unwrap_or_else(PoisonError::into_inner).remove(part);
     }
 
+    /// People should know this of the role: the last such word stays.
+    pub fn note(&self, note: impl Into<String>) {
+        *self.note.lock().unwrap_or_else(PoisonError::into_inner) = Some(note.into());
+    }
+
     /// Whether the role does its work.
     pub fn is_ready(&self) -> bool {
         self.state().ready
@@ -79,7 +89,8 @@ impl Health {
         let troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
         let reasons: Vec<&str> = troubles.values().map(String::as_str).collect();
         let reason = if reasons.is_empty() { None } else { Some(reasons.join("; ")) };
-        RoleState { role: self.role, name: self.name.clone(), ready: reason.is_none(), reason }
+        let note = self.note.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        RoleState { role: self.role, name: self.name.clone(), ready: reason.is_none(), reason, note }
     }
 }
 

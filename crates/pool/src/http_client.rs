@@ -13,9 +13,12 @@ const IDLE_TIME: Duration = Duration::from_secs(20);
 /// Why a request brought nothing. The text names all causes, outermost first.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HttpFault {
-    /// No answer, or a broken one.
+    /// Nobody there, or a broken answer.
     #[error("{0}")]
     Transport(String),
+    /// No whole answer in time.
+    #[error("{0}")]
+    Late(String),
     /// An answer that is longer than anything sensible.
     #[error("the answer is longer than {limit} bytes")]
     TooLong {
@@ -56,7 +59,10 @@ pub async fn ask(
     limit: usize,
     time: Duration,
 ) -> Result<Answer, HttpFault> {
-    let transport = |error: reqwest::Error| HttpFault::Transport(with_causes(&error));
+    let transport = |error: reqwest::Error| {
+        let fault = if error.is_timeout() { HttpFault::Late } else { HttpFault::Transport };
+        fault(with_causes(&error))
+    };
     let mut answer = request.timeout(time).send().await.map_err(transport)?;
     let mut body = BytesMut::new();
     while let Some(chunk) = answer.chunk().await.map_err(transport)? {
@@ -80,7 +86,7 @@ pub async fn fetch(
 }
 
 /// An error with everything that caused it, in one line.
-fn with_causes(error: &dyn std::error::Error) -> String {
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -18,7 +18,7 @@ use packetcrypt::target::CanonicalTarget;
 use wire::{Decimal, PktAddress};
 
 use super::problem::{Problem, nearest};
-use super::values::{ExplorerUrl, HandlerName, PublicUrl, Secret};
+use super::values::{HandlerName, PublicUrl, Secret};
 use super::written::{Content, Table};
 
 /// A part of the configuration under one header.
@@ -324,16 +324,6 @@ impl<'a> Keys<'a> {
         self.parsed(name, PublicUrl::EXPECTED, sample, about, |text| PublicUrl::parse(text).map_err(Some))
     }
 
-    /// Where a block explorer shows something by its hash.
-    pub fn explorer_url(
-        &mut self,
-        name: &'static str,
-        sample: &'static str,
-        about: &'static str,
-    ) -> Option<ExplorerUrl> {
-        self.parsed(name, ExplorerUrl::EXPECTED, sample, about, |text| ExplorerUrl::parse(text).map_err(Some))
-    }
-
     /// A list of URLs.
     pub fn urls(&mut self, name: &'static str, sample: &'static str, about: &'static str) -> Vec<PublicUrl> {
         self.list(name, PublicUrl::EXPECTED, sample, about, |text| PublicUrl::parse(text).map_err(Some))
@@ -441,7 +431,7 @@ impl<'a> Keys<'a> {
     }
 
     /// A text that has its own parser and no default.
-    fn parsed<T>(
+    pub(super) fn parsed<T>(
         &mut self,
         name: &'static str,
         expected: &str,

@@ -2,6 +2,7 @@
 
 mod files;
 mod listeners;
+mod notify;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -28,6 +29,7 @@ pub fn check(config: &Config, tables: &[Table], files: Files) -> Vec<Problem> {
     rules.nimiq_signer(config);
     rules.nimiq_thresholds(config);
     rules.listeners(config);
+    rules.notify(config);
     if files == Files::MustBeHere {
         rules.files(config);
     }

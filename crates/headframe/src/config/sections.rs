@@ -1,6 +1,8 @@
 //! Every section with every key, each defined once: see [`super::keys`]. Those of the Nimiq pool are in [`nimiq`].
 
+pub mod monitor;
 pub mod nimiq;
+pub mod notify;
 pub mod site;
 
 use std::net::SocketAddr;

@@ -284,3 +284,48 @@ fn wrong_configurations_are_told_all_their_errors_in_these_words() {
     }
     assert!(table.len() >= 60, "{}", table.len());
 }
+
+#[test]
+fn a_way_to_tell_people_has_what_its_kind_needs() {
+    let faults = faults(
+        "[[notify]]\n\
+         name = \"phone\"\n\
+         kind = \"telegram\"\n\
+         [[notify]]\n\
+         name = \"phone\"\n\
+         kind = \"webhook\"\n\
+         url = \"ftp://127.0.0.1/x\"\n\
+         secret = \"between us, and long\"\n\
+         secret_file = \"/etc/headframe/secret\"\n\
+         [[notify]]\n\
+         kind = \"email\"\n\
+         server = \"mail.example\"\n\
+         from = \"pool at example\"\n",
+    );
+    let expected = [
+        "pool.toml:1:3: `notify.phone.secret` is missing, and this `kind` needs it",
+        "pool.toml:1:3: `notify.phone.chat` is missing, and this `kind` needs it",
+        "pool.toml:5:8: `notify.phone.name` \"phone\" is already the name of the notify at pool.toml:2:8",
+        "pool.toml:7:7: `notify.phone.url` must be an http or https URL",
+        "pool.toml:9:15: `notify.phone.secret_file` does the same as `secret`, which is also given; keep one of them",
+        "pool.toml:10:3: `notify.3.name` is missing",
+        "pool.toml:10:3: `notify.3.to` is missing, and this `kind` needs it",
+        "pool.toml:12:10: `notify.3.server` must be HOST:PORT, not the text \"mail.example\"",
+        "pool.toml:13:8: `notify.3.from` must be an e-mail address, not the text \"pool at example\"",
+    ];
+    assert_eq!(faults.len(), expected.len(), "{faults:#?}");
+    for (fault, expected) in faults.iter().zip(expected) {
+        assert!(fault.starts_with(expected), "{fault}\nis not\n{expected}");
+    }
+}
+
+#[test]
+fn nobody_is_told_unless_somebody_is_named() {
+    let config = load(
+        "[[notify]]\nname = \"mail\"\nkind = \"email\"\nserver = \"[::1]:25\"\nfrom = \"a@b\"\nto = [\"c@d\"]\n",
+    );
+    let config = config.unwrap();
+    assert_eq!(config.notify.len(), 1);
+    assert_eq!(config.notify[0].server.as_ref().unwrap().host, "::1");
+    assert!(load("").unwrap().notify.is_empty());
+}

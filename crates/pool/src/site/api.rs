@@ -6,7 +6,6 @@
 
 mod answer;
 mod csv;
-mod document;
 mod events;
 mod figures;
 mod gate;
@@ -51,8 +50,7 @@ pub(super) struct Api {
         (name = "tables", description = "What happened, newest first, page by page."),
         (name = "miners", description = "One address."),
         (name = "series", description = "The past of one figure, for charts."),
-    ),
-    components(schemas(tables::Format)),
+    )
 )]
 struct Header;
 
@@ -78,7 +76,7 @@ fn described() -> OpenApiRouter<Arc<Api>> {
 /// The document that describes it all, as it is kept in `docs/api/openapi.json`.
 pub fn document() -> Document {
     let (_, document) = described().split_for_parts();
-    document::complete(document)
+    document
 }
 
 /// The routes, with their limits.
@@ -88,8 +86,8 @@ pub(super) fn router(
     metrics: &Metrics,
     shutdown: CancellationToken,
 ) -> Router {
-    let (routes, _) = described().split_for_parts();
-    let document = document().to_pretty_json().unwrap_or_default();
+    let (routes, document) = described().split_for_parts();
+    let document = document.to_pretty_json().unwrap_or_default();
     let listeners = Listeners::new(limits, metrics, shutdown);
     let api = Arc::new(Api { facts, prepared: Prepared::default(), listeners });
     let routes = routes.with_state(api).merge(answer::document_route(document));

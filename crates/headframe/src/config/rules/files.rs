@@ -21,6 +21,9 @@ impl Rules<'_> {
         if let Some(fault) = config.nimiq_payout.key_file.as_deref().and_then(unreadable) {
             self.report("nimiq_payout", "key_file", fault, None);
         }
+        let secrets = config.notify.iter().map(|notify| notify.secret_file.as_deref());
+        self.readable("notify", "secret_file", secrets);
+        self.program("monitor", "restart_command", &config.monitor.restart_command);
         self.program("pay_maker", "update_hook", &config.pay_maker.update_hook);
         self.program("nimiq_payout", "signing_command", &config.nimiq_payout.signing_command);
     }

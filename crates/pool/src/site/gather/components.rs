@@ -53,6 +53,9 @@ struct ReportedRole {
     ready: bool,
     #[serde(default)]
     reason: Option<String>,
+    /// What people should know though all is well; shown where a reason would stand.
+    #[serde(default)]
+    note: Option<String>,
 }
 
 impl Gatherer {
@@ -84,7 +87,8 @@ impl Gatherer {
         });
         for role in roles {
             let condition = if role.ready { Condition::Ready } else { Condition::Troubled };
-            self.note(index, role.role, role.name, condition, role.reason, now);
+            let said = role.reason.or(role.note);
+            self.note(index, role.role, role.name, condition, said, now);
         }
     }
 
@@ -147,6 +151,7 @@ mod tests {
             name: name.to_owned(),
             ready: reason.is_none(),
             reason: reason.map(str::to_owned),
+            note: None,
         }
     }
 

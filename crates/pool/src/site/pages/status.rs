@@ -74,6 +74,7 @@ fn role_name<'a>(t: &'a super::Texts, role: &'a str) -> &'a str {
         "nimiq_payout" => t.get("role.nimiq_payout"),
         "node" | "pktd" => t.get("role.node"),
         "site" => t.get("role.site"),
+        "monitor" => t.get("role.monitor"),
         other => other,
     }
 }

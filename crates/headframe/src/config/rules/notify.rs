@@ -1,0 +1,42 @@
+//! Each way to tell people has what its kind needs.
+
+use super::{Rules, place_in};
+use crate::config::Config;
+
+impl Rules<'_> {
+    pub(super) fn notify(&mut self, config: &Config) {
+        let tables = self.repeated("notify");
+        self.unique(&tables, "name", "notify");
+        for (notify, (label, table)) in config.notify.iter().zip(&tables) {
+            if table.get("name").is_none() {
+                self.report_at(table.place.clone(), format!("{label}.name"), "is missing", None);
+            }
+            for key in notify.missing().into_iter().filter(|key| table.get(key).is_none()) {
+                let fault = "is missing, and this `kind` needs it";
+                self.report_at(table.place.clone(), format!("{label}.{key}"), fault, None);
+            }
+            if notify.secret.is_some() && notify.secret_file.is_some() {
+                let fault = "does the same as `secret`, which is also given";
+                let suggestion = Some("keep one of them".to_owned());
+                self.report_at(
+                    place_in(table, "secret_file"),
+                    format!("{label}.secret_file"),
+                    fault,
+                    suggestion,
+                );
+            }
+            let url = notify.url.as_ref().map(crate::config::Secret::reveal);
+            if url.is_some_and(|url| !is_http(url)) {
+                let fault = "must be an http or https URL";
+                self.report_at(place_in(table, "url"), format!("{label}.url"), fault, None);
+            }
+        }
+    }
+}
+
+fn is_http(url: &str) -> bool {
+    let uri = url.parse::<axum::http::Uri>().ok();
+    uri.is_some_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
+    })
+}
