@@ -31,6 +31,8 @@ pub(crate) mod kernels;
 mod passes;
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "what only kernels use"))]
 pub(crate) mod states;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, unused, reason = "what only kernels use"))]
+pub(crate) mod wide_machine;
 pub(crate) mod wide_program;
 
 #[cfg(not(target_arch = "x86_64"))]

@@ -19,7 +19,7 @@ use std::ops::Range;
 
 use curve25519_dalek::{MontgomeryPoint, Scalar, scalar::clamp_integer};
 
-use crate::hash::{Authenticator, KeyStream, blake2b_256, expand};
+use crate::hash::{Authenticator, KeyStream, blake2b_256, expand_from_block};
 
 pub use batch::{BATCH_MAX, Batch};
 pub use batch_pair::{BatchPair, PAIR_MAX, Source};
@@ -324,7 +324,7 @@ impl Template {
 
     /// Expands another seed in place.
     pub fn reseed(&mut self, seed: &[u8; 32]) {
-        expand(seed, 0, &mut self.0.0);
+        expand_from_block(seed, 0, &mut self.0.0);
         self.0.make_fuzzable();
     }
 
@@ -343,6 +343,7 @@ impl Template {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hash::expand;
     use proptest::prelude::*;
 
     fn random_state(seed: u8, control: u32) -> State {

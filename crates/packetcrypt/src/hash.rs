@@ -6,7 +6,7 @@
 
 use std::array::from_fn;
 
-use crate::backend::blocks::{FirstBlocks, Inputs};
+use crate::backend::blocks::{Inputs, SingleBlocks};
 use crate::backend::kernels::{DIGEST_LANES, Kernels};
 use crate::backend::{Avx2, Avx512, Backend};
 use crate::crypto_cycle::BATCH_MAX;
@@ -100,9 +100,56 @@ pub fn expand(seed: &[u8; 32], number: u32, out: &mut [u8]) {
     KeyStream::new(seed, &nonce).apply(out);
 }
 
+/// `EXPAND(seed, out.len(), 0)` from a block of 64 bytes on, on the chosen backend.
+pub(crate) fn expand_from_block(seed: &[u8; 32], first: u16, out: &mut [u8]) {
+    let done = match Backend::chosen() {
+        Backend::Plain => None,
+        Backend::Avx2 => expand_side_by_side(Avx2::detect(), seed, first, out),
+        Backend::Avx512 => expand_side_by_side(Avx512::detect(), seed, first, out),
+    };
+    if done.is_none() {
+        out.fill(0);
+        let mut stream = KeyStream::new(seed, &EXPANSION_NONCE);
+        stream.go_to_block(first);
+        stream.apply(out);
+    }
+}
+
+/// As [`expand_from_block`], a block in each lane.
+fn expand_side_by_side(
+    kernels: Option<impl Kernels>,
+    seed: &[u8; 32],
+    first: u16,
+    out: &mut [u8],
+) -> Option<()> {
+    let (kernels, mut inputs) = (kernels?, inputs_of_expansion(seed));
+    let mut blocks = [[0; BATCH_MAX]; 16];
+    for (first, out) in (u32::from(first)..).step_by(BATCH_MAX).zip(out.chunks_mut(64 * BATCH_MAX)) {
+        inputs.counter = from_fn(|block| first + block as u32);
+        kernels.blocks(&inputs, out.len().div_ceil(64), &mut blocks);
+        for (block, out) in out.chunks_mut(64).enumerate() {
+            for (bytes, words) in out.chunks_mut(4).zip(&blocks) {
+                bytes.copy_from_slice(&words[block].to_le_bytes()[..bytes.len()]);
+            }
+        }
+    }
+    Some(())
+}
+
+/// Key and nonce of `EXPAND(seed, …, 0)` in every lane.
+fn inputs_of_expansion(seed: &[u8; 32]) -> Inputs {
+    let splat = |bytes: &[u8; 4]| [u32::from_le_bytes(*bytes); BATCH_MAX];
+    let nonce = EXPANSION_NONCE.as_chunks().0;
+    Inputs {
+        key: from_fn(|word| splat(&seed.as_chunks().0[word])),
+        nonce: from_fn(|word| splat(&nonce[word])),
+        counter: [0; BATCH_MAX],
+    }
+}
+
 /// The blocks `EXPAND(seed, 64, number)` of the numbers from `first` on, as many as the chosen backend makes at a time;
 /// says how many. Word `w` of the block `b`-th in the row goes to `blocks[w][b]`.
-pub(crate) fn expand_blocks(seed: &[u8; 32], first: u32, blocks: &mut FirstBlocks) -> usize {
+pub(crate) fn expand_blocks(seed: &[u8; 32], first: u32, blocks: &mut SingleBlocks) -> usize {
     match Backend::chosen() {
         Backend::Plain => None,
         Backend::Avx2 => expand_in_lanes(Avx2::detect(), seed, first, blocks),
@@ -121,19 +168,12 @@ fn expand_in_lanes(
     kernels: Option<impl Kernels>,
     seed: &[u8; 32],
     first: u32,
-    blocks: &mut FirstBlocks,
+    blocks: &mut SingleBlocks,
 ) -> Option<usize> {
-    let [.., high, higher] = EXPANSION_NONCE.as_chunks().0 else { return None };
-    let key = seed.as_chunks().0;
-    let inputs = Inputs {
-        key: from_fn(|word| [u32::from_le_bytes(key[word]); BATCH_MAX]),
-        nonce: [
-            from_fn(|block| first.wrapping_add(block as u32)),
-            [u32::from_le_bytes(*high); BATCH_MAX],
-            [u32::from_le_bytes(*higher); BATCH_MAX],
-        ],
-    };
-    kernels?.first_blocks(&inputs, blocks);
+    let kernels = kernels?;
+    let mut inputs = inputs_of_expansion(seed);
+    inputs.nonce[0] = from_fn(|block| first.wrapping_add(block as u32));
+    kernels.blocks(&inputs, BATCH_MAX, blocks);
     Some(BATCH_MAX)
 }
 
@@ -182,6 +222,9 @@ pub struct KeyStream(ChaCha20);
 impl KeyStream {
     /// Length of a block in bytes.
     pub const BLOCK: usize = 64;
+
+    /// Length of a block in words of 32 bits.
+    pub(crate) const WORDS: usize = Self::BLOCK / 4;
 
     /// The stream, at the start of block 0.
     pub fn new(key: &[u8; 32], nonce: &[u8; 12]) -> Self {
@@ -279,6 +322,26 @@ mod tests {
                     let words = from_fn(|word| in_lanes[word][block]);
                     assert_eq!(words, expanded(first.wrapping_add(block as u32)));
                 });
+            }
+        }
+    }
+
+    #[test]
+    fn an_expansion_can_begin_at_any_block_on_every_backend() {
+        let mut whole = [0; 8192];
+        expand(&[3; 32], 0, &mut whole);
+        for (first, length) in [(0, 8192), (0, 2048), (3, 100), (63, 4160), (70, 1), (127, 64), (128, 0)] {
+            let expected = &whole[64 * usize::from(first)..][..length];
+            let mut part = vec![1; length];
+            expand_from_block(&[3; 32], first, &mut part);
+            assert_eq!(part, expected);
+            let mut part = vec![1; length];
+            if expand_side_by_side(Avx2::detect(), &[3; 32], first, &mut part).is_some() {
+                assert_eq!(part, expected);
+            }
+            let mut part = vec![1; length];
+            if expand_side_by_side(Avx512::detect(), &[3; 32], first, &mut part).is_some() {
+                assert_eq!(part, expected);
             }
         }
     }

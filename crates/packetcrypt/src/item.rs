@@ -10,7 +10,7 @@ use crate::backend::Backend;
 use crate::backend::items::{ItemLanes, ItemSource};
 use crate::backend::wide_program::{WINDOWS, WideProgram};
 use crate::crypto_cycle::{self, BATCH_MAX, ITEM_PART, State, Template};
-use crate::hash::{blake2b_512, expand};
+use crate::hash::{KeyStream, blake2b_512, expand, expand_from_block};
 use crate::instruction::PROGRAM_LENGTH_MAX;
 use crate::pages::Memory;
 use crate::rand_gen::{Generator, TooBig};
@@ -143,9 +143,13 @@ impl Recipe {
         let (program_seed, state_seed) = split_seed(seed);
         let code = workshop.generator.generate(program_seed)?;
         self.program.replace(code)?;
-        let mut image = [0; 4 * PROGRAM_LENGTH_MAX];
-        expand(program_seed, 0, &mut image);
-        for (word, bytes) in self.image.iter_mut().zip(image.as_chunks().0) {
+        // Of the expanded words only those behind the code are wanted.
+        let covered = code.len() / KeyStream::WORDS;
+        let mut expanded = [0; 4 * PROGRAM_LENGTH_MAX];
+        let expanded = &mut expanded[covered * KeyStream::BLOCK..];
+        expand_from_block(program_seed, covered as u16, expanded);
+        let words = self.image[covered * KeyStream::WORDS..].iter_mut();
+        for (word, bytes) in words.zip(expanded.as_chunks().0) {
             *word = u32::from_le_bytes(*bytes);
         }
         self.image[..code.len()].copy_from_slice(code);
@@ -307,55 +311,21 @@ impl Table {
         workshop: &mut Workshop,
         stop: &AtomicBool,
     ) -> Result<(), TableFault> {
-        if let (Some(lanes), Some(source)) = (&mut workshop.lanes, recipe.for_lanes()) {
-            return self.fill_in_lanes(source, !recipe.program.reads_first_word(), lanes, stop);
-        }
-        let Workshop { machine, state, .. } = workshop;
-        let mut sealed = State::default();
-        // Items whose numbers are a multiple of 1792 apart have the same memory window and states that differ only
-        // in word 0. A program that does not read that word treats them alike, and adds the same to it: so one run
-        // gives them all. About one program in fifteen reads it.
-        let shared_runs = !recipe.program.reads_first_word();
-        for first in 0..WINDOWS {
-            if first.is_multiple_of(64) && stop.load(Ordering::Relaxed) {
-                return Err(TableFault::Stopped);
-            }
-            for number in (first..TABLE_ITEMS).step_by(WINDOWS) {
-                if number == first || !shared_runs {
-                    recipe.run(ItemNumber(number as u16), machine, state)?;
-                    sealed.clone_from(state);
-                } else {
-                    sealed.clone_from(state);
-                    add_to_first_word(&mut sealed, (number - first) as u32);
-                }
-                seal(&mut sealed);
-                self.items_mut()[number] = *sealed.item_part();
-            }
-        }
-        Ok(())
+        make_all(recipe, workshop, stop, self.items_mut(), |number| number, |_, _| ())
     }
 
-    /// As [`Table::fill`], where lanes can run the program.
-    fn fill_in_lanes(
+    /// Makes all items of a recipe and hands them out, some at a time with the number of the first of them, in any order.
+    /// For the rest as [`Table::fill`], but no item stays: what is here afterwards is unspecified.
+    ///
+    /// So they are seen while the nearest caches hold them, and do not go to memory.
+    pub fn hand_out(
         &mut self,
-        source: ItemSource<'_>,
-        shared_runs: bool,
-        lanes: &mut ItemLanes,
+        recipe: &Recipe,
+        workshop: &mut Workshop,
         stop: &AtomicBool,
+        made: impl FnMut(usize, &[Item]),
     ) -> Result<(), TableFault> {
-        const { assert!(WINDOWS.is_multiple_of(BATCH_MAX) && TABLE_ITEMS.is_multiple_of(BATCH_MAX)) };
-        let run_numbers = if shared_runs { WINDOWS } else { TABLE_ITEMS };
-        for first in (0..run_numbers).step_by(BATCH_MAX) {
-            if stop.load(Ordering::Relaxed) {
-                return Err(TableFault::Stopped);
-            }
-            let numbers: [usize; BATCH_MAX] = std::array::from_fn(|offset| first + offset);
-            lanes.run(source, &numbers);
-            for number in (first..TABLE_ITEMS).step_by(run_numbers) {
-                lanes.seal(number - first, &mut self.items_mut()[number..number + BATCH_MAX]);
-            }
-        }
-        Ok(())
+        make_all(recipe, workshop, stop, self.items_mut(), |_| 0, made)
     }
 
     /// The table of version 0 (3.1), whose items need no program.
@@ -378,6 +348,60 @@ impl Table {
     fn items_mut(&mut self) -> &mut [Item] {
         self.0.bytes_mut().as_chunks_mut().0
     }
+}
+
+/// Makes all items of a table, [`BATCH_MAX`] of them at most at a time: item `number` and those behind it at the place in
+/// `items` that `place_of` gives for it. Those that are made go to `made`, with the number of the first.
+fn make_all(
+    recipe: &Recipe,
+    workshop: &mut Workshop,
+    stop: &AtomicBool,
+    items: &mut [Item],
+    place_of: impl Fn(usize) -> usize,
+    mut made: impl FnMut(usize, &[Item]),
+) -> Result<(), TableFault> {
+    // Items whose numbers are a multiple of 1792 apart have the same memory window and states that differ only
+    // in word 0. A program that does not read that word treats them alike, and adds the same to it: so one run
+    // gives them all. About one program in fifteen reads it.
+    let shared_runs = !recipe.program.reads_first_word();
+    if let (Some(lanes), Some(source)) = (&mut workshop.lanes, recipe.for_lanes()) {
+        const { assert!(WINDOWS.is_multiple_of(BATCH_MAX) && TABLE_ITEMS.is_multiple_of(BATCH_MAX)) };
+        let run_numbers = if shared_runs { WINDOWS } else { TABLE_ITEMS };
+        for first in (0..run_numbers).step_by(BATCH_MAX) {
+            if stop.load(Ordering::Relaxed) {
+                return Err(TableFault::Stopped);
+            }
+            let numbers: [usize; BATCH_MAX] = std::array::from_fn(|offset| first + offset);
+            lanes.run(source, &numbers);
+            for number in (first..TABLE_ITEMS).step_by(run_numbers) {
+                let items = &mut items[place_of(number)..][..BATCH_MAX];
+                lanes.seal(number - first, items);
+                made(number, items);
+            }
+        }
+        return Ok(());
+    }
+    let Workshop { machine, state, .. } = workshop;
+    let mut sealed = State::default();
+    for first in 0..WINDOWS {
+        if first.is_multiple_of(64) && stop.load(Ordering::Relaxed) {
+            return Err(TableFault::Stopped);
+        }
+        for number in (first..TABLE_ITEMS).step_by(WINDOWS) {
+            if number == first || !shared_runs {
+                recipe.run(ItemNumber(number as u16), machine, state)?;
+                sealed.clone_from(state);
+            } else {
+                sealed.clone_from(state);
+                add_to_first_word(&mut sealed, (number - first) as u32);
+            }
+            seal(&mut sealed);
+            let item = &mut items[place_of(number)];
+            *item = *sealed.item_part();
+            made(number, std::slice::from_ref(item));
+        }
+    }
+    Ok(())
 }
 
 fn add_to_first_word(state: &mut State, difference: u32) {
@@ -479,6 +503,23 @@ mod tests {
             for table in others {
                 assert!(table.items() == plain.items());
             }
+        }
+    }
+
+    #[test]
+    fn items_are_handed_out_as_they_would_be_kept() {
+        let recipe = recipe_where(true);
+        for backend in Backend::ALL {
+            let (mut workshop, mut table) = (Workshop::on(backend), Table::default());
+            table.fill(&recipe, &mut workshop, &AtomicBool::new(false)).unwrap();
+            let mut handed_out = vec![None; TABLE_ITEMS];
+            let take = |first: usize, items: &[Item]| {
+                for (place, item) in handed_out[first..].iter_mut().zip(items) {
+                    assert!(place.replace(*item).is_none(), "each comes once");
+                }
+            };
+            Table::default().hand_out(&recipe, &mut workshop, &AtomicBool::new(false), take).unwrap();
+            assert!(handed_out.iter().flatten().eq(table.items()));
         }
     }
 

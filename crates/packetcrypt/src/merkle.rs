@@ -31,8 +31,18 @@ impl Tree {
     /// Grows the tree over these items, of which there must be 8192, in place of another.
     pub fn grow(&mut self, items: &[Item]) {
         assert_eq!(items.len(), TABLE_ITEMS, "a table has {TABLE_ITEMS} items");
+        self.set_leaves(0, items);
+        self.grow_from_leaves();
+    }
+
+    /// Hashes the items of a table from number `first` on.
+    pub fn set_leaves(&mut self, first: usize, items: &[Item]) {
         let (leaves, _) = self.nodes.split_at_mut(TABLE_ITEMS);
-        blake2b_512_many(items, leaves);
+        blake2b_512_many(items, &mut leaves[first..first + items.len()]);
+    }
+
+    /// Grows the tree over its leaves, which must all have been [set](Self::set_leaves).
+    pub fn grow_from_leaves(&mut self) {
         // Level after level: the parents of a level's pairs.
         let mut level = 0..TABLE_ITEMS;
         while level.len() > 1 {

@@ -168,10 +168,10 @@ impl Miner {
 
         let proof_table_seed = header.hash_with_parent(parent);
         recipe.replace(&proof_table_seed, workshop)?;
-        table.fill(recipe, workshop, stop)?;
-        tree.grow(table.items());
+        // Of the proof table only the tree is needed.
+        table.hand_out(recipe, workshop, stop, |first, items| tree.set_leaves(first, items))?;
+        tree.grow_from_leaves();
 
-        // Of the proof table only the tree is still needed.
         recipe.replace(&hash_table_seed(tree.root(), &proof_table_seed), workshop)?;
         table.fill(recipe, workshop, stop)?;
 

@@ -3,7 +3,7 @@
 //! Rules: `docs/protocol/packetcrypt-announcements.md` 4. The productions below bear its names and draw their random
 //! words in its order; a draw that cannot matter is drawn all the same (pitfall 6).
 
-use crate::backend::blocks::FirstBlocks;
+use crate::backend::blocks::SingleBlocks;
 use crate::crypto_cycle::BATCH_MAX;
 use crate::hash::expand_blocks;
 use crate::instruction::{Group, Instruction, Opcode, PROGRAM_LENGTH_MAX};
@@ -259,7 +259,7 @@ fn pay(budget: &mut u32, cost: u32) -> bool {
 struct RandomWords {
     seed: [u8; 32],
     /// Word by word: `blocks[w][b]` is word `w` of block `b`.
-    blocks: Box<FirstBlocks>,
+    blocks: Box<SingleBlocks>,
     /// Words of the blocks that are drawn already, and words that there are.
     drawn: usize,
     made: usize,

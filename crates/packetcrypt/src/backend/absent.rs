@@ -5,10 +5,11 @@
 use core::ops::Range;
 
 use super::ahead::Ahead;
-use super::blocks::{Blocks, FirstBlocks, Inputs};
+use super::blocks::{Blocks, Inputs, SingleBlocks};
 use super::kernels::{DIGEST_LANES, ITEM_LANES, Items, Kernels, Message, TAG_LANES, Tail, Words};
 use super::passes::Passes;
 use super::states::{STATE, States};
+use super::wide_machine::WideMachine;
 use super::wide_program::WideProgram;
 use crate::instruction::PROGRAM_LENGTH_MAX;
 
@@ -17,8 +18,6 @@ use crate::instruction::PROGRAM_LENGTH_MAX;
 pub(crate) enum Absent {}
 
 impl Kernels for Absent {
-    type Interpreter = ();
-
     fn detect() -> Option<Self> {
         None
     }
@@ -35,7 +34,7 @@ impl Kernels for Absent {
         match self {}
     }
 
-    fn first_blocks(self, _: &Inputs, _: &mut FirstBlocks) {
+    fn blocks(self, _: &Inputs, _: usize, _: &mut SingleBlocks) {
         match self {}
     }
 
@@ -57,7 +56,7 @@ impl Kernels for Absent {
 
     fn run_program(
         self,
-        (): &mut Self::Interpreter,
+        _: &mut WideMachine,
         _: &WideProgram,
         _: &[u32; PROGRAM_LENGTH_MAX],
         _: &[usize; ITEM_LANES],

@@ -8,10 +8,11 @@ mod rand_hash;
 use core::ops::Range;
 
 use super::ahead::Ahead;
-use super::blocks::{Blocks, FirstBlocks, Inputs};
+use super::blocks::{Blocks, Inputs, SingleBlocks};
 use super::kernels::{DIGEST_LANES, ITEM_LANES, Items, Kernels, Message, TAG_LANES, Tail, Words};
 use super::passes::Passes;
 use super::states::{STATE, States};
+use super::wide_machine::WideMachine;
 use super::wide_program::WideProgram;
 use crate::base_multiplication;
 use crate::instruction::PROGRAM_LENGTH_MAX;
@@ -21,8 +22,6 @@ use crate::instruction::PROGRAM_LENGTH_MAX;
 pub(crate) struct Avx2(());
 
 impl Kernels for Avx2 {
-    type Interpreter = rand_hash::WideMachine;
-
     fn detect() -> Option<Self> {
         is_x86_feature_detected!("avx2").then_some(Self(()))
     }
@@ -52,9 +51,9 @@ impl Kernels for Avx2 {
         unsafe { crypt(self, passes, states, count, items, kept, ahead) }
     }
 
-    fn first_blocks(self, inputs: &Inputs, blocks: &mut FirstBlocks) {
+    fn blocks(self, inputs: &Inputs, count: usize, blocks: &mut SingleBlocks) {
         // SAFETY: there is a value, so the processor has this feature.
-        unsafe { chacha20::first_blocks(inputs, blocks) }
+        unsafe { chacha20::single_blocks(inputs, count, blocks) }
     }
 
     fn apply(
@@ -103,13 +102,13 @@ impl Kernels for Avx2 {
 
     fn run_program(
         self,
-        interpreter: &mut Self::Interpreter,
+        machine: &mut WideMachine,
         program: &WideProgram,
         image: &[u32; PROGRAM_LENGTH_MAX],
         numbers: &[usize; ITEM_LANES],
         states: &mut [[u8; STATE]; ITEM_LANES],
     ) {
         // SAFETY: there is a value, so the processor has this feature.
-        unsafe { interpreter.run(program, image, numbers, states) }
+        unsafe { rand_hash::run(machine, program, image, numbers, states) }
     }
 }

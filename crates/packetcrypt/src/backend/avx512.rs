@@ -10,10 +10,11 @@ mod rand_hash;
 use core::ops::Range;
 
 use super::ahead::Ahead;
-use super::blocks::{Blocks, FirstBlocks, Inputs};
+use super::blocks::{Blocks, Inputs, SingleBlocks};
 use super::kernels::{DIGEST_LANES, ITEM_LANES, Items, Kernels, Message, TAG_LANES, Tail, Words};
 use super::passes::Passes;
 use super::states::{STATE, States};
+use super::wide_machine::WideMachine;
 use super::wide_program::WideProgram;
 use crate::instruction::PROGRAM_LENGTH_MAX;
 
@@ -22,8 +23,6 @@ use crate::instruction::PROGRAM_LENGTH_MAX;
 pub(crate) struct Avx512(());
 
 impl Kernels for Avx512 {
-    type Interpreter = rand_hash::WideMachine;
-
     fn detect() -> Option<Self> {
         let has_all = is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
@@ -63,9 +62,9 @@ impl Kernels for Avx512 {
         unsafe { crypt(self, passes, states, count, items, kept, ahead) }
     }
 
-    fn first_blocks(self, inputs: &Inputs, blocks: &mut FirstBlocks) {
+    fn blocks(self, inputs: &Inputs, count: usize, blocks: &mut SingleBlocks) {
         // SAFETY: there is a value, so the processor has these features.
-        unsafe { chacha20::first_blocks(inputs, blocks) }
+        unsafe { chacha20::single_blocks(inputs, count, blocks) }
     }
 
     fn apply(
@@ -111,13 +110,13 @@ impl Kernels for Avx512 {
 
     fn run_program(
         self,
-        interpreter: &mut Self::Interpreter,
+        machine: &mut WideMachine,
         program: &WideProgram,
         image: &[u32; PROGRAM_LENGTH_MAX],
         numbers: &[usize; ITEM_LANES],
         states: &mut [[u8; STATE]; ITEM_LANES],
     ) {
         // SAFETY: there is a value, so the processor has these features.
-        unsafe { interpreter.run(program, image, numbers, states) }
+        unsafe { rand_hash::run(machine, program, image, numbers, states) }
     }
 }

@@ -15,17 +15,18 @@ pub(crate) struct Inputs {
     pub key: [[u32; BATCH]; 8],
     /// 96-bit nonces.
     pub nonce: [[u32; BATCH]; 3],
+    /// Which block [`Kernels::blocks`](super::kernels::Kernels::blocks) makes.
+    pub counter: [u32; BATCH],
 }
 
 impl Inputs {
     pub(crate) fn new() -> Box<Self> {
-        Box::new(Self { key: [[0; BATCH]; 8], nonce: [[0; BATCH]; 3] })
+        Box::new(Self { key: [[0; BATCH]; 8], nonce: [[0; BATCH]; 3], counter: [0; BATCH] })
     }
 }
 
-/// Block 0 of every message's key stream, word by word: `blocks[w][m]` is word `w` of message `m`. The first half is
-/// its Poly1305 key.
-pub(crate) type FirstBlocks = [[u32; BATCH]; 16];
+/// One block of every message's key stream, word by word: `blocks[w][m]` is word `w` of message `m`.
+pub(crate) type SingleBlocks = [[u32; BATCH]; 16];
 
 /// The four constant words of every ChaCha20 matrix, "expand 32-byte k".
 pub(crate) const CONSTANTS: [u32; 4] = [0x6170_7865, 0x3320_646e, 0x7962_2d32, 0x6b20_6574];

@@ -3,6 +3,7 @@
 use super::batch::Batch;
 use super::kernels::{ITEM_LANES, Kernels};
 use super::states::STATE;
+use super::wide_machine::WideMachine;
 use super::wide_program::WideProgram;
 use super::{Avx2, Avx512, Backend};
 use crate::crypto_cycle::{BATCH_MAX, ITEM_PART, ITEM_SIZE, Template};
@@ -52,7 +53,7 @@ impl ItemLanes {
 /// The buffers to make items in lanes. There is one only where the processor can run the backend.
 pub(crate) struct Lanes<K: Kernels> {
     kernels: K,
-    interpreter: K::Interpreter,
+    machine: WideMachine,
     /// States after the program has run.
     run: Box<[[u8; STATE]; BATCH_MAX]>,
     batch: Batch<K>,
@@ -77,7 +78,7 @@ impl<K: Kernels> Lanes<K> {
     fn new() -> Option<Self> {
         let kernels = K::detect()?;
         let run = vec![[0; STATE]; BATCH_MAX].into_boxed_slice().try_into().ok()?;
-        Some(Self { kernels, interpreter: K::Interpreter::default(), run, batch: Batch::new()? })
+        Some(Self { kernels, machine: WideMachine::default(), run, batch: Batch::new()? })
     }
 
     fn run(&mut self, source: ItemSource<'_>, numbers: &[usize]) {
@@ -89,7 +90,7 @@ impl<K: Kernels> Lanes<K> {
                 state.copy_from_slice(source.states.as_bytes());
                 state[..8].copy_from_slice(&(number as u64).to_le_bytes());
             }
-            self.kernels.run_program(&mut self.interpreter, source.program, source.image, &numbers, states);
+            self.kernels.run_program(&mut self.machine, source.program, source.image, &numbers, states);
         }
     }
 

@@ -6,9 +6,10 @@
 use core::ops::Range;
 
 use super::ahead::Ahead;
-use super::blocks::{Blocks, FirstBlocks, Inputs};
+use super::blocks::{Blocks, Inputs, SingleBlocks};
 use super::passes::Passes;
 use super::states::{BATCH, STATE, States};
+use super::wide_machine::WideMachine;
 use super::wide_program::WideProgram;
 use crate::crypto_cycle::ITEM_SIZE;
 use crate::instruction::PROGRAM_LENGTH_MAX;
@@ -22,9 +23,6 @@ pub(crate) const ITEM_LANES: usize = 32;
 
 /// The kernels of a backend. A value is the proof that the processor has the instructions that they use.
 pub(crate) trait Kernels: Copy {
-    /// Buffers of the wide interpreter, reused from run to run.
-    type Interpreter: Default;
-
     /// The proof; `None` if the processor lacks an instruction.
     fn detect() -> Option<Self>;
 
@@ -39,8 +37,9 @@ pub(crate) trait Kernels: Copy {
         ahead: &mut Ahead<'_>,
     );
 
-    /// Block 0 of every message's key stream.
-    fn first_blocks(self, inputs: &Inputs, blocks: &mut FirstBlocks);
+    /// Of the first `count` messages one block of key stream each, that of its counter; what becomes of the other places is
+    /// unspecified.
+    fn blocks(self, inputs: &Inputs, count: usize, blocks: &mut SingleBlocks);
 
     /// Makes all blocks of the list, and writes to the states what they and the texts come to. The text of a block
     /// that lies inside an item is read there, if there are `items`.
@@ -75,7 +74,7 @@ pub(crate) trait Kernels: Copy {
     /// The two cycles of an item, for the items `numbers`, on states that are as CC_INIT made them.
     fn run_program(
         self,
-        interpreter: &mut Self::Interpreter,
+        machine: &mut WideMachine,
         program: &WideProgram,
         image: &[u32; PROGRAM_LENGTH_MAX],
         numbers: &[usize; ITEM_LANES],

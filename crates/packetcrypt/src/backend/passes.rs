@@ -8,7 +8,7 @@
 use core::ops::Range;
 
 use super::ahead::Ahead;
-use super::blocks::{Blocks, FirstBlocks, Inputs};
+use super::blocks::{Blocks, Inputs, SingleBlocks};
 use super::kernels::{Items, Kernels, Message, TAG_LANES, Tail};
 use super::states::{BATCH, DATA, ITEM, States};
 use crate::crypto_cycle::Control;
@@ -22,7 +22,8 @@ const KEY: usize = 16;
 pub(crate) struct Passes {
     inputs: Box<Inputs>,
     blocks: Blocks,
-    first_blocks: Box<FirstBlocks>,
+    /// Block 0 of the key streams; the first half is a Poly1305 key.
+    first_blocks: Box<SingleBlocks>,
     controls: [Control; BATCH],
 }
 
@@ -52,7 +53,7 @@ impl Passes {
             states.take_in(m, item);
         }
         self.read_headers(states, count);
-        kernels.first_blocks(&self.inputs, &mut self.first_blocks);
+        kernels.blocks(&self.inputs, count, &mut self.first_blocks);
         let (decrypting, encrypting) = self.by_length(count);
         self.authenticate(kernels, states, &decrypting, items, ahead);
         for m in 0..count {

@@ -79,6 +79,7 @@ impl Program {
     /// Decodes instruction words in place of this program. After an error it is of no use but to be replaced.
     pub fn replace(&mut self, words: &[u32]) -> Result<(), MalformedProgram> {
         self.steps.clear();
+        self.steps.reserve(words.len());
         self.loops.clear();
         self.constants.clear();
         self.reads_first_word = false;

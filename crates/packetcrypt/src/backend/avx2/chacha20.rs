@@ -13,7 +13,7 @@ use core::arch::x86_64::{
 };
 
 use crate::backend::ahead::Ahead;
-use crate::backend::blocks::{Blocks, CONSTANTS, COUNTER_SHIFT, Entries, FirstBlocks, Inputs};
+use crate::backend::blocks::{Blocks, CONSTANTS, COUNTER_SHIFT, Entries, Inputs, SingleBlocks};
 use crate::backend::kernels::Items;
 use crate::backend::states::{BATCH, States, texts_of_blocks};
 
@@ -77,17 +77,18 @@ pub(super) fn apply(
     }
 }
 
-/// Makes block 0 of every message, word by word.
+/// Makes one block of each of the first `count` messages, word by word.
 #[target_feature(enable = "avx2")]
-pub(super) fn first_blocks(inputs: &Inputs, blocks: &mut FirstBlocks) {
+pub(super) fn single_blocks(inputs: &Inputs, count: usize, blocks: &mut SingleBlocks) {
+    assert!(count <= BATCH, "a batch of messages");
     let mut matrices = Matrices::new();
-    for first in (0..BATCH).step_by(LANES) {
+    for first in (0..count).step_by(LANES) {
         let lanes = first..first + LANES;
         matrices.reset_constants();
         for (row, key) in matrices.rows[4..].iter_mut().zip(&inputs.key) {
             row.copy_from_slice(&key[lanes.clone()]);
         }
-        matrices.rows[12] = [0; LANES];
+        matrices.rows[12].copy_from_slice(&inputs.counter[lanes.clone()]);
         for (row, nonce) in matrices.rows[13..].iter_mut().zip(&inputs.nonce) {
             row.copy_from_slice(&nonce[lanes.clone()]);
         }

@@ -13,7 +13,7 @@ use core::arch::x86_64::{
 };
 
 use crate::backend::ahead::{Ahead, NOTHING, PIECE};
-use crate::backend::blocks::{Blocks, CONSTANTS, COUNTER_SHIFT, Entries, FirstBlocks, Inputs};
+use crate::backend::blocks::{Blocks, CONSTANTS, COUNTER_SHIFT, Entries, Inputs, SingleBlocks};
 use crate::backend::kernels::Items;
 use crate::backend::states::{BATCH, States, texts_of_blocks};
 
@@ -61,11 +61,12 @@ pub(super) fn apply(
     }
 }
 
-/// Makes block 0 of every message, word by word.
+/// Makes one block of each of the first `count` messages, word by word.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-pub(super) fn first_blocks(inputs: &Inputs, blocks: &mut FirstBlocks) {
+pub(super) fn single_blocks(inputs: &Inputs, count: usize, blocks: &mut SingleBlocks) {
+    assert!(count <= BATCH, "a batch of messages");
     let mut matrices = Matrices([[0; LANES]; 32]);
-    for first in (0..BATCH).step_by(GROUP) {
+    for first in (0..count).step_by(GROUP) {
         for half in 0..2 {
             let lanes = first + half * LANES..first + (half + 1) * LANES;
             let rows = &mut matrices.0[half * 16..half * 16 + 16];
@@ -75,7 +76,7 @@ pub(super) fn first_blocks(inputs: &Inputs, blocks: &mut FirstBlocks) {
             for word in 0..8 {
                 rows[4 + word].copy_from_slice(&inputs.key[word][lanes.clone()]);
             }
-            rows[12] = [0; LANES];
+            rows[12].copy_from_slice(&inputs.counter[lanes.clone()]);
             for word in 0..3 {
                 rows[13 + word].copy_from_slice(&inputs.nonce[word][lanes.clone()]);
             }
