@@ -55,7 +55,7 @@ enum Task {
     Tidy,
     /// Checks licences, sources and known faults of the dependencies (installs cargo-deny where it is missing)
     Deny,
-    /// Runs the kernels of the proof of work under valgrind and AddressSanitizer; takes many minutes
+    /// Runs the kernels of the proof of work under valgrind, AddressSanitizer and Miri; takes many minutes
     Sanitize,
     /// Installs the reference programs that the interoperability tests run against
     Reference,

@@ -13,10 +13,31 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// The tests that run every kernel.
 const TESTS: [&str; 2] = ["backend::against_plain", "base_multiplication"];
 
-/// Runs the tests under valgrind and, where there is a nightly compiler, with AddressSanitizer.
+/// What Miri can run: the plain path, the lane engine and its tables, and of the kernels the wide interpreter, which is the
+/// one without assembly.
+const FOR_MIRI: [&str; 9] = [
+    "avx2::every_operation",
+    "avx2::branches",
+    "backend::passes",
+    "backend::tests",
+    "crypto_cycle::tests::pitfall_1",
+    "hash::tests",
+    "instruction::tests",
+    "pages::tests",
+    "rand_hash::tests",
+];
+
+/// Runs the tests under valgrind and, where there is a nightly compiler, with AddressSanitizer and in Miri.
 pub fn run() -> anyhow::Result<()> {
     valgrind()?;
-    address_sanitizer()
+    if !answers("rustup", &["run", "nightly", "cargo", "--version"]) {
+        println!(
+            "SKIPPED: AddressSanitizer and Miri, which need a nightly compiler: rustup toolchain install nightly"
+        );
+        return Ok(());
+    }
+    address_sanitizer()?;
+    miri()
 }
 
 /// Valgrind translates AVX2, and has no AVX-512: there the tests of that backend find no processor for it.
@@ -37,12 +58,6 @@ fn valgrind() -> anyhow::Result<()> {
 
 /// A compiler option that only nightly compilers know.
 fn address_sanitizer() -> anyhow::Result<()> {
-    if !answers("rustup", &["run", "nightly", "cargo", "--version"]) {
-        println!(
-            "SKIPPED: AddressSanitizer, which needs a nightly compiler: rustup toolchain install nightly"
-        );
-        return Ok(());
-    }
     println!("==> AddressSanitizer: every backend that this machine has");
     let mut command = Command::new("rustup");
     command
@@ -52,6 +67,25 @@ fn address_sanitizer() -> anyhow::Result<()> {
         .args(TESTS)
         .arg("item");
     expect_success(command, "AddressSanitizer")
+}
+
+/// Miri knows most of AVX2, but it knows no assembly, and has no processor to ask what it can.
+fn miri() -> anyhow::Result<()> {
+    if !answers("rustup", &["run", "nightly", "cargo", "miri", "--version"]) {
+        println!(
+            "SKIPPED: Miri, which is a component: rustup component add --toolchain nightly miri rust-src"
+        );
+        return Ok(());
+    }
+    println!("==> Miri: plain, the lane engine, and the wide interpreter of avx2");
+    let mut command = Command::new("rustup");
+    command
+        .env("RUSTFLAGS", "-Ctarget-feature=+avx2")
+        .env("MIRIFLAGS", "-Zmiri-disable-isolation")
+        .args(["run", "nightly", "cargo", "miri", "test", "--package", "packetcrypt", "--lib"])
+        .args(["--target-dir", "target/miri", "--"])
+        .args(FOR_MIRI);
+    expect_success(command, "Miri")
 }
 
 fn expect_success(mut command: Command, tool: &str) -> anyhow::Result<()> {
