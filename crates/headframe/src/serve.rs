@@ -5,6 +5,7 @@
 
 mod monitor;
 mod nimiq;
+mod restartable;
 mod site;
 
 use std::net::SocketAddr;
@@ -31,6 +32,7 @@ use crate::open_files;
 use crate::roles::{self, Urls};
 use crate::signals;
 use crate::supervision::{Stage, Supervisor};
+use restartable::{Instance, Orders, Restartable, Start};
 
 /// What one process runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,6 +150,8 @@ struct Pool {
     supervisor: Supervisor,
     router: Router,
     health: Vec<Health>,
+    /// Who starts a role of this process again.
+    orders: Orders,
     /// Takes new settings for the Master, if it runs here.
     settings: Option<mpsc::Sender<MasterSettings>>,
     /// A Nimiq server of this process, if there is one.
@@ -167,6 +171,7 @@ impl Pool {
             supervisor: Supervisor::new(),
             router: Router::new(),
             health: Vec::new(),
+            orders: Orders::default(),
             settings: None,
             nimiq: None,
             folders: Vec::new(),
@@ -196,11 +201,11 @@ impl Pool {
             }
             Process::NimiqService => {
                 let (accounts, node) = self.nimiq_base(None).await?;
-                self.start_nimiq_service(accounts, node)
+                self.start_nimiq_service(accounts, node).await
             }
             Process::NimiqPayout => {
                 let (accounts, node) = self.nimiq_base(None).await?;
-                self.start_nimiq_payout(accounts, node)
+                self.start_nimiq_payout(accounts, node).await
             }
             Process::Site => self.start_site_alone().await,
             Process::Monitor => self.start_monitor(),
@@ -271,14 +276,16 @@ impl Pool {
         let folder = self.folder("pay-maker")?;
         let password = self.password()?;
         let config = roles::pay_maker(&self.config, &password, &folder)?;
-        let stop = self.supervisor.stop_signal(Stage::PayMaker);
-        let pay_maker = PayMaker::start(config, node, &self.metrics, stop).await.context("PayMaker")?;
-        println!("PayMaker: takes events and shows who is paid at {}/whotopay", self.urls.pay_maker);
-        self.add("/paymaker", pay_maker.routes(), pay_maker.health());
-        self.supervisor.run(Stage::PayMaker, "PayMaker", async {
-            pay_maker.stopped().await;
-            Ok(())
+        let metrics = self.metrics.clone();
+        let start: Start = Box::new(move |stop| {
+            let (config, node, metrics) = (config.clone(), node.clone(), metrics.clone());
+            Box::pin(async move {
+                let pay_maker = PayMaker::start(config, node, &metrics, stop).await.context("PayMaker")?;
+                Ok(Instance::new(pay_maker.routes(), pay_maker.health(), pay_maker.stopped()))
+            })
         });
+        self.run_role(Stage::PayMaker, "PayMaker".to_owned(), Some("/paymaker"), start).await?;
+        println!("PayMaker: takes events and shows who is paid at {}/whotopay", self.urls.pay_maker);
         Ok(())
     }
 
@@ -287,18 +294,22 @@ impl Pool {
         let password = self.password()?;
         let handler = roles::ann_handler(&self.config, name)?;
         let config = roles::ann_handler_config(&self.config, handler, &self.urls, &password, &folder)?;
-        let stop = self.supervisor.stop_signal(Stage::Handlers);
-        let http = pool::http_client::client()?;
-        let handler = AnnHandler::start(config, http, &self.metrics, stop)
-            .await
-            .with_context(|| format!("AnnHandler {name}"))?;
+        let (http, metrics) = (pool::http_client::client()?, self.metrics.clone());
+        let label = format!("AnnHandler {name}");
+        let start: Start = Box::new({
+            let label = label.clone();
+            move |stop| {
+                let (config, http, metrics) = (config.clone(), http.clone(), metrics.clone());
+                let label = label.clone();
+                Box::pin(async move {
+                    let handler = AnnHandler::start(config, http, &metrics, stop).await.context(label)?;
+                    Ok(Instance::new(handler.routes(), handler.health(), handler.stopped()))
+                })
+            }
+        });
+        self.run_role(Stage::Handlers, label, Some(&format!("/ann/{name}")), start).await?;
         let url = self.urls.ann_handler(name).unwrap_or_default();
         println!("AnnHandler {name}: takes announcements at {url}/submit");
-        self.add(&format!("/ann/{name}"), handler.routes(), handler.health());
-        self.supervisor.run(Stage::Handlers, format!("AnnHandler {name}"), async {
-            handler.stopped().await;
-            Ok(())
-        });
         Ok(())
     }
 
@@ -307,18 +318,49 @@ impl Pool {
         let password = self.password()?;
         let handler = roles::blk_handler(&self.config, name)?;
         let config = roles::blk_handler_config(&self.config, handler, &self.urls, &password, &folder);
-        let stop = self.supervisor.stop_signal(Stage::Handlers);
-        let http = pool::http_client::client()?;
-        let handler = BlkHandler::start(config, node, http, &self.metrics, stop)
-            .await
-            .with_context(|| format!("BlkHandler {name}"))?;
+        let (http, metrics) = (pool::http_client::client()?, self.metrics.clone());
+        let label = format!("BlkHandler {name}");
+        let start: Start = Box::new({
+            let label = label.clone();
+            move |stop| {
+                let (config, node, http) = (config.clone(), node.clone(), http.clone());
+                let (metrics, label) = (metrics.clone(), label.clone());
+                Box::pin(async move {
+                    let handler =
+                        BlkHandler::start(config, node, http, &metrics, stop).await.context(label)?;
+                    Ok(Instance::new(handler.routes(), handler.health(), handler.stopped()))
+                })
+            }
+        });
+        self.run_role(Stage::Handlers, label, Some(&format!("/blk/{name}")), start).await?;
         let url = self.urls.blk_handler(name).unwrap_or_default();
         println!("BlkHandler {name}: takes shares at {url}/submit");
-        self.add(&format!("/blk/{name}"), handler.routes(), handler.health());
-        self.supervisor.run(Stage::Handlers, format!("BlkHandler {name}"), async {
-            handler.stopped().await;
-            Ok(())
-        });
+        Ok(())
+    }
+
+    /// Runs a role that, in `up`, can be started again while the others go on, and serves it at `path`.
+    async fn run_role(
+        &mut self,
+        stage: Stage,
+        label: String,
+        path: Option<&str>,
+        start: Start,
+    ) -> anyhow::Result<()> {
+        let stop = self.supervisor.stop_signal(stage);
+        if !self.process.is_up() {
+            // Alone, it ends with its process, and is started again by who started that.
+            let Instance { routes, health, ended } = start(stop).await?;
+            self.add(path.unwrap_or_default(), routes, health);
+            self.supervisor.run(stage, label, ended);
+            return Ok(());
+        }
+        let (role, shown) = Restartable::start(label.clone(), stop, start).await?;
+        self.orders.add(&shown);
+        match path {
+            Some(path) => self.add(path, shown.routes, shown.health),
+            None => self.health.push(shown.health),
+        }
+        self.supervisor.run(stage, label, role.live());
         Ok(())
     }
 

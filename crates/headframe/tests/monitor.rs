@@ -140,3 +140,31 @@ fn a_role_that_is_killed_runs_again_and_people_are_told_once() {
     assert_eq!(metric("headframe_monitor_restarts_total"), Some(1.0));
     assert!(bodies.try_recv().is_err(), "within the quiet time nothing more is said");
 }
+
+#[test]
+fn a_role_of_up_is_started_again_on_order_while_the_others_go_on() {
+    let (_folder, path) = folder();
+    let [port] = free_ports();
+    let (data, listen) = (path.to_str().unwrap(), format!("127.0.0.1:{port}"));
+    let place = ["--data", data, "--listen", &listen];
+    let quiet = ["--dev-chain-listen", "127.0.0.1:0", "--set", "nimiq.run=no"];
+    let mut up = Program::headframe(&[&["up"], &place[..], &quiet[..]].concat());
+    let (http, base) = (Http::new(), format!("http://{listen}"));
+    eventually("the pool to be well", || http.get(&format!("{base}/healthz")));
+    for (role, name) in [("pay-maker", ""), ("ann-handler", "main"), ("blk-handler", "main")] {
+        let order = [&["monitor", "restart", role, name], &place[..]].concat();
+        let mut ordered = Program::headframe(&order);
+        assert!(ordered.wait().success(), "{:?}", ordered.printed());
+        eventually("the role to run again", || {
+            let health = http.json(&format!("{base}/healthz"))?;
+            let roles = health["roles"].as_array()?;
+            let role = roles.iter().find(|state| state["role"] == role.replace('-', "_").as_str())?;
+            (role["note"] == "started again: somebody asked for it").then_some(())
+        });
+    }
+    let mut unknown = Program::headframe(&[&["monitor", "restart", "dev-chain"], &place[..]].concat());
+    unknown.line(&["the monitor at", "refuses: there is no dev_chain; there are:", "ann_handler main"]);
+    assert!(!unknown.wait().success());
+    up.interrupt();
+    assert!(up.wait().success());
+}

@@ -18,6 +18,8 @@ pub struct Health {
     troubles: Arc<Mutex<BTreeMap<&'static str, String>>>,
     /// What people should know, though it is no trouble.
     note: Arc<Mutex<Option<String>>>,
+    /// The instance whose state is shown, where this one only stands in front of instances.
+    instance: Arc<Mutex<Option<Box<Self>>>>,
 }
 
 /// The part that a role's own state is kept under.
@@ -49,9 +51,33 @@ struct Report {
 impl Health {
     /// A role that has just been started and is not ready yet.
     pub fn starting(role: &'static str, name: impl Into<String>) -> Self {
-        let health = Self { role, name: name.into(), troubles: Arc::default(), note: Arc::default() };
+        let health = Self::of(role, name.into());
         health.trouble_of(ROLE, "starting");
         health
+    }
+
+    /// Shows the state of `instance`, until the role is started again and another is shown.
+    pub fn in_front_of(instance: &Self) -> Self {
+        let front = Self::of(instance.role, instance.name.clone());
+        front.show(instance);
+        front
+    }
+
+    fn of(role: &'static str, name: String) -> Self {
+        let (troubles, note, instance) = (Arc::default(), Arc::default(), Arc::default());
+        Self { role, name, troubles, note, instance }
+    }
+
+    /// From now on the state of this instance is shown.
+    pub fn show(&self, instance: &Self) {
+        *self.instance.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(instance.clone()));
+        self.ready();
+    }
+
+    /// There is no instance now, because of `reason`.
+    pub fn hide(&self, reason: impl Into<String>) {
+        *self.instance.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.trouble(reason);
     }
 
     /// The role has started, or does its work again.
@@ -86,10 +112,14 @@ impl Health {
 
     /// The state now.
     pub fn state(&self) -> RoleState {
+        let instance = self.instance.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let shown = instance.map(|instance| instance.state());
         let troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
-        let reasons: Vec<&str> = troubles.values().map(String::as_str).collect();
+        let mut reasons: Vec<&str> = troubles.values().map(String::as_str).collect();
+        reasons.extend(shown.as_ref().and_then(|shown| shown.reason.as_deref()));
         let reason = if reasons.is_empty() { None } else { Some(reasons.join("; ")) };
         let note = self.note.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let note = note.or(shown.and_then(|shown| shown.note));
         RoleState { role: self.role, name: self.name.clone(), ready: reason.is_none(), reason, note }
     }
 }
@@ -119,6 +149,23 @@ mod tests {
         health.clone().trouble("the node does not answer");
         assert_eq!(health.state().reason.as_deref(), Some("the node does not answer"));
     }
+    #[test]
+    fn a_front_shows_the_newest_instance() {
+        let first = Health::starting("master", "");
+        let front = Health::in_front_of(&first);
+        assert_eq!(front.state().reason.as_deref(), Some("starting"));
+        first.ready();
+        assert!(front.is_ready());
+        front.hide("it is being started again");
+        assert_eq!(front.state().reason.as_deref(), Some("it is being started again"));
+        let second = Health::starting("master", "");
+        second.ready();
+        second.note("the second");
+        front.show(&second);
+        first.trouble("gone");
+        assert_eq!((front.is_ready(), front.state().note.as_deref()), (true, Some("the second")));
+    }
+
     #[test]
     fn every_trouble_must_be_solved() {
         let health = Health::starting("ann_handler", "a");

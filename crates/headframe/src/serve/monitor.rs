@@ -1,19 +1,21 @@
 //! The monitor, started when everybody is there whom it watches.
 
-use pool::monitor::Monitor;
+use pool::monitor::{Monitor, RestartOrder};
 use tokio::sync::mpsc;
 
 use super::Pool;
 use crate::roles;
 use crate::supervision::Stage;
 
+/// Orders of the monitor that wait.
+const ORDERS: usize = 16;
+
 impl Pool {
     /// The monitor of this process.
     pub(super) fn start_monitor(&mut self) -> anyhow::Result<()> {
         let folder = self.folder(roles::monitor::FOLDER)?;
         let token = roles::monitor::token(&self.config, &folder)?;
-        let (tasks, _) = mpsc::channel(1);
-        let here = self.process.is_up().then_some((self.listen, tasks));
+        let here = self.process.is_up().then(|| (self.listen, self.take_orders()));
         let config = roles::monitor::monitor(&self.config, &self.urls, here.as_ref(), &token)?;
         println!("monitor: watches {} processes", config.processes.len());
         let stop = self.supervisor.stop_signal(Stage::Miners);
@@ -27,5 +29,12 @@ impl Pool {
             Ok(())
         });
         Ok(())
+    }
+    /// Where the monitor orders roles of this process to be started again.
+    fn take_orders(&mut self) -> mpsc::Sender<RestartOrder> {
+        let (sender, orders) = mpsc::channel(ORDERS);
+        let passing_on = self.orders.clone().pass_on(orders);
+        self.supervisor.run(Stage::Miners, "orders of the monitor", passing_on);
+        sender
     }
 }

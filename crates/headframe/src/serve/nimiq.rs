@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use anyhow::Context;
+use axum::Router;
 use ledger::nimiq::Accounts;
 use miner::status_line::StatusOutput;
 use node::NimiqClient;
@@ -13,6 +14,7 @@ use pool::nimiq::payout::Payout;
 use pool::nimiq::server::NimiqServer;
 use pool::nimiq::service::Service;
 
+use super::restartable::{Instance, Start};
 use super::{Pool, names};
 use crate::commands::{dev_chain, nimiq_dev_chain};
 use crate::roles;
@@ -31,9 +33,9 @@ impl Pool {
         let chain =
             if self.config.nimiq_nodes.is_empty() { Some(self.start_nimiq_dev_chain().await?) } else { None };
         let (accounts, node) = self.nimiq_base(chain).await?;
-        self.start_nimiq_service(accounts.clone(), node.clone())?;
+        self.start_nimiq_service(accounts.clone(), node.clone()).await?;
         if roles::nimiq::can_sign(&self.config)? {
-            self.start_nimiq_payout(accounts.clone(), node.clone())?;
+            self.start_nimiq_payout(accounts.clone(), node.clone()).await?;
         } else {
             println!("Nimiq payout: not here, since there is neither `key_file` nor `signing_command`");
         }
@@ -62,7 +64,7 @@ impl Pool {
         Ok((accounts, roles::nimiq::node(&self.config, chain, &self.metrics)?))
     }
 
-    pub(super) fn start_nimiq_service(
+    pub(super) async fn start_nimiq_service(
         &mut self,
         accounts: Accounts,
         node: NimiqClient,
@@ -70,29 +72,33 @@ impl Pool {
         let folder = self.nimiq_folder("service")?;
         let config = roles::nimiq::service(&self.config, &folder)?;
         println!("Nimiq service: credits miners for the blocks that pay {}", config.pool_address);
-        let stop = self.supervisor.stop_signal(Stage::PayMaker);
-        let service = Service::start(config, accounts, node, &self.metrics, stop);
-        self.health.push(service.health());
-        self.supervisor.run(Stage::PayMaker, "Nimiq service", async {
-            service.stopped().await;
-            Ok(())
+        let metrics = self.metrics.clone();
+        let start: Start = Box::new(move |stop| {
+            let (config, accounts, node) = (config.clone(), accounts.clone(), node.clone());
+            let service = Service::start(config, accounts, node, &metrics, stop);
+            let instance = Instance::new(Router::new(), service.health(), service.stopped());
+            Box::pin(async { Ok(instance) })
         });
-        Ok(())
+        self.run_role(Stage::PayMaker, "Nimiq service".to_owned(), None, start).await
     }
 
-    pub(super) fn start_nimiq_payout(&mut self, accounts: Accounts, node: NimiqClient) -> anyhow::Result<()> {
+    pub(super) async fn start_nimiq_payout(
+        &mut self,
+        accounts: Accounts,
+        node: NimiqClient,
+    ) -> anyhow::Result<()> {
         let folder = self.nimiq_folder("payout")?;
         let config = roles::nimiq::payout(&self.config, holder_name(&folder)?)?;
         let signer = roles::nimiq::signer(&self.config)?;
         println!("Nimiq payout: pays miners from {}", config.rules.pool_address);
-        let stop = self.supervisor.stop_signal(Stage::PayMaker);
-        let payout = Payout::start(config, signer, accounts, node, &self.metrics, stop);
-        self.health.push(payout.health());
-        self.supervisor.run(Stage::PayMaker, "Nimiq payout", async {
-            payout.stopped().await;
-            Ok(())
+        let metrics = self.metrics.clone();
+        let start: Start = Box::new(move |stop| {
+            let (config, signer) = (config.clone(), signer.clone());
+            let payout = Payout::start(config, signer, accounts.clone(), node.clone(), &metrics, stop);
+            let instance = Instance::new(Router::new(), payout.health(), payout.stopped());
+            Box::pin(async { Ok(instance) })
         });
-        Ok(())
+        self.run_role(Stage::PayMaker, "Nimiq payout".to_owned(), None, start).await
     }
 
     /// A server, on a port of its own; gives its address.
