@@ -8,8 +8,14 @@
 mod deaths;
 mod deployed;
 mod faults;
+mod limits;
+mod money;
+mod nimiq_money;
+#[path = "../nimiq_pool/mod.rs"]
+mod nimiq_pool;
 mod pool;
 mod prometheus;
+mod role_processes;
 #[path = "../sandbox/mod.rs"]
 mod sandbox;
 

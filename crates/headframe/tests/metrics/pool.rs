@@ -1,6 +1,6 @@
 //! A whole pool of both chains with its miners, and its figures.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::sandbox::{Http, Program, eventually};
 
@@ -10,6 +10,8 @@ pub struct Pool {
     http: Http,
     /// Where it serves.
     base: String,
+    /// Where it keeps everything.
+    data: PathBuf,
 }
 
 impl Pool {
@@ -25,7 +27,45 @@ impl Pool {
         Self::with(folder, &["--config", file.to_str().unwrap()])
     }
 
+    /// The same on a disk of its own, of which less than a tenth is free. Needs root.
+    pub fn on_a_disk_that_is_nearly_full(folder: &Path, configuration: &str) -> Self {
+        let file = folder.join("pool.toml");
+        std::fs::write(&file, configuration).unwrap();
+        let data = folder.join("data");
+        std::fs::create_dir(&data).unwrap();
+        let script = r#"
+            mount -t tmpfs -o size=200m tmpfs "$1"
+            head -c 185m /dev/zero > "$1/ballast"
+            shift
+            exec "$@"
+        "#;
+        let own = [data.to_str().unwrap(), env!("CARGO_BIN_EXE_headframe")];
+        Self::launched(&data, &["--config", file.to_str().unwrap()], |arguments| {
+            let outer = ["--mount", "sh", "-euc", script, "sh"];
+            Program::start(Path::new("unshare"), &[&outer, &own[..], arguments].concat())
+        })
+    }
+
+    /// Takes the ballast off that disk.
+    pub fn free_the_disk(&self) {
+        let data = self.data.strip_prefix("/").unwrap();
+        let root = Path::new("/proc").join(self.program.id().to_string()).join("root");
+        std::fs::remove_file(root.join(data).join("ballast")).unwrap();
+    }
+
+    /// How many files it may have open; `None`: as many as the system allows.
+    pub fn limit_open_files(&self, files: Option<u64>) {
+        let process = rustix::process::Pid::from_raw(self.program.id().cast_signed());
+        let present = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+        let limit = rustix::process::Rlimit { current: files.or(present.maximum), maximum: present.maximum };
+        rustix::process::prlimit(process, rustix::process::Resource::Nofile, limit).unwrap();
+    }
+
     fn with(folder: &Path, more: &[&str]) -> Self {
+        Self::launched(folder, more, Program::headframe)
+    }
+
+    fn launched(folder: &Path, more: &[&str], launch: impl Fn(&[&str]) -> Program) -> Self {
         let mut arguments: Vec<String> =
             ["up", "--listen", "127.0.0.1:0", "--dev-chain-listen", "127.0.0.1:0", "--data"]
                 .map(str::to_owned)
@@ -42,9 +82,9 @@ impl Pool {
             arguments.extend(["--set".to_owned(), format!("{key}={value}")]);
         }
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let mut program = Program::headframe(&arguments);
+        let mut program = launch(&arguments);
         let base = url_in(&program.line(&["figures:", "http://"])).trim_end_matches("/metrics").to_owned();
-        Self { program, http: Http::new(), base }
+        Self { program, http: Http::new(), base, data: folder.to_owned() }
     }
 
     /// Host and port that it serves on.

@@ -1,7 +1,7 @@
 //! A full disk, as far as a process can tell: its files may grow no more. The server takes no share that it cannot keep and
 //! says so; the accounts book all of a step or nothing; and everybody goes on by himself once there is room.
 
-use crate::client::Answer;
+use crate::nimiq_pool::client::Answer;
 use crate::nimiq_pool::{Pool, miner};
 use crate::sandbox::eventually;
 use crate::server::{Work, client};

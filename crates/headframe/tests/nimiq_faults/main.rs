@@ -4,7 +4,6 @@
 
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
-mod client;
 mod full_disk;
 mod gate;
 #[path = "../nimiq_pool/mod.rs"]

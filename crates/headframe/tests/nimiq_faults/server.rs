@@ -9,9 +9,9 @@ use nimiq::{BlockHash, PrivateKey};
 use rand::RngExt;
 
 use crate::Reaper;
-use crate::client::{Answer, Client};
 use crate::gate::Moment;
 use crate::nimiq_pool::Pool;
+use crate::nimiq_pool::client::{Answer, Client};
 use crate::nimiq_pool::node_front::Conduct;
 use crate::sandbox::eventually;
 

@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub mod client;
 pub mod node_front;
 
 use std::collections::{BTreeMap, HashMap};
@@ -210,9 +211,21 @@ impl Pool {
         health["roles"][0]["reason"].as_str().unwrap_or_default().to_owned()
     }
 
+    /// Where each role shows its figures.
+    pub fn figures(&self) -> Vec<String> {
+        self.figures.values().map(|port| format!("127.0.0.1:{port}")).collect()
+    }
+
     /// `kill -9`
     pub fn kill(&mut self, role: &'static str) {
         self.running.remove(role).unwrap().kill();
+    }
+
+    /// ^C, and waits for its end.
+    pub fn stop(&mut self, role: &'static str) {
+        let mut program = self.running.remove(role).unwrap();
+        program.interrupt();
+        program.wait();
     }
 
     pub fn kill_and_restart(&mut self, role: &'static str, random: &mut StdRng) {

@@ -1,4 +1,4 @@
-//! A node in front of the dev chain that answers late, twice, or never.
+//! A node in front of the dev chain that answers late, twice, or never, or refuses what it is asked.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -8,6 +8,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use node::NimiqDevChain;
+use serde_json::{Value, json};
 
 /// What it does with each call.
 #[derive(Debug, Clone, Copy)]
@@ -20,6 +21,8 @@ pub enum Conduct {
     Never,
     /// Neither hears nor answers.
     Deaf,
+    /// Refuses this call, and does all others.
+    Refuse(&'static str),
 }
 
 /// The node.
@@ -47,8 +50,16 @@ impl Front {
 
     async fn answer(&self, body: Bytes) -> String {
         let conduct = *self.conduct.lock().unwrap();
-        if matches!(conduct, Some(Conduct::Deaf)) {
-            return std::future::pending().await;
+        match conduct {
+            Some(Conduct::Deaf) => return std::future::pending().await,
+            Some(Conduct::Refuse(method)) => {
+                let call: Value = serde_json::from_slice(&body).unwrap();
+                if call["method"] == method {
+                    let error = json!({"code": 1, "message": "refused"});
+                    return json!({"jsonrpc": "2.0", "id": call["id"], "error": error}).to_string();
+                }
+            }
+            _ => {}
         }
         let chain = self.chain.clone();
         let twice = matches!(conduct, Some(Conduct::Twice));
@@ -62,7 +73,7 @@ impl Front {
         match conduct {
             Some(Conduct::Late(time)) => tokio::time::sleep(time).await,
             Some(Conduct::Never | Conduct::Deaf) => std::future::pending().await,
-            Some(Conduct::Twice) | None => {}
+            Some(Conduct::Twice | Conduct::Refuse(_)) | None => {}
         }
         text
     }

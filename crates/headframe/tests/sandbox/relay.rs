@@ -31,10 +31,15 @@ pub struct Relay {
     _runtime: tokio::runtime::Runtime,
 }
 
+/// Looks at the name and the body of a post, and gives the answer if it answers itself.
+type StandIn = Box<dyn Fn(&str, &[u8]) -> Option<(StatusCode, Bytes)> + Send>;
+
 struct Shared {
     client: reqwest::Client,
     targets: HashMap<String, String>,
     cut: Mutex<Vec<String>>,
+    /// Answers instead of the target, where it wants to.
+    stand_in: Mutex<Option<StandIn>>,
     exchanges: Mutex<Vec<Exchange>>,
 }
 
@@ -47,6 +52,7 @@ impl Relay {
             client: reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap(),
             targets: targets.iter().map(|(name, base)| ((*name).to_owned(), base.clone())).collect(),
             cut: Mutex::default(),
+            stand_in: Mutex::default(),
             exchanges: Mutex::default(),
         });
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
@@ -61,9 +67,15 @@ impl Relay {
         self.shared.cut.lock().unwrap().push(name.to_owned());
     }
 
+    /// From now on this looks at each post first, until [`mend`](Self::mend).
+    pub fn stand_in(&self, answers: impl Fn(&str, &[u8]) -> Option<(StatusCode, Bytes)> + Send + 'static) {
+        *self.shared.stand_in.lock().unwrap() = Some(Box::new(answers));
+    }
+
     /// Everything passes again.
     pub fn mend(&self) {
         self.shared.cut.lock().unwrap().clear();
+        *self.shared.stand_in.lock().unwrap() = None;
     }
 
     /// Posts to this name so far.
@@ -106,6 +118,12 @@ impl Shared {
     async fn forward(&self, to: &str, rest: &str, parts: &Parts, body: Bytes) -> Option<(StatusCode, Bytes)> {
         if self.cut.lock().unwrap().iter().any(|name| name == to) {
             return None;
+        }
+        if parts.method == Method::POST
+            && let Some(answers) = &*self.stand_in.lock().unwrap()
+            && let Some(answer) = answers(to, &body)
+        {
+            return Some(answer);
         }
         let base = self.targets.get(to)?;
         let mut headers = parts.headers.clone();

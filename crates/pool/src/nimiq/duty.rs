@@ -152,16 +152,24 @@ impl Duty {
     async fn keep<L: Lease + Sync>(&self, lease: &L) {
         let mut failures = FAILURES;
         let mut pause = self.terms.lease / 3;
+        let mut ends = self.terms.until();
         loop {
             tokio::time::sleep(pause).await;
-            match self.accounts.renew_lease(lease, self.terms.until()).await {
+            let until = self.terms.until();
+            match self.accounts.renew_lease(lease, until).await {
                 Ok(()) => {
+                    ends = until;
+                    self.held.set(1);
                     failures.reset();
                     pause = self.terms.lease / 3;
                 }
                 Err(AccountsError::LeaseLost(_)) => return,
                 Err(error) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "a lease could not be renewed");
+                    // Anybody may have it by now.
+                    if (self.terms.clock)() >= ends {
+                        self.held.set(0);
+                    }
                     pause = failures.after_failure().min(self.terms.lease / 3);
                 }
             }

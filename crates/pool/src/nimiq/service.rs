@@ -91,7 +91,7 @@ impl Service {
         let health = Health::starting("nimiq_service", "");
         let duty = Duty::new(accounts.clone(), config.duty.clone(), health.clone(), &metrics);
         let mut looks = Looks {
-            following: Following::new(&config, accounts.clone()),
+            following: Following::new(&config, accounts.clone(), &metrics),
             figures: Figures::new(&metrics),
             health: health.clone(),
             compact_at: Instant::now() + config.compact_every,

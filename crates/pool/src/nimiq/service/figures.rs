@@ -32,7 +32,6 @@ pub(super) struct Figures {
     metrics: Metrics,
     blocks: [(FoundState, Gauge); FoundState::ALL.len()],
     book: [(&'static str, Gauge); ACCOUNTS.len()],
-    lag: Gauge,
     node_up: Gauge,
     settled: Counter,
     window_shares: Gauge,
@@ -66,7 +65,6 @@ impl Figures {
             metrics: metrics.clone(),
             blocks: FoundState::ALL.map(|state| (state, blocks(state))),
             book: ACCOUNTS.map(|name| (name, account(name))),
-            lag: metrics.gauge("nimiq_lag_blocks", "Blocks that the node has and the accounts have not"),
             node_up: metrics.gauge("nimiq_node_up", "1 if a node with consensus answered the last look"),
             settled: metrics.counter("nimiq_blocks_settled", "Blocks whose reward was distributed"),
             window_shares: metrics.gauge("nimiq_window_shares", "Shares that the last settled block pays"),
@@ -82,7 +80,6 @@ impl Figures {
 
     pub(super) fn looked(&self, look: &Look, settled: &[Settled], now: UnixMillis) {
         self.node_up.set(1);
-        self.lag.set(i64::from(look.behind));
         self.reorganised.inc_by(look.followed.orphaned.len() as u64);
         if let Some(last) = settled.last() {
             self.settled.inc_by(settled.len() as u64);

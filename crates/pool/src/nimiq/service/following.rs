@@ -3,11 +3,13 @@
 use ledger::UnixMillis;
 use ledger::nimiq::{Accounts, AccountsError, ChainBlock, ChainUpdate, Followed, FoundReward, ServiceLease};
 use nimiq::reward::block_reward;
-use nimiq::{Address, ShareTarget, ShareWeight};
+use nimiq::{Address, Height, ShareTarget, ShareWeight};
 use node::NimiqClient;
 use node::nimiq::{BlockId, BlockInfo, ChainChange};
+use prometheus_client::metrics::gauge::Gauge;
 
 use super::{ServiceConfig, ServiceFault};
+use crate::metrics::Metrics;
 
 /// Blocks that are kept at hand: a reorganisation that goes deeper needs a person.
 const KNOWN_BLOCKS: u32 = 2000;
@@ -31,16 +33,18 @@ pub(super) struct Following {
     clock: fn() -> UnixMillis,
     /// The newest blocks of the accounts' main chain, oldest first; `None`: to be read.
     known: Option<Vec<BlockId>>,
+    lag: Gauge,
 }
 
 impl Following {
-    pub(super) fn new(config: &ServiceConfig, accounts: Accounts) -> Self {
+    pub(super) fn new(config: &ServiceConfig, accounts: Accounts, metrics: &Metrics) -> Self {
         Self {
             accounts,
             pool_address: config.pool_address,
             confirmations: config.rules.confirmations,
             clock: config.duty.clock,
             known: None,
+            lag: metrics.gauge("nimiq_lag_blocks", "Blocks that the node has and the accounts have not"),
         }
     }
 
@@ -60,13 +64,23 @@ impl Following {
             None => self.stored().await?,
         };
         let head = node.head_height().await?;
+        // Before anything is booked, which may fail again and again.
+        self.behind(head, &known);
         let change = node.changes(&known).await?;
         let changed = !change.orphaned.is_empty() || !change.adopted.is_empty();
         let followed = if changed { self.book(lease, &change).await? } else { Followed::default() };
         let known = after(known, &change);
-        let newest = known.last().map_or(0, |block| block.height.0);
+        let behind = self.behind(head, &known);
         self.known = Some(known);
-        Ok(Look { changed, behind: head.0.saturating_sub(newest), followed })
+        Ok(Look { changed, behind, followed })
+    }
+
+    /// How many blocks the accounts lack, which is shown as well.
+    fn behind(&self, head: Height, known: &[BlockId]) -> u32 {
+        let newest = known.last().map_or(0, |block| block.height.0);
+        let behind = head.0.saturating_sub(newest);
+        self.lag.set(i64::from(behind));
+        behind
     }
 
     /// Matures what is deep enough, without a new block.
