@@ -24,7 +24,8 @@ function show(moment, words) {
 /** Asks for what the address has done; somebody else may have heard of it first. */
 async function ask() {
   if (!wasWaiting || document.hidden) return;
-  const answer = await fetch(`/api/v1/miners/${encodeURIComponent(place.dataset.address)}`);
+  const { chain, address } = place.dataset;
+  const answer = await fetch(`/api/v1/${chain}/miners/${encodeURIComponent(address)}`);
   if (!answer.ok) return;
   const facts = await answer.json();
   if (wasWaiting && facts.last_seen) show(new Date(facts.last_seen).toISOString(), place.dataset.first);

@@ -17,6 +17,9 @@ mod nimiq_server;
 mod pay_maker;
 pub mod processor_time;
 mod program;
+mod site;
+mod site_load;
+mod site_pool;
 mod stand_in_master;
 
 pub use ann_handler::{UncheckedHandler, serve_unchecked};
@@ -99,6 +102,15 @@ const NIMIQ: &[Measurement] = &[
     ("server-backlog", nimiq_backlog::measure),
 ];
 
+/// What `cargo xtask bench site` measures, in this order.
+const SITE: &[Measurement] = &[
+    ("pages", site::measure_pages),
+    ("month", site::measure_month),
+    ("streams", site::measure_streams),
+    ("intake-announcements", site::measure_announcements),
+    ("intake-shares", site::measure_shares),
+];
+
 /// Builds with optimisation, then measures in that build.
 pub fn run(area: &str, only: Option<&str>) -> anyhow::Result<()> {
     if cfg!(debug_assertions) {
@@ -116,8 +128,9 @@ pub fn run(area: &str, only: Option<&str>) -> anyhow::Result<()> {
     match area {
         "pool" => measure(POOL, only),
         "nimiq" => measure(NIMIQ, only),
+        "site" => measure(SITE, only),
         "kernels" => kernels::run(only),
-        _ => anyhow::bail!("there is no area {area:?}; there are: pool, nimiq, kernels"),
+        _ => anyhow::bail!("there is no area {area:?}; there are: pool, nimiq, site, kernels"),
     }
 }
 

@@ -32,7 +32,7 @@ enum Task {
     },
     /// Measures speed and memory, in a build with optimisation
     Bench {
-        /// What to measure: pool, or kernels (of the proof of work)
+        /// What to measure: pool, nimiq, site, or kernels (of the proof of work)
         area: String,
         /// Only the measurements whose name contains this
         #[arg(long)]

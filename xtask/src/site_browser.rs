@@ -1,5 +1,6 @@
-//! The tests of the website in a real browser, and what they need: Chromium and its driver from Debian, and the
-//! accessibility audit axe-core (MPL-2.0), which lands in a folder below `target/` and is part of nothing that is shipped.
+//! The tests of the website in a real browser, and what they need: Chromium and its driver from Debian, the accessibility
+//! audit axe-core (MPL-2.0) from npm, and schemathesis (MIT) from PyPI, which compares the API with its document. The last
+//! two land in folders below `target/` and are part of nothing that is shipped.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,21 +14,26 @@ use crate::test::{answers, in_ci, install_package, programs};
 const MANIFESTS: &str = "crates/headframe/tests/site_browser/axe";
 /// The variable in which the tests find the folder with the installed packages.
 const VARIABLE: &str = "AXE_CORE_FOLDER";
+/// The file with the pinned version of schemathesis.
+const REQUIREMENTS: &str = "crates/headframe/tests/site_browser/schemathesis/requirements.txt";
+/// The variable in which the tests find it.
+const SCHEMATHESIS: &str = "SCHEMATHESIS";
 /// Each program with the Debian package that has it.
 const PROGRAMS: [(&str, &str); 3] =
     [("chromium", "chromium"), ("chromedriver", "chromium-driver"), ("npm", "npm")];
 
 /// The step of `cargo xtask test`. One test after the other: each has a browser and a pool, and this may be a small machine.
 pub fn run() -> anyhow::Result<()> {
-    let packages = match install() {
-        Ok(packages) => packages,
+    let (packages, schemathesis) = match install().and_then(|packages| Ok((packages, schemathesis()?))) {
+        Ok(installed) => installed,
         Err(error) if in_ci() => return Err(error.context("needed for the tests in a browser")),
         Err(error) => {
             println!("SKIPPED: the tests in a browser: {error:#}");
             return Ok(());
         }
     };
-    programs::named("site_browser")?.run(&["--test-threads=1"], &[(VARIABLE, packages.as_os_str())])?;
+    let environment = [(VARIABLE, packages.as_os_str()), (SCHEMATHESIS, schemathesis.as_os_str())];
+    programs::named("site_browser")?.run(&["--test-threads=1"], &environment)?;
     println!("screenshots: {}", target_folder().join("screenshots").display());
     Ok(())
 }
@@ -62,4 +68,29 @@ fn install() -> anyhow::Result<PathBuf> {
         reason.trim()
     );
     Ok(packages)
+}
+
+/// Installs schemathesis into a folder of its own, and gives its path.
+fn schemathesis() -> anyhow::Result<PathBuf> {
+    let folder = target_folder().join("schemathesis");
+    let (program, noted) = (folder.join("bin/schemathesis"), folder.join("requirements.txt"));
+    let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(REQUIREMENTS);
+    let wanted = std::fs::read(&requirements).with_context(|| format!("cannot read {REQUIREMENTS}"))?;
+    if program.exists() && std::fs::read(&noted).is_ok_and(|installed| installed == wanted) {
+        return Ok(program);
+    }
+    println!("installing schemathesis into {}", folder.display());
+    let place = folder.to_str().context("the path of the target folder is not UTF-8")?;
+    if !answers("python3", &["-m", "venv", "--clear", place]) {
+        install_package("Python with its module venv", "python3-venv")?;
+        anyhow::ensure!(answers("python3", &["-m", "venv", "--clear", place]), "python3 -m venv failed");
+    }
+    let mut install = Command::new(folder.join("bin/pip"));
+    let status = install.args(["install", "--quiet", "--requirement"]).arg(&requirements).status();
+    anyhow::ensure!(
+        status.is_ok_and(|status| status.success()),
+        "schemathesis cannot be installed from PyPI"
+    );
+    std::fs::write(noted, wanted)?;
+    Ok(program)
 }

@@ -56,7 +56,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "site-browser",
-        about: "every page of the website in Chromium: it lives, is light, and its accessibility audit finds nothing",
+        about: "every page of the website in Chromium, its accessibility audit, and the API against its document",
         run: crate::site_browser::run,
     },
     Step {

@@ -11,7 +11,7 @@ use packetcrypt::BlockHash;
 use wire::who_to_pay::PaidWindow;
 use wire::{EventId, PktAddress};
 
-pub use sql::{PayoutTableSummary, RecordedMinute, RecordedWin, SqlBook};
+pub use sql::{Paid, PayoutTableSummary, RecordedMinute, RecordedWin, SqlBook};
 
 use crate::UnixMillis;
 

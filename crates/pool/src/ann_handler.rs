@@ -12,6 +12,7 @@
 mod batch_numbers;
 mod batches;
 mod buffers;
+mod by_parent;
 mod checking;
 mod checking_budget;
 mod conduct;
@@ -42,9 +43,10 @@ use sprayer::{Sprayer, SprayerConfig, SprayerError};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use wire::Refusal;
+use wire::{PktAddress, Refusal};
 
 pub use batch_numbers::BatchNumbersFault;
+pub use by_parent::AcceptedOfParent;
 pub use handler_lists::HandlerListsFault;
 
 use crate::health::Health;
@@ -53,10 +55,12 @@ use crate::listener::{BodyLimits, Client};
 use crate::master_client::{MasterClient, MasterClientConfig};
 use crate::metrics::{Metrics, Stage, StageTimes};
 use crate::outbox::{self, Outbox, OutboxConfig, OutboxError, UploadConfig};
+use crate::received_work::ReceivedWork;
 use crate::refusals::Refusals;
 use batch_numbers::BatchNumbers;
 use batches::Batches;
 use buffers::Buffers;
+use by_parent::ByParent;
 use checking::Job;
 use checking_budget::CheckingBudget;
 use conduct::Conduct;
@@ -181,6 +185,9 @@ struct Shared {
     intake: Intake<Job>,
     budget: ByteBudget,
     conduct: Conduct,
+    /// For the website.
+    received: ReceivedWork<PktAddress>,
+    by_parent: ByParent,
     checking_budget: CheckingBudget,
     /// The programs of hard nonces, for all threads.
     programs: Arc<ProgramCache>,
@@ -247,7 +254,9 @@ impl Shared {
 
     /// Passes durably accepted announcements to block miners.
     fn distribute(&self, slot: &Slot, announcements: Bytes) {
-        self.figures.accepted.inc_by((announcements.len() / 1024) as u64);
+        let accepted = (announcements.len() / 1024) as u64;
+        self.figures.accepted.inc_by(accepted);
+        self.by_parent.add(slot.height, accepted);
         if let (Some(sprayer), Some(copies)) = (&self.sprayer, Announcement::all_in(&announcements)) {
             sprayer.spray(copies.collect());
         }
@@ -286,6 +295,10 @@ impl AnnHandler {
             }
             None => (None, None),
         };
+        let by_parent = ByParent::default();
+        for (height, table) in &tables {
+            by_parent.add(*height, table.len() as u64);
+        }
         let (intake, queue) = Intake::new(config.queue_posts);
         let buffers = Arc::new(Buffers::default());
         let shared = Arc::new(Shared {
@@ -293,6 +306,8 @@ impl AnnHandler {
             intake,
             budget: ByteBudget::new(config.queue_bytes),
             conduct: Conduct::new(config.skip_check_chance),
+            received: ReceivedWork::default(),
+            by_parent,
             checking_budget: CheckingBudget::new(config.ungrouped_share),
             programs: Arc::new(ProgramCache::new(PROGRAMS_KEPT)),
             batches: Batches::new(config.files_to_keep, numbers, Arc::clone(&buffers)),
@@ -331,7 +346,8 @@ impl AnnHandler {
         Ok(Self { shared, workers, tasks, sprayer: spraying, shutdown })
     }
 
-    /// `POST …/submit`, `GET …/anns/index.json`, `GET …/anns/<name>`.
+    /// `POST …/submit`, `GET …/anns/index.json`, `GET …/anns/<name>`; and for the website `GET …/parents.json` and
+    /// `GET …/conduct.json?address=`.
     pub fn routes(&self) -> Router {
         routes::router(Arc::clone(&self.shared))
     }

@@ -27,8 +27,8 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use wire::pool_config;
 use wire::signing_key::PrivateSeed;
+use wire::{PktAddress, pool_config};
 
 pub use node::BlockNode;
 
@@ -36,6 +36,7 @@ use crate::health::Health;
 use crate::master_client::{MasterClient, MasterClientConfig};
 use crate::metrics::Metrics;
 use crate::outbox::{Outbox, OutboxConfig, OutboxError, UploadConfig, upload};
+use crate::received_work::ReceivedWork;
 use crate::refusals::Refusals;
 use admission::Figures;
 use block_events::LoggedBlocks;
@@ -151,6 +152,8 @@ struct Shared<Node> {
     places: Arc<Semaphore>,
     figures: Figures,
     refusals: Refusals,
+    /// For the website.
+    received: ReceivedWork<PktAddress>,
     health: Health,
     /// Shares and blocks that are being dealt with, whether or not somebody waits for them.
     under_way: TaskTracker,
@@ -194,6 +197,7 @@ impl BlkHandler {
             places: Arc::new(Semaphore::new(config.requests)),
             figures: Figures::new(&metrics),
             refusals: Refusals::new(&metrics),
+            received: ReceivedWork::default(),
             health: health.clone(),
             under_way: under_way.clone(),
             shutdown: shutdown.clone(),
@@ -204,7 +208,7 @@ impl BlkHandler {
         Ok(Self { routes: routes::router(shared), health, outbox, tasks, under_way })
     }
 
-    /// `POST …/submit`, under any prefix (rule R-H1).
+    /// `POST …/submit`, and for the website `GET …/conduct.json?address=`, under any prefix (rule R-H1).
     pub fn routes(&self) -> Router {
         self.routes.clone()
     }

@@ -28,6 +28,7 @@ pub mod nimiq;
 pub mod notify;
 pub mod outbox;
 pub mod pay_maker;
+mod received_work;
 mod refusals;
 pub mod site;
 mod whole_file;

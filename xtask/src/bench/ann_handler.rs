@@ -25,7 +25,7 @@ use crate::reference;
 /// Announcements of a run: 31 MiB.
 const CHECKED: usize = 31 * 1024;
 /// One more shows that the handler is ready.
-const MINED: usize = CHECKED + 1;
+pub const MINED: usize = CHECKED + 1;
 /// Announcements posted to the handler that checks no proof of work, in large and in small posts.
 const UNCHECKED_LARGE: usize = 1536 << 10;
 const UNCHECKED_SMALL: usize = 512 << 10;
@@ -36,7 +36,7 @@ const REMEMBERED: usize = 6 << 20;
 /// Runs of the reference without proof of work: each is too short for the clock.
 const REFERENCE_RUNS: usize = 5;
 /// Posts of miners: usual ones, and those of a slow miner.
-const LARGE: usize = 1024;
+pub const LARGE: usize = 1024;
 const SMALL: usize = 128;
 
 const PER_CORE_SECOND: &str = "announcements per core-second";
@@ -95,13 +95,15 @@ pub fn measure_unchecked() -> anyhow::Result<Vec<Row>> {
 }
 
 /// Whose handler.
-enum Which<'a> {
+pub enum Which<'a> {
+    /// Ours.
     Ours,
+    /// The reference's, by its program.
     Reference(&'a Path),
 }
 
 /// A handler that has just been started, with an empty duplicate table, and is ready.
-struct Handler {
+pub struct Handler {
     program: Program,
     address: SocketAddr,
     path: &'static str,
@@ -110,9 +112,14 @@ struct Handler {
 }
 
 impl Handler {
-    /// Starts one. `probe` is a valid announcement.
-    fn start(which: &Which<'_>, skip_check_chance: f64, probe: &mined::Bytes) -> anyhow::Result<Self> {
-        let (folder, address) = (folder()?, free_address()?);
+    /// Starts one that listens at `address`. `probe` is a valid announcement.
+    pub fn start(
+        which: &Which<'_>,
+        address: SocketAddr,
+        skip_check_chance: f64,
+        probe: &mined::Bytes,
+    ) -> anyhow::Result<Self> {
+        let folder = folder()?;
         let path = match which {
             Which::Ours => "/ann/main/submit",
             Which::Reference(_) => "/submit",
@@ -156,10 +163,10 @@ impl Handler {
         Ok(Self { program, address, path, _master: master, _folder: folder })
     }
 
-    /// Posts `bodies` over one connection, and gives the announcements accepted for each core-second.
-    fn accept(&self, announcements: &[mined::Bytes], batch: usize) -> anyhow::Result<f64> {
+    /// Posts announcements over one connection, and gives those accepted for each core-second.
+    pub fn accept(&self, announcements: &[mined::Bytes], batch: usize) -> anyhow::Result<f64> {
         let mut connection = Connection::open(self.address)?;
-        let (accepted, seconds) = self.program.seconds_of(|| {
+        let (accepted, seconds) = self.program.exact_seconds_of(|| {
             announcements.chunks(batch).try_fold(0, |sum, posted| -> anyhow::Result<_> {
                 Ok(sum + post(&mut connection, self.path, posted.as_flattened())?)
             })
@@ -181,7 +188,7 @@ fn post(connection: &mut Connection, path: &str, body: &[u8]) -> anyhow::Result<
 
 fn checked(which: &Which<'_>, mined: &[mined::Bytes], batch: usize, skip: f64) -> anyhow::Result<f64> {
     let (probe, rest) = mined.split_last().context("nothing was mined")?;
-    Handler::start(which, skip, probe)?.accept(rest, batch)
+    Handler::start(which, free_address()?, skip, probe)?.accept(rest, batch)
 }
 
 fn reference_unchecked(program: &Path, mined: &[mined::Bytes], batch: usize) -> anyhow::Result<f64> {

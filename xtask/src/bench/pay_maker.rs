@@ -41,6 +41,8 @@ const MANY_ADDRESSES: u64 = 100_000;
 const HANDLER_UPLOAD: u64 = 2000;
 /// One block for each minute of two days.
 const BLOCKS: u64 = 2880;
+/// The windows of [`wide_rules`] in a PayMaker's configuration.
+pub const WIDE_WINDOWS: &str = "announcement_window = 1000000\nblock_window = 1000000\n";
 /// Distributions whose middle one is shown.
 const DISTRIBUTIONS: usize = 9;
 
@@ -90,11 +92,10 @@ fn two_days() -> anyhow::Result<Vec<Row>> {
     let rules = Rules::new(&wide_rules()?)?;
     let source = Source::ending_now(MANY_EVENTS, HISTORY_MS / MANY_EVENTS, MANY_ADDRESSES)?;
     let store = folder.path().join("data/pay-maker/ledger");
-    fill(&store, &rules, &source)?;
+    fill(&store, &rules, &source, MANY_EVENTS)?;
 
     let launched = Instant::now();
-    let windows = "announcement_window = 1000000\nblock_window = 1000000\n";
-    let (pay_maker, _) = start(folder.path(), &node, windows)?;
+    let (pay_maker, _) = start(folder.path(), &node, WIDE_WINDOWS)?;
     let cold_start = launched.elapsed().as_secs_f64();
     let memory = pay_maker.usage()?.resident_bytes as f64 / f64::from(1 << 20);
     drop(pay_maker);
@@ -132,7 +133,7 @@ fn two_days() -> anyhow::Result<Vec<Row>> {
 }
 
 /// Starts a PayMaker and waits until it is ready.
-fn start(folder: &Path, node: &DevNode, windows: &str) -> anyhow::Result<(Program, SocketAddr)> {
+pub fn start(folder: &Path, node: &DevNode, windows: &str) -> anyhow::Result<(Program, SocketAddr)> {
     let address = free_address()?;
     let configuration = format!(
         "[pool]\npassword = \"{PASSWORD}\"\n[http]\nlisten = \"{address}\"\n[[node]]\nurl = \"{}\"\n\
@@ -149,7 +150,7 @@ fn start(folder: &Path, node: &DevNode, windows: &str) -> anyhow::Result<(Progra
 }
 
 /// Rules by which two days of work never fill a window, so that a distribution looks at all of it.
-fn wide_rules() -> anyhow::Result<RulesConfig> {
+pub fn wide_rules() -> anyhow::Result<RulesConfig> {
     Ok(RulesConfig {
         has_private_seed: false,
         block_payout_fraction: Decimal::new(5, -1)?,
@@ -164,14 +165,14 @@ fn wide_rules() -> anyhow::Result<RulesConfig> {
     })
 }
 
-/// Has a ledger accept all events of `source`; lines are made on another thread meanwhile.
-fn fill(folder: &Path, rules: &Rules, source: &Source) -> anyhow::Result<()> {
+/// Has a ledger accept the first `events` of `source`; lines are made on another thread meanwhile.
+pub fn fill(folder: &Path, rules: &Rules, source: &Source, events: u64) -> anyhow::Result<()> {
     let (ledger, _) = DurableLedger::open(folder, rules.clone(), Retention::Delete)?;
     ledger.accept(source.blocks().as_bytes(), now())?;
     let (sender, bodies) = mpsc::sync_channel(16);
     thread::scope(|scope| {
         scope.spawn(move || {
-            for first in (0..MANY_EVENTS).step_by(HANDLER_UPLOAD as usize) {
+            for first in (0..events).step_by(HANDLER_UPLOAD as usize) {
                 if sender.send(source.lines(Kind::Announcements, first, HANDLER_UPLOAD)).is_err() {
                     return;
                 }
@@ -185,7 +186,8 @@ fn fill(folder: &Path, rules: &Rules, source: &Source) -> anyhow::Result<()> {
     })
 }
 
-fn now() -> UnixMillis {
+/// The time.
+pub fn now() -> UnixMillis {
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     UnixMillis(since_1970.map_or(0, |since| since.as_millis() as u64))
 }
@@ -198,8 +200,9 @@ enum Kind {
 }
 
 /// Makes events by their numbers: distinct, and ascending in time.
-struct Source {
-    addresses: Vec<PktAddress>,
+pub struct Source {
+    /// Whom they credit.
+    pub addresses: Vec<PktAddress>,
     first_ms: u64,
     /// Thousandths of a millisecond between two events.
     step_us: u64,
@@ -208,7 +211,7 @@ struct Source {
 
 impl Source {
     /// So many events, the last one now.
-    fn ending_now(events: u64, step_ms: u64, addresses: u64) -> anyhow::Result<Self> {
+    pub fn ending_now(events: u64, step_ms: u64, addresses: u64) -> anyhow::Result<Self> {
         let address = |number: u64| {
             let mut hash = [7; 20];
             hash[..8].copy_from_slice(&number.to_le_bytes());

@@ -27,6 +27,18 @@ pub fn of_process(id: u32) -> anyhow::Result<Usage> {
     Ok(Usage { seconds: ticks as f64 / TICKS_PER_SECOND, resident_bytes: resident_bytes(id)? })
 }
 
+/// Seconds of processor time of all threads that a process has now, to the microsecond. What ended threads have used is
+/// not in it.
+pub fn of_threads(id: u32) -> anyhow::Result<f64> {
+    let mut nanoseconds = 0;
+    for thread in std::fs::read_dir(format!("/proc/{id}/task")).context("the process is gone")? {
+        // A thread that has just ended has no file any more.
+        let Ok(text) = std::fs::read_to_string(thread?.path().join("schedstat")) else { continue };
+        nanoseconds += text.split(' ').next().context("schedstat is empty")?.parse::<u64>()?;
+    }
+    Ok(nanoseconds as f64 / 1e9)
+}
+
 /// Seconds of processor time that this thread has used so far, to the microsecond.
 pub fn of_this_thread() -> f64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
@@ -51,5 +63,6 @@ mod tests {
             sum = (0..1_000_000u64).fold(sum, |sum, number| std::hint::black_box(sum ^ number));
         }
         assert!(before.resident_bytes > 100_000);
+        assert!(of_threads(std::process::id()).unwrap() > 0.0);
     }
 }

@@ -112,6 +112,16 @@ impl Program {
         processor_time::of_process(self.child.id())
     }
 
+    /// Processor seconds that its threads used during `action`, to the microsecond; no thread may end meanwhile.
+    pub fn exact_seconds_of<T>(
+        &self,
+        action: impl FnOnce() -> anyhow::Result<T>,
+    ) -> anyhow::Result<(T, f64)> {
+        let before = processor_time::of_threads(self.child.id())?;
+        let result = action()?;
+        Ok((result, (processor_time::of_threads(self.child.id())? - before).max(1e-6)))
+    }
+
     /// Processor seconds that it used during `action`.
     pub fn seconds_of<T>(&self, action: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<(T, f64)> {
         let before = self.usage()?.seconds;

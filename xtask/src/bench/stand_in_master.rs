@@ -69,6 +69,11 @@ impl StandInMaster {
         Ok(master)
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// The pool URL.
     pub fn url(&self) -> String {
         format!("http://{}/master", self.address)

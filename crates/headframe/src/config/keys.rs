@@ -18,7 +18,7 @@ use packetcrypt::target::CanonicalTarget;
 use wire::{Decimal, PktAddress};
 
 use super::problem::{Problem, nearest};
-use super::values::{HandlerName, PublicUrl, Secret};
+use super::values::{ExplorerUrl, HandlerName, PublicUrl, Secret};
 use super::written::{Content, Table};
 
 /// A part of the configuration under one header.
@@ -322,6 +322,16 @@ impl<'a> Keys<'a> {
         about: &'static str,
     ) -> Option<PublicUrl> {
         self.parsed(name, PublicUrl::EXPECTED, sample, about, |text| PublicUrl::parse(text).map_err(Some))
+    }
+
+    /// Where a block explorer shows something by its hash.
+    pub fn explorer_url(
+        &mut self,
+        name: &'static str,
+        sample: &'static str,
+        about: &'static str,
+    ) -> Option<ExplorerUrl> {
+        self.parsed(name, ExplorerUrl::EXPECTED, sample, about, |text| ExplorerUrl::parse(text).map_err(Some))
     }
 
     /// A list of URLs.

@@ -70,6 +70,41 @@ impl fmt::Display for PublicUrl {
     }
 }
 
+/// Where a block explorer shows a block or a transaction: a URL with a place for its hash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExplorerUrl(String);
+
+impl ExplorerUrl {
+    /// What is expected, in words.
+    pub const EXPECTED: &'static str =
+        "an absolute http or https URL with {hash} in it, such as https://explorer.example/{hash}";
+
+    /// Checks a text; the error says what is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if text.matches("{hash}").count() != 1 {
+            return Err("{hash} must be there, once".to_owned());
+        }
+        let filled = text.replace("{hash}", "00");
+        let host = filled.strip_prefix("https://").or_else(|| filled.strip_prefix("http://"));
+        match host.map(|host| host.starts_with(|first: char| first.is_ascii_alphanumeric())) {
+            None => return Err("the scheme http:// or https:// is missing".to_owned()),
+            Some(false) => return Err("the host is missing".to_owned()),
+            Some(true) => {}
+        }
+        let is_plain = |character: char| character.is_ascii_graphic() && !"\"<>\\`".contains(character);
+        if !filled.chars().all(is_plain) {
+            return Err("a character of it does not belong into a URL".to_owned());
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for ExplorerUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
 /// A text that is never shown: what prints of it is a placeholder.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -140,6 +175,24 @@ mod tests {
             ["pool.example/master", "ftp://x/y", "http://x/", "http://x/y?z", "http://u:p@x/y", "http:///x"]
         {
             assert!(PublicUrl::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_explorer_has_a_place_for_the_hash() {
+        for good in ["https://explorer.example/{hash}", "http://x:80/#{hash}", "https://x/?block={hash}&a=b"]
+        {
+            assert!(ExplorerUrl::parse(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "https://explorer.example/",
+            "explorer.example/{hash}",
+            "javascript:alert({hash})",
+            "https:///{hash}",
+            "https://x/{hash}{hash}",
+            "https://x/{hash}\" onclick=\"",
+        ] {
+            assert!(ExplorerUrl::parse(bad).is_err(), "{bad}");
         }
     }
 }

@@ -215,9 +215,14 @@ pub fn payout_rules(config: &Config, pool_address: Address) -> PayoutRules {
 }
 
 /// From which balance on miners are paid without asking.
-fn thresholds(config: &Config) -> Thresholds {
+pub fn thresholds(config: &Config) -> Thresholds {
     let payout = &config.nimiq_payout;
     Thresholds { usual: payout.automatic_above, least: payout.least_threshold, most: payout.most_threshold }
+}
+
+/// Under which path a server tells of itself where one process runs the whole pool.
+pub fn server_path(name: &str) -> String {
+    format!("/nimiq/{name}")
 }
 
 /// The name of a server; a checked configuration has one for each.

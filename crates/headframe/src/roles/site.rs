@@ -1,15 +1,16 @@
 //! What the website is started with, made from what the operator wrote.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ledger::nimiq::Accounts;
-use pool::site::facts::{Identity, Moment};
+use pool::site::facts::{Explorers, Identity, Moment};
 use pool::site::gather::{ComponentSource, Expected, NimiqSource, PacketCryptSource, Sources};
 use pool::site::{SiteConfig, SiteLimits};
 
-use super::nimiq::{pool_address, server_name};
+use super::nimiq::{pool_address, server_name, server_path, thresholds};
 use super::{Urls, ann_name, blk_name};
-use crate::config::Config;
+use crate::config::{Config, NimiqServer};
 
 /// The website. `here` is the address of this process if it runs the whole pool: then everybody is asked there, however
 /// the pool is reached from outside. `accounts` are those of a Nimiq pool.
@@ -26,6 +27,10 @@ pub fn site(
     let identity = Identity {
         name: site.name.clone(),
         contact,
+        explorers: Explorers {
+            packetcrypt: site.explorer_pkt.as_ref().map(ToString::to_string),
+            nimiq: site.explorer_nimiq.as_ref().map(ToString::to_string),
+        },
         url,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         build: option_env!("HEADFRAME_BUILD").map(str::to_owned),
@@ -36,7 +41,7 @@ pub fn site(
         sources: Sources {
             identity,
             packetcrypt,
-            nimiq: accounts.map(|accounts| nimiq(config, accounts)),
+            nimiq: accounts.map(|accounts| nimiq(config, here, accounts)),
             components: components(config, urls, here),
         },
         folder: site.folder.clone(),
@@ -50,14 +55,30 @@ pub fn site(
 
 fn packetcrypt(config: &Config, urls: &Urls, here: Option<SocketAddr>) -> PacketCryptSource {
     let own = |path: &str| here.map(|here| format!("http://{}{path}", reachable(here)));
+    let ann_handlers = config.ann_handlers.iter().map(ann_name);
+    let blk_handlers = config.blk_handlers.iter().map(blk_name);
+    let url = |path: String, written: Option<&str>| own(&path).or(written.map(str::to_owned));
     PacketCryptSource {
+        ann_handlers: ann_handlers
+            .filter_map(|name| url(format!("/ann/{name}"), urls.ann_handler(name)))
+            .collect(),
+        blk_handlers: blk_handlers
+            .filter_map(|name| url(format!("/blk/{name}"), urls.blk_handler(name)))
+            .collect(),
         master: own("/master").unwrap_or_else(|| urls.master.clone()),
         pay_maker: own("/paymaker").unwrap_or_else(|| urls.pay_maker.clone()),
         is_private: config.pool.private_seed.is_some(),
     }
 }
 
-fn nimiq(config: &Config, accounts: Accounts) -> NimiqSource {
+fn nimiq(config: &Config, here: Option<SocketAddr>, accounts: Accounts) -> NimiqSource {
+    let figures = |listen| format!("{}/metrics", process(config, here, listen));
+    let server_figures = config.nimiq_servers.iter().map(|server| figures(server.metrics_listen));
+    let server_url = |server: &NimiqServer| {
+        let process = process(config, here, server.metrics_listen);
+        // Together with others it stands under its name.
+        if here.is_some() { format!("{process}{}", server_path(server_name(server))) } else { process }
+    };
     NimiqSource {
         accounts,
         servers: config.nimiq_servers.iter().map(|server| server.listen.to_string()).collect(),
@@ -66,9 +87,17 @@ fn nimiq(config: &Config, accounts: Accounts) -> NimiqSource {
         fee_millionths: config.nimiq_service.pool_fee.millionths(),
         window: config.nimiq_service.window,
         confirmations: config.nimiq_service.confirmations,
-        automatic_above: config.nimiq_payout.automatic_above,
+        thresholds: thresholds(config),
         payout_interval: config.nimiq_payout.interval,
+        server_urls: config.nimiq_servers.iter().map(server_url).collect(),
+        server_figures: server_figures.collect::<BTreeSet<_>>().into_iter().collect(),
+        payout_figures: vec![figures(config.nimiq_payout.metrics_listen)],
     }
+}
+
+/// Where a role of the Nimiq pool tells of itself over HTTP: this process, or its own.
+fn process(config: &Config, here: Option<SocketAddr>, listen: Option<SocketAddr>) -> String {
+    format!("http://{}", reachable(here.or(listen).unwrap_or(config.http.listen)))
 }
 
 /// One source for each process: this one, or every address that a role is reached at.
@@ -94,9 +123,7 @@ pub(super) fn components(config: &Config, urls: &Urls, here: Option<SocketAddr>)
         }
     }
     if config.runs_nimiq() {
-        let own = |listen: Option<SocketAddr>| {
-            format!("http://{}", reachable(here.or(listen).unwrap_or(config.http.listen)))
-        };
+        let own = |listen| process(config, here, listen);
         for server in &config.nimiq_servers {
             add(own(server.metrics_listen), "nimiq_server", server_name(server));
         }

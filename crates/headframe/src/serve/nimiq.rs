@@ -125,7 +125,7 @@ impl Pool {
             .await
             .with_context(|| format!("Nimiq server {name}"))?;
         println!("Nimiq server {name}: takes shares at {}", address.url());
-        self.health.push(server.health());
+        self.add(&roles::nimiq::server_path(name), server.site_routes(), server.health());
         let (routes, metrics) = (server.routes(), self.metrics.for_role("listener", name));
         self.supervisor.run(Stage::Handlers, format!("Nimiq server {name}"), async move {
             listener::serve_with(listener, tls, routes, limits, &metrics, stop).await;

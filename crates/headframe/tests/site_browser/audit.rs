@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::browser::Browser;
+use crate::browser::{Browser, Look};
 
 /// The variable with the folder in which axe-core is installed.
 pub const AXE_FOLDER: &str = "AXE_CORE_FOLDER";
@@ -19,20 +19,31 @@ pub fn axe() -> Option<PathBuf> {
     std::env::var_os(AXE_FOLDER).map(|folder| PathBuf::from(folder).join("axe-core/axe.min.js"))
 }
 
+/// What is audited in a look. The document is the same in all of them: a light page differs from a dark one by its
+/// colours, one on a phone by where things stand.
+fn rules(look: Look) -> Value {
+    match look {
+        Look::LIGHT => json!({"runOnly": ["color-contrast", "link-in-text-block"]}),
+        Look::PHONE => json!({"rules": {"color-contrast": {"enabled": false}}}),
+        _ => json!({}),
+    }
+}
+
 /// Audits the page as it is seen now.
-pub fn accessibility(browser: &Browser, what: &str) {
+pub fn accessibility(browser: &Browser, look: Look, what: &str) {
     let script = std::fs::read_to_string(axe().expect("asked before")).expect("installed by xtask");
     browser.script(&script);
-    let found = browser.waiting_script(
+    let rules = rules(look);
+    let found = browser.waiting_script(&format!(
         "const done = arguments[arguments.length - 1];
-         axe.run(document, {resultTypes: ['violations']}).then(
-           (result) => done(result.violations.map((violation) => ({
+         axe.run(document, {{resultTypes: ['violations'], ...{rules}}}).then(
+           (result) => done(result.violations.map((violation) => ({{
              rule: violation.id,
              help: violation.help,
-             places: violation.nodes.map((node) => `${node.target} ${node.failureSummary}`),
-           }))),
-           (error) => done([{rule: 'audit', help: String(error), places: []}]));",
-    );
+             places: violation.nodes.map((node) => `${{node.target}} ${{node.failureSummary}}`),
+           }}))),
+           (error) => done([{{rule: 'audit', help: String(error), places: []}}]));"
+    ));
     assert_eq!(found, json!([]), "{what}: the accessibility audit found something: {found:#}");
 }
 

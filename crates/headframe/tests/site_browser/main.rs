@@ -2,14 +2,17 @@
 //!
 //! These tests run where `AXE_CORE_FOLDER` names the installed accessibility audit and Debian's `chromium` and
 //! `chromium-driver` are there, as `cargo xtask test --step site-browser` sees to; elsewhere they say that they were
-//! skipped. Screenshots of every page stay in `target/screenshots`.
+//! skipped. `SCHEMATHESIS` names the program that compares the API with its document. Screenshots of every page stay in
+//! `target/screenshots`.
 
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
+mod api;
 mod audit;
 mod browser;
 mod operator;
 mod pool;
+mod roles;
 #[path = "../sandbox/mod.rs"]
 mod sandbox;
 mod visitor;

@@ -1,11 +1,8 @@
-//! What operators do: a folder of their own, figures on somebody else's page, and a restart in front of visitors.
-
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
+//! What operators do: a folder of their own is the site.
 
 use serde_json::json;
 
-use crate::browser::{Browser, Look, pictures};
+use crate::browser::{Browser, Look};
 use crate::pool::Pool;
 use crate::sandbox::{Program, folder};
 
@@ -45,78 +42,4 @@ fn a_folder_of_the_operator_s_is_the_site() {
         browser.open(&format!("{}/about", pool.base));
         browser.text("h1").filter(|title| title == "All of us")
     });
-}
-
-#[test]
-fn a_page_on_another_host_shows_figures_of_the_pool() {
-    if !crate::is_equipped() {
-        return;
-    }
-    let (_folder, path) = folder();
-    let pool = Pool::start(&path, &[]);
-    let page = format!(
-        "<!doctype html><html lang=en><meta charset=utf-8><title>Somebody's page</title>\
-         <script type=module src=\"{}/static/pool-metric.js\"></script>\
-         <p>The chain is at <pool-metric name=\"packetcrypt.height\">not yet</pool-metric>, and \
-         <pool-metric id=wrong name=\"packetcrypt.no_such_figure\">my own words</pool-metric> stay.</p>",
-        pool.base
-    );
-    let elsewhere = serve(page);
-    let browser = Browser::start();
-    browser.look(Look::DARK);
-    browser.open(&elsewhere);
-    browser.until("the figure", "document.querySelector('pool-metric').dataset.state === 'known'");
-    let height = browser.text("pool-metric").unwrap();
-    assert!(
-        height.chars().all(|character| character.is_ascii_digit() || character == '\u{202f}'),
-        "{height}"
-    );
-    browser.until("the wrong name", "document.querySelector('#wrong').dataset.state === 'stale'");
-    assert_eq!(browser.text("#wrong").unwrap(), "my own words");
-    browser.picture(&pictures().join("embedded-elsewhere.png"));
-    assert_eq!(browser.complaints(), Vec::<String>::new());
-}
-
-/// A web server of somebody else's, with one page.
-fn serve(page: String) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = format!("http://localhost:{}/", listener.local_addr().unwrap().port());
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().map_while(Result::ok) {
-            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
-            while lines.next().is_some_and(|line| !line.is_empty()) {}
-            let head = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\nconnection: close\r\n\r\n";
-            // A browser may have gone away; then it comes again.
-            let _ = stream.write_all(format!("{head}{page}").as_bytes());
-        }
-    });
-    address
-}
-
-#[test]
-fn pages_survive_a_restart_of_the_pool() {
-    if !crate::is_equipped() {
-        return;
-    }
-    let (_folder, path) = folder();
-    let mut pool = Pool::start(&path, &[]);
-    let browser = Browser::start();
-    browser.look(Look::DARK);
-    browser.open(&format!("{}/status", pool.base));
-    let rows = browser.count("#status-table tbody tr");
-    assert!(rows >= 4, "{:?}", browser.text("#status-table"));
-    let started = "document.querySelector('#started time').dateTime";
-    let before = browser.script(&format!("return {started}"));
-    pool.kill();
-    // The page is there while the pool is not, and its figures grow old where everybody sees it.
-    let age = browser.text("#foot-age").unwrap();
-    browser.until(
-        "the age to go on",
-        &format!("document.querySelector('#foot-age').innerText !== {}", json!(age)),
-    );
-    assert_eq!(browser.count("#status-table tbody tr"), rows);
-    pool.start_again();
-    browser.until("the page to find the pool again", &format!("{started} !== {before}"));
-    browser
-        .until("all rows", &format!("document.querySelectorAll('#status-table tbody tr').length >= {rows}"));
 }

@@ -9,7 +9,6 @@ pub struct Pool {
     program: Program,
     data: String,
     ports: [u16; 4],
-    more: Vec<String>,
     /// Where its website is, without a slash at the end.
     pub base: String,
 }
@@ -19,9 +18,8 @@ impl Pool {
     pub fn start(data: &Path, more: &[&str]) -> Self {
         let data = data.to_str().unwrap().to_owned();
         let ports = free_ports();
-        let more: Vec<String> = more.iter().map(|argument| (*argument).to_owned()).collect();
-        let program = run(&data, ports, &more);
-        let pool = Self { program, data, ports, more, base: format!("http://127.0.0.1:{}", ports[0]) };
+        let program = run(&data, ports, more);
+        let pool = Self { program, data, ports, base: format!("http://127.0.0.1:{}", ports[0]) };
         pool.wait_until_it_answers();
         pool
     }
@@ -36,14 +34,14 @@ impl Pool {
         self.program.kill();
     }
 
-    /// Starts it again, with what it had.
-    pub fn start_again(&mut self) {
-        self.program = run(&self.data, self.ports, &self.more);
+    /// Starts it again, on what it has kept; `more` are further arguments.
+    pub fn start_again(&mut self, more: &[&str]) {
+        self.program = run(&self.data, self.ports, more);
         self.wait_until_it_answers();
     }
 }
 
-fn run(data: &str, ports: [u16; 4], more: &[String]) -> Program {
+fn run(data: &str, ports: [u16; 4], more: &[&str]) -> Program {
     let [http, node, nimiq_node, nimiq] = ports.map(|port| format!("127.0.0.1:{port}"));
     let nimiq_node = format!("nimiq_dev_chain.listen={nimiq_node}");
     let nimiq = format!("nimiq_server.main.listen={nimiq}");
@@ -68,6 +66,6 @@ fn run(data: &str, ports: [u16; 4], more: &[String]) -> Program {
         "--set",
         "nimiq_service.settle_after=0",
     ];
-    arguments.extend(more.iter().map(String::as_str));
+    arguments.extend(more);
     Program::headframe(&arguments)
 }

@@ -1,7 +1,12 @@
-//! What visitors see and do: every page, living figures, charts, forms, wrong addresses, the first work of a new miner.
+//! What visitors see and do: every page, living figures, charts, forms, wrong addresses, the first work of a new miner, a
+//! restart, figures on somebody else's page.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 
 use serde_json::json;
 
+use crate::api;
 use crate::audit;
 use crate::browser::{Browser, Look, pictures};
 use crate::pool::Pool;
@@ -22,17 +27,23 @@ fn a_visitor_sees_a_pool_that_lives() {
         return;
     }
     let (_folder, path) = folder();
-    let pool = Pool::start(&path, &["--mine"]);
+    let mut pool = Pool::start(&path, &["--mine"]);
+    let base = pool.base.clone();
+    let asking = api::ask_everything(&base);
     let browser = Browser::start();
     browser.look(Look::DARK);
 
-    figures_move(&browser, &pool.base);
-    forms_work(&browser, &pool.base);
-    wrong_addresses_explain_themselves(&browser, &pool.base);
-    the_connect_page_sees_the_first_work(&browser, &pool.base);
-    every_page_is_fit_to_be_seen(&browser, &pool.base);
-    charts_draw(&browser, &pool.base);
-    pages_are_read_without_scripts(&browser, &pool.base);
+    figures_move(&browser, &base);
+    forms_work(&browser, &base);
+    wrong_addresses_explain_themselves(&browser, &base);
+    the_connect_page_sees_the_first_work(&browser, &base);
+    asking.join().unwrap();
+    // What was mined stays, and the machine is free for the browser.
+    pages_survive_a_restart(&browser, &mut pool);
+    every_page_is_fit_to_be_seen(&browser, &base);
+    charts_draw(&browser, &base);
+    pages_are_read_without_scripts(&browser, &base);
+    a_page_on_another_host_shows_figures(&browser, &base);
 }
 
 fn figures_move(browser: &Browser, base: &str) {
@@ -123,6 +134,30 @@ fn the_connect_page_sees_the_first_work(browser: &Browser, base: &str) {
         http.get(&page).filter(|page| !page.contains("no work of this address"))
     });
     drop(miner);
+    let complaints = browser.complaints();
+    assert!(complaints.is_empty(), "the Connect page asks for what is not there: {complaints:#?}");
+}
+
+fn pages_survive_a_restart(browser: &Browser, pool: &mut Pool) {
+    browser.open(&format!("{}/status", pool.base));
+    let rows = browser.count("#status-table tbody tr");
+    assert!(rows >= 7, "{:?}", browser.text("#status-table"));
+    let started = "document.querySelector('#started time').dateTime";
+    let before = browser.script(&format!("return {started}"));
+    pool.kill();
+    // The page is there while the pool is not, and its figures grow old where everybody sees it.
+    let age = browser.text("#foot-age").unwrap();
+    browser.until(
+        "the age to go on",
+        &format!("document.querySelector('#foot-age').innerText !== {}", json!(age)),
+    );
+    assert_eq!(browser.count("#status-table tbody tr"), rows);
+    pool.start_again(&[]);
+    browser.until("the page to find the pool again", &format!("{started} !== {before}"));
+    browser
+        .until("all rows", &format!("document.querySelectorAll('#status-table tbody tr').length >= {rows}"));
+    // While the pool was away, the browser remarked on it.
+    browser.complaints();
 }
 
 fn every_page_is_fit_to_be_seen(browser: &Browser, base: &str) {
@@ -153,7 +188,7 @@ fn every_page_is_fit_to_be_seen(browser: &Browser, base: &str) {
             audit::stillness(browser, &what);
             let wide = browser.script("return document.documentElement.scrollWidth > innerWidth");
             assert_eq!(wide, json!(false), "{what} is wider than its window");
-            audit::accessibility(browser, &what);
+            audit::accessibility(browser, look, &what);
             browser.picture(&pictures().join(format!("{name}-{}.png", look.name)));
             let complaints = browser.complaints();
             assert!(complaints.is_empty(), "{what}: the browser complains: {complaints:#?}");
@@ -185,4 +220,40 @@ fn pages_are_read_without_scripts(browser: &Browser, base: &str) {
     browser.press_enter("#find");
     browser.until("the page of the address", "location.pathname.startsWith('/m/pkt1')");
     browser.run_scripts(true);
+}
+
+fn a_page_on_another_host_shows_figures(browser: &Browser, base: &str) {
+    let page = format!(
+        "<!doctype html><html lang=en><meta charset=utf-8><title>Somebody's page</title>\
+         <script type=module src=\"{base}/static/pool-metric.js\"></script>\
+         <p>The chain is at <pool-metric name=\"packetcrypt.height\">not yet</pool-metric>, and \
+         <pool-metric id=wrong name=\"packetcrypt.no_such_figure\">my own words</pool-metric> stay.</p>"
+    );
+    browser.open(&serve(page));
+    browser.until("the figure", "document.querySelector('pool-metric').dataset.state === 'known'");
+    let height = browser.text("pool-metric").unwrap();
+    assert!(
+        height.chars().all(|character| character.is_ascii_digit() || character == '\u{202f}'),
+        "{height}"
+    );
+    browser.until("the wrong name", "document.querySelector('#wrong').dataset.state === 'stale'");
+    assert_eq!(browser.text("#wrong").unwrap(), "my own words");
+    browser.picture(&pictures().join("embedded-elsewhere.png"));
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+/// A web server of somebody else's, with one page.
+fn serve(page: String) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://localhost:{}/", listener.local_addr().unwrap().port());
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+            while lines.next().is_some_and(|line| !line.is_empty()) {}
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\nconnection: close\r\n\r\n";
+            // A browser may have gone away; then it comes again.
+            let _ = stream.write_all(format!("{head}{page}").as_bytes());
+        }
+    });
+    address
 }

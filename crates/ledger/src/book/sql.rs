@@ -1,6 +1,7 @@
 //! The book in a database: one text for SQLite and PostgreSQL.
 
 mod history;
+mod paid;
 mod series;
 
 use std::path::Path;
@@ -18,6 +19,7 @@ use super::{
     WonBlock,
 };
 pub use history::{PayoutTableSummary, RecordedWin};
+pub use paid::Paid;
 pub use series::RecordedMinute;
 
 use crate::UnixMillis;
@@ -80,6 +82,7 @@ fn migrator() -> Migrator {
         ("book", include_str!("../../migrations/0001_book.sql")),
         ("book wins", include_str!("../../migrations/0002_book_wins.sql")),
         ("book series", include_str!("../../migrations/0003_book_series.sql")),
+        ("book paid", include_str!("../../migrations/0004_book_paid.sql")),
     ];
     let migration = |(version, (name, text)): (i64, (&'static str, &'static str))| {
         Migration::new(version, name.into(), MigrationType::Simple, text.into_sql_str(), false)

@@ -155,11 +155,47 @@ async fn wins_are_described_once_and_tell_what_they_paid() {
     book.describe_win(&described).await.unwrap();
     book.describe_win(&RecordedWin { effort_millionths: Some(7), ..described.clone() }).await.unwrap();
     assert_eq!(book.wins_before(UnixMillis(4), 9).await.unwrap(), std::slice::from_ref(&described));
-    let payments = book.payments_to(&ADDRESS.parse().unwrap(), 9).await.unwrap();
-    assert_eq!(payments, [(described, 1_000_000_000_000)]);
+    let (own, at_the_end) = (ADDRESS.parse().unwrap(), UnixMillis(u64::MAX));
+    assert_eq!(book.payments_to(&own, at_the_end, 9).await.unwrap(), Paid::default(), "nobody has noted it");
+    assert_eq!(book.note_payees().await.unwrap(), 1);
+    assert_eq!(book.note_payees().await.unwrap(), 0);
+    let paid = book.payments_to(&own, at_the_end, 9).await.unwrap();
+    assert_eq!(paid, Paid { blocks: vec![(described, 1_000_000_000_000)], next: None });
     let stranger = "pKTcgnvpPdXQ6HztTC5snBc69887g471zE".parse().unwrap();
-    assert_eq!(book.payments_to(&stranger, 9).await.unwrap(), []);
+    assert_eq!(book.payments_to(&stranger, at_the_end, 9).await.unwrap(), Paid::default());
     let tables = book.payout_tables_before(PayoutTableNumber(i64::MAX), 9).await.unwrap();
     assert_eq!((tables.len(), tables[0].payee_count), (1, 1));
     assert_eq!(tables[0].outcome, Some(PayoutOutcome::Configured));
+}
+
+#[tokio::test]
+async fn payments_go_back_block_by_block_even_where_the_table_has_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let book = in_sqlite(&folder, "book").await;
+    let wins: Vec<_> = (1..=20).map(won_block).collect();
+    book.add(&[], &[], &wins).await.unwrap();
+    let table = book.add_payout_table(&payout_table(1, None), UnixMillis(0)).await.unwrap();
+    for won in &wins {
+        let win = RecordedWin {
+            won: won.clone(),
+            height: None,
+            effort_millionths: None,
+            reward: Some(1),
+            payout_table: Some(table),
+        };
+        book.describe_win(&win).await.unwrap();
+    }
+    while book.note_payees().await.unwrap() > 0 {}
+    // The table is removed by age; what its blocks paid stays.
+    book.add_payout_table(&payout_table(3000, None), UnixMillis(2000)).await.unwrap();
+    let (own, mut before, mut times) = (ADDRESS.parse().unwrap(), UnixMillis(u64::MAX), Vec::new());
+    loop {
+        let paid = book.payments_to(&own, before, 7).await.unwrap();
+        times.extend(paid.blocks.iter().map(|(win, _)| win.won.won_at.0));
+        match paid.next {
+            Some(next) => before = next,
+            None => break,
+        }
+    }
+    assert_eq!(times, (1..=20).rev().collect::<Vec<_>>());
 }

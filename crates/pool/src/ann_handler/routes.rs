@@ -6,22 +6,24 @@ use std::time::Instant;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use packetcrypt::announcement::ANNOUNCEMENT_SIZE;
 use subtle::ConstantTimeEq;
 use tokio::sync::oneshot;
-use wire::announcement_post::{AnnouncementReply, PostHeaders};
+use wire::announcement_post::{AnnouncementReply, PAY_TO_HEADER, PostHeaders};
 use wire::batch::BatchName;
 use wire::refusal::Role;
 use wire::reply::EmptyResult;
-use wire::{AnnsEvent, Refusal};
+use wire::{AnnsEvent, PktAddress, Refusal};
 
-use super::Shared;
 use super::checking::Job;
 use super::hashing::Prefixes;
+use super::{Shared, by_parent};
 use crate::listener::{BodyFault, Client, drain_body, read_body_into};
+use crate::received_work;
 
 const JSON: &str = "application/json";
 const BINARY: &str = "application/octet-stream";
@@ -33,6 +35,9 @@ enum Asked {
     Submit,
     Index,
     File(BatchName),
+    /// The website's questions.
+    Parents,
+    Conduct,
     Unknown,
 }
 
@@ -43,6 +48,8 @@ impl Asked {
         match (name, folder) {
             ("submit", _) => Self::Submit,
             ("index.json", Some("anns")) => Self::Index,
+            (by_parent::NAME, _) => Self::Parents,
+            (received_work::NAME, _) => Self::Conduct,
             (name, Some("anns")) => name.parse().map_or(Self::Unknown, Self::File),
             _ => Self::Unknown,
         }
@@ -58,17 +65,51 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     match Asked::parse(request.uri().path()) {
         Asked::Submit if request.method() == Method::POST => {
             let asked = Instant::now();
+            let sender = Sender::of(request.headers());
             let outcome = submit(&shared, request).await;
             shared.figures.reply.since(asked);
-            if let Err(refusal) = &outcome {
-                shared.figures.refusals.count(refusal);
+            match &outcome {
+                Ok(event) => {
+                    shared.received.accepted(event.pay_to, event.accepted.into(), event.duplicate.into());
+                }
+                Err(refusal) => {
+                    shared.figures.refusals.count(refusal);
+                    sender.is_refused(&shared, refusal);
+                }
             }
             reply(outcome)
         }
         Asked::Index if reading => document(JSON, CACHE_INDEX, shared.batches.index()),
         Asked::File(name) if reading => file(&shared, &name, request.headers()),
+        Asked::Parents if reading => axum::Json(shared.by_parent.all()).into_response(),
+        Asked::Conduct if reading => shared.received.answer(request.uri().query()),
         Asked::Unknown => reply(Err(Refusal::NotFound)),
-        Asked::Submit | Asked::Index | Asked::File(_) => reply(Err(Refusal::MethodNotAllowed)),
+        Asked::Submit | Asked::Index | Asked::File(_) | Asked::Parents | Asked::Conduct => {
+            reply(Err(Refusal::MethodNotAllowed))
+        }
+    }
+}
+
+/// Who sent a post, as far as its head says so: for the sender's own page.
+struct Sender {
+    pay_to: Option<HeaderValue>,
+    announcements: u64,
+}
+
+impl Sender {
+    fn of(headers: &HeaderMap) -> Self {
+        let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        let announcements = length.map_or(1, |length| (length / ANNOUNCEMENT_SIZE as u64).max(1));
+        Self { pay_to: headers.get(PAY_TO_HEADER).cloned(), announcements }
+    }
+
+    fn is_refused(&self, shared: &Shared, refusal: &Refusal) {
+        let text = self.pay_to.as_ref().and_then(|text| text.to_str().ok());
+        if let Some(address) = text.and_then(|text| text.parse::<PktAddress>().ok()) {
+            // No post has more.
+            let most = (shared.body_limits.bytes / ANNOUNCEMENT_SIZE) as u64;
+            shared.received.refused(address, refusal.code(), self.announcements.min(most));
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! `POST …/submit` (`docs/protocol/packetcrypt-pool.md` 9.2 and 15).
+//! `POST …/submit` (`docs/protocol/packetcrypt-pool.md` 9.2 and 15), and for the website `GET …/conduct.json?address=`.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,14 +10,16 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Method, StatusCode};
-use wire::Refusal;
+use wire::announcement_post::PAY_TO_HEADER;
 use wire::refusal::Role;
 use wire::reply::EmptyResult;
 use wire::share_post::{BODY_LIMIT, ShareHeaders, SharePost};
+use wire::{PktAddress, Refusal};
 
 use super::admission::Answer;
 use super::{BlockNode, Shared};
 use crate::listener::{BodyFault, BodyLimits, read_body};
+use crate::received_work;
 
 const JSON: &str = "application/json";
 const PLAIN: &str = "text/plain; charset=utf-8";
@@ -30,7 +32,11 @@ pub(super) fn router<Node: BlockNode>(shared: Arc<Shared<Node>>) -> Router {
 }
 
 async fn answer<Node: BlockNode>(State(shared): State<Arc<Shared<Node>>>, request: Request) -> Response {
-    if !request.uri().path().trim_end_matches('/').ends_with("/submit") {
+    let path = request.uri().path().trim_end_matches('/');
+    if path.rsplit('/').next() == Some(received_work::NAME) && request.method() == Method::GET {
+        return shared.received.answer(request.uri().query());
+    }
+    if !path.ends_with("/submit") {
         shared.refusals.count(&Refusal::NotFound);
         return response(StatusCode::NOT_FOUND, JSON, r#"{"error":"not found"}"#);
     }
@@ -39,28 +45,38 @@ async fn answer<Node: BlockNode>(State(shared): State<Arc<Shared<Node>>>, reques
         return response(StatusCode::METHOD_NOT_ALLOWED, PLAIN, "");
     }
     let asked = Instant::now();
-    let response = submit(&shared, request).await;
+    let pay_to = request.headers().get(PAY_TO_HEADER).cloned();
+    let answer = submit(&shared, request).await.unwrap_or_else(Answer::from);
+    note(&shared, pay_to.as_ref(), &answer);
+    let response = match answer.refusal {
+        Some(Refusal::Overloaded { .. }) => overloaded(&shared),
+        _ => reply(&shared, &answer),
+    };
     shared.figures.reply.since(asked);
     response
 }
 
-async fn submit<Node: BlockNode>(shared: &Arc<Shared<Node>>, request: Request) -> Response {
+/// For the sender's own page.
+fn note<Node: BlockNode>(shared: &Shared<Node>, pay_to: Option<&HeaderValue>, answer: &Answer) {
+    let address = pay_to.and_then(|text| text.to_str().ok()?.parse::<PktAddress>().ok());
+    let Some(address) = address else { return };
+    match &answer.refusal {
+        None => shared.received.accepted(address, 1, 0),
+        Some(Refusal::DuplicateShare) => shared.received.accepted(address, 0, 1),
+        Some(refusal) => shared.received.refused(address, refusal.code(), 1),
+    }
+}
+
+async fn submit<Node: BlockNode>(shared: &Arc<Shared<Node>>, request: Request) -> Result<Answer, Refusal> {
     let (head, body) = request.into_parts();
     let limits = BodyLimits { bytes: BODY_LIMIT, time: BODY_TIME };
     let receiving = Instant::now();
-    let body = match read_body(body, limits).await {
-        Ok(body) => body,
-        Err(fault) => return refused(shared, of_body(&fault)),
-    };
+    let body = read_body(body, limits).await.map_err(|fault| of_body(&fault))?;
     shared.figures.receive.since(receiving);
     // A place is taken by a whole body only: half-sent ones keep nobody out.
-    let Ok(place) = Arc::clone(&shared.places).try_acquire_owned() else {
-        return overloaded(shared);
-    };
-    let (headers, post) = match parse(&head.headers, &body) {
-        Ok(parsed) => parsed,
-        Err(refusal) => return refused(shared, refusal),
-    };
+    let place = Arc::clone(&shared.places).try_acquire_owned();
+    let place = place.map_err(|_| Refusal::Overloaded { role: Role::BlkHandler })?;
+    let (headers, post) = parse(&head.headers, &body)?;
     drop(body);
     let admitting = Arc::clone(shared);
     // A task of its own, so that a client that goes away stops nothing half-way.
@@ -68,14 +84,10 @@ async fn submit<Node: BlockNode>(shared: &Arc<Shared<Node>>, request: Request) -
         let _place = place;
         admitting.admit(headers, post).await
     });
-    match admission.await {
-        Ok(Answer { refusal: Some(Refusal::Overloaded { .. }), .. }) => overloaded(shared),
-        Ok(answer) => reply(shared, &answer),
-        Err(fault) => {
-            tracing::error!(%fault, "looking at a share ended badly");
-            refused(shared, Refusal::StorageFailed)
-        }
-    }
+    admission.await.map_err(|fault| {
+        tracing::error!(%fault, "looking at a share ended badly");
+        Refusal::StorageFailed
+    })
 }
 
 fn parse(headers: &HeaderMap, body: &Bytes) -> Result<(ShareHeaders, SharePost), Refusal> {
@@ -90,10 +102,6 @@ fn of_body(fault: &BodyFault) -> Refusal {
         BodyFault::NoRoom => Refusal::Overloaded { role: Role::BlkHandler },
         BodyFault::Broken { .. } => Refusal::BodyIncomplete,
     }
-}
-
-fn refused<Node: BlockNode>(shared: &Shared<Node>, refusal: Refusal) -> Response {
-    reply(shared, &Answer::from(refusal))
 }
 
 /// Plain text, as reference clients know it.

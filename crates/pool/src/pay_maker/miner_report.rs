@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ledger::book::{Paid, RecordedWin};
 use ledger::series::Point;
 use ledger::{DurableLedger, RecentWork, UnixMillis};
 use wire::PktAddress;
@@ -12,13 +13,15 @@ use super::reports::{BITS_PER_ANNOUNCEMENT, Report, SPEED_WINDOW_MS, Standing, w
 use super::won_blocks::MATURE_AT;
 use crate::site::earnings;
 use crate::site::facts::{
-    Amount, Chain, Conduct, Measured, MinerFacts, MinerState, Moment, PacketCryptMiner, Payment,
+    Amount, Chain, Conduct, Measured, MinerFacts, MinerState, Moment, PacketCryptMiner, Part, Payment,
     PaymentState, Unit,
 };
 
 const DAY_SECONDS: u64 = 86_400;
-/// Blocks of the pool that are looked through for payments.
-const BLOCKS_LOOKED_THROUGH: u32 = 50;
+/// Blocks of the pool whose payments are added up.
+const BLOCKS_ADDED_UP: u32 = 500;
+/// The newest payments that are told with the address.
+const PAYMENTS: usize = 50;
 /// From here on a window counts as filled.
 const WARM: i64 = 100;
 
@@ -37,7 +40,7 @@ pub(super) async fn miner_facts(
     let standing = report.standings.get(&address).copied();
     let last_seen =
         recent.newest.max(standing.and_then(|standing| standing.last_seen)).map(|time| time.min(now));
-    let payments = payments(shared, address).await;
+    let (payments, _) = payments(shared, address, UnixMillis(u64::MAX), BLOCKS_ADDED_UP).await;
     let day = shared.charts.last_day(&shared.book, address, now).await;
     let state = match (&recent.newest, last_seen, standing) {
         (Some(_), _, standing) if is_warm(standing) => MinerState::Mining,
@@ -73,7 +76,7 @@ fn packetcrypt(
     day: Option<(u64, Point)>,
     standing: &Standing,
     report: &Report,
-    payments: Vec<Payment>,
+    mut payments: Vec<Payment>,
 ) -> PacketCryptMiner {
     let now = Moment::from(now);
     let window = recent.window_ms / 1000;
@@ -98,6 +101,7 @@ fn packetcrypt(
         .filter(|payment| payment.state != PaymentState::Expired)
         .map(|payment| payment.amount.map(|amount| amount.units))
         .sum();
+    payments.truncate(PAYMENTS);
     PacketCryptMiner {
         announcement_speed: speed(recent.announcement_encryptions),
         announcement_speed_day: of_day(|point| point.announcement_work),
@@ -106,8 +110,9 @@ fn packetcrypt(
         bandwidth: Measured::over(per_second(kilobits), Unit::KilobitsPerSecond, window, now),
         announcements: conduct(|point| point.announcements),
         shares: conduct(|point| point.shares),
-        announcements_part: standing.announcements,
-        shares_part: standing.shares,
+        // Whoever has no work in a window gets nothing of it, and that is known.
+        announcements_part: Some(standing.announcements.unwrap_or_default()),
+        shares_part: Some(standing.shares.unwrap_or_default()),
         next_part: Some(standing.whole),
         next_amount,
         warm_up_percent: standing.warm_up_percent.map(|percent| percent as f64),
@@ -120,34 +125,41 @@ fn packetcrypt(
     }
 }
 
-/// What blocks of the pool paid an address, newest first.
-async fn payments(shared: &Shared, address: PktAddress) -> Vec<Payment> {
-    let found = shared.book.payments_to(&address, BLOCKS_LOOKED_THROUGH).await.unwrap_or_else(|error| {
+/// What blocks of the pool before a time paid an address, newest first, and where the ones before them begin. Looks
+/// at `blocks` blocks.
+pub(super) async fn payments(
+    shared: &Shared,
+    address: PktAddress,
+    before: UnixMillis,
+    blocks: u32,
+) -> (Vec<Payment>, Option<UnixMillis>) {
+    let found = shared.book.payments_to(&address, before, blocks).await.unwrap_or_else(|error| {
         let error = &error as &dyn std::error::Error;
         tracing::warn!(error, "payments cannot be read from the book");
-        Vec::new()
+        Paid::default()
     });
-    let payment = |(win, units): (ledger::book::RecordedWin, u64)| {
-        let place = shared.won_blocks.place(&win.won.hash);
-        let (height, state) = match place {
-            Some(ChainPlace::Main { height, confirmations }) if confirmations >= MATURE_AT => {
-                (Some(height), PaymentState::Confirmed)
-            }
-            Some(ChainPlace::Main { height, .. }) => (Some(height), PaymentState::Mined),
-            Some(ChainPlace::Side) => (win.height, PaymentState::Expired),
-            None => (win.height, PaymentState::Broadcast),
-        };
-        Payment {
-            at: win.won.won_at.into(),
-            address: address.to_string(),
-            amount: win.reward.map(|reward| worth(reward, units)),
-            part: Some(crate::site::facts::Part(units)),
-            network_fee: None,
-            hash: win.won.hash.to_string(),
-            height,
-            state,
-            kind: "block".to_owned(),
+    let payments = found.blocks.into_iter().map(|(win, units)| payment(shared, address, &win, units));
+    (payments.collect(), found.next)
+}
+
+fn payment(shared: &Shared, address: PktAddress, win: &RecordedWin, units: u64) -> Payment {
+    let (height, state) = match shared.won_blocks.place(&win.won.hash) {
+        Some(ChainPlace::Main { height, confirmations }) if confirmations >= MATURE_AT => {
+            (Some(height), PaymentState::Confirmed)
         }
+        Some(ChainPlace::Main { height, .. }) => (Some(height), PaymentState::Mined),
+        Some(ChainPlace::Side) => (win.height, PaymentState::Expired),
+        None => (win.height, PaymentState::Broadcast),
     };
-    found.into_iter().map(payment).collect()
+    Payment {
+        at: win.won.won_at.into(),
+        address: address.to_string(),
+        amount: win.reward.map(|reward| worth(reward, units)),
+        part: Some(Part(units)),
+        network_fee: None,
+        hash: win.won.hash.to_string(),
+        height,
+        state,
+        kind: "block".to_owned(),
+    }
 }

@@ -18,8 +18,8 @@ use super::Shared;
 use super::payout_node::ChainPlace;
 use super::won_blocks::MATURE_AT;
 use crate::site::facts::{
-    Amount, BlockStanding, Luck, Measured, Moment, PacketCryptFacts, PacketCryptMiners, Part, Payee,
-    PayoutTableFacts, PayoutTableState, PoolBlock, Unit, WindowFacts,
+    Amount, BlockStanding, Luck, Measured, Moment, PacketCryptFacts, PacketCryptMiners, PaidBlock, Part,
+    Payee, PayoutTableFacts, PayoutTableState, PoolBlock, Unit, WindowFacts,
 };
 use crate::site::luck;
 
@@ -29,6 +29,10 @@ pub(super) const SPEED_WINDOW_MS: u64 = 10 * 60 * 1000;
 const FRESH_FOR: Duration = Duration::from_secs(1);
 /// One that was dear serves so many times as long as it took.
 const REST: u32 = 8;
+/// A report that took so long is shown a little longer while a newer one is made.
+const DEAR: Duration = Duration::from_millis(10);
+/// And at most so long.
+const LONGEST_SHOWN: Duration = Duration::from_secs(10);
 /// Blocks and payees of a report.
 const SHOWN: usize = 100;
 /// Payout tables of a report.
@@ -59,6 +63,13 @@ pub(super) struct Report {
     cost: Duration,
 }
 
+impl Report {
+    /// Whether it is worth waiting for a newer one: where that is quick, or this one is too old.
+    fn may_be_shown_meanwhile(&self) -> bool {
+        self.cost >= DEAR && self.made.elapsed() < LONGEST_SHOWN.max(self.cost * (2 * REST))
+    }
+}
+
 /// What one address gets of the next block.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Standing {
@@ -70,7 +81,8 @@ pub(super) struct Standing {
 }
 
 impl Reports {
-    /// The pool as of now, or of a moment ago.
+    /// The pool as of now, or of a moment ago. Nobody waits for a report that is dear while there is an older one: it
+    /// is made in the background.
     pub(super) async fn current(
         &self,
         shared: &Arc<Shared>,
@@ -79,6 +91,18 @@ impl Reports {
         if let Some(report) = self.recent() {
             return Some(report);
         }
+        match self.newest.load_full().filter(|report| report.may_be_shown_meanwhile()) {
+            Some(report) => {
+                let (shared, ledger) = (Arc::clone(shared), Arc::clone(ledger));
+                tokio::spawn(async move { shared.reports.renew(&shared, &ledger).await });
+                Some(report)
+            }
+            None => self.renew(shared, ledger).await,
+        }
+    }
+
+    /// Makes a report, unless somebody has just done so.
+    async fn renew(&self, shared: &Arc<Shared>, ledger: &Arc<DurableLedger>) -> Option<Arc<Report>> {
         let _turn = self.making.lock().await;
         if let Some(report) = self.recent() {
             return Some(report);
@@ -104,6 +128,7 @@ struct Sources {
     figures: PoolFigures,
     wins: Vec<RecordedWin>,
     blocks: Vec<PoolBlock>,
+    paid: Vec<PaidBy>,
     tables: Vec<PayoutTableSummary>,
     next_reward: Option<(i64, UnixMillis)>,
     payout_rule: String,
@@ -119,6 +144,7 @@ impl Sources {
         let wins = newest_wins(&shared.book).await;
         let tables = shared.book.payout_tables_before(PayoutTableNumber(i64::MAX), TABLES_SHOWN).await;
         let blocks = wins.iter().map(|win| pool_block(win, shared)).collect();
+        let paid = paid_by(&wins, shared);
         Some(Self {
             payout_rule: payout_rule(&document),
             next_reward: shared.won_blocks.next_reward(),
@@ -128,6 +154,7 @@ impl Sources {
             figures,
             wins,
             blocks,
+            paid,
         })
     }
 
@@ -188,7 +215,7 @@ impl Sources {
                 None => Measured::at(None, Unit::Pkt, now),
             },
             payout_table: Some(self.computed_table()),
-            payout_tables: self.tables.iter().map(sent_table).collect(),
+            payout_tables: self.tables.iter().map(|table| sent_table(table, &self.paid)).collect(),
             blocks: self.blocks.clone(),
             announcement_classes: Vec::new(),
             warnings: self.document.warn.clone(),
@@ -223,6 +250,7 @@ impl Sources {
             announcement_window: window_facts(self.document.ann_window.as_ref()),
             payee_count: units.len() as u64,
             payees: units.iter().take(SHOWN).map(|(address, units)| payee(address, *units, reward)).collect(),
+            paid_in: Vec::new(),
         }
     }
 }
@@ -276,8 +304,25 @@ pub(super) fn pool_block(win: &RecordedWin, shared: &Shared) -> PoolBlock {
     }
 }
 
+/// A block of the pool, with the table that it paid by.
+pub(super) type PaidBy = (PayoutTableNumber, PaidBlock);
+
+/// The blocks that are known to have paid by a table.
+fn paid_by(wins: &[RecordedWin], shared: &Shared) -> Vec<PaidBy> {
+    let paid = wins.iter().filter_map(|win| {
+        let PoolBlock { height, hash, standing, confirmations, .. } = pool_block(win, shared);
+        Some((win.payout_table?, PaidBlock { height, hash, standing, confirmations }))
+    });
+    paid.collect()
+}
+
+/// The same for the newest blocks of the pool.
+pub(super) async fn newest_paid_by(shared: &Shared) -> Vec<PaidBy> {
+    paid_by(&newest_wins(&shared.book).await, shared)
+}
+
 /// A table that was sent, without its payees.
-pub(super) fn sent_table(table: &PayoutTableSummary) -> PayoutTableFacts {
+pub(super) fn sent_table(table: &PayoutTableSummary, paid: &[PaidBy]) -> PayoutTableFacts {
     let (state, detail) = match &table.outcome {
         None => (PayoutTableState::Sent, None),
         Some(PayoutOutcome::Configured) => (PayoutTableState::Configured, None),
@@ -295,6 +340,11 @@ pub(super) fn sent_table(table: &PayoutTableSummary) -> PayoutTableFacts {
         announcement_window: window_facts(Some(&table.announcement_window)),
         payee_count: table.payee_count,
         payees: Vec::new(),
+        paid_in: paid
+            .iter()
+            .filter(|(number, _)| *number == table.number)
+            .map(|(_, block)| block.clone())
+            .collect(),
     }
 }
 

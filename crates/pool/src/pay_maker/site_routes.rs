@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `GET …/poolfacts` | [`PacketCryptFacts`](crate::site::facts::PacketCryptFacts), as far as a PayMaker knows it |
 //! | `GET …/minerfacts?address=` | [`MinerFacts`](crate::site::facts::MinerFacts) |
+//! | `GET …/payments?address=&before=<ms>&limit=` | what blocks before a time paid an address: a [`PaymentsPage`](crate::site::facts::PaymentsPage) |
 //! | `GET …/wonblocks?before=<ms>&limit=` | blocks of the pool won before a time, newest first |
 //! | `GET …/payouttables?before=<number>&limit=` | payout tables before a number, newest first |
 //! | `GET …/series?name=&range=&address=` | [`Series`](crate::site::facts::Series) of the pool or an address |
@@ -21,17 +22,17 @@ use ledger::book::{BookError, PayoutTableNumber};
 use serde::Serialize;
 use wire::PktAddress;
 
-use super::Shared;
-use super::reports::{payee, pool_block, sent_table};
+use super::reports::{newest_paid_by, payee, pool_block, sent_table};
 use super::routes::{json, not_ready, text};
-use crate::site::facts::{Chain, Range, SeriesName, SeriesQuery};
+use super::{Shared, miner_report};
+use crate::site::facts::{Chain, PaymentsPage, Range, SeriesName, SeriesQuery};
 
 /// The most of a table that one answer holds.
 const MOST: u32 = 500;
 
 /// The last segments of the paths that are answered here.
-pub(super) const NAMES: [&str; 7] =
-    ["series", "acceptedwork", "poolfacts", "minerfacts", "wonblocks", "payouttables", "payees"];
+pub(super) const NAMES: [&str; 8] =
+    ["series", "acceptedwork", "poolfacts", "minerfacts", "payments", "wonblocks", "payouttables", "payees"];
 
 /// Answers one of [`NAMES`].
 pub(super) async fn answer(shared: &Arc<Shared>, method: &Method, name: &str, query: &str) -> Response {
@@ -42,6 +43,7 @@ pub(super) async fn answer(shared: &Arc<Shared>, method: &Method, name: &str, qu
     match name {
         "series" => series(shared, &query).await,
         "acceptedwork" => of_value(&shared.accepted_work.since(query.number("since"))),
+        "payments" => payments(shared, &query).await,
         "wonblocks" => {
             let before = UnixMillis(query.number("before").unwrap_or(u64::MAX));
             let wins = shared.book.wins_before(before, query.limit()).await;
@@ -51,7 +53,10 @@ pub(super) async fn answer(shared: &Arc<Shared>, method: &Method, name: &str, qu
             let before = query.number("before").and_then(|number| i64::try_from(number).ok());
             let before = PayoutTableNumber(before.unwrap_or(i64::MAX));
             let tables = shared.book.payout_tables_before(before, query.limit()).await;
-            of_book(tables.map(|tables| tables.iter().map(sent_table).collect::<Vec<_>>()))
+            let paid = newest_paid_by(shared).await;
+            of_book(
+                tables.map(|tables| tables.iter().map(|table| sent_table(table, &paid)).collect::<Vec<_>>()),
+            )
         }
         _ => of_ledger(shared, name, &query).await,
     }
@@ -72,6 +77,17 @@ async fn series(shared: &Shared, query: &Query<'_>) -> Response {
         address: address.map(|address| address.to_string()),
     };
     of_book(shared.charts.series(&shared.book, &question, address, (shared.clock)()).await)
+}
+
+async fn payments(shared: &Shared, query: &Query<'_>) -> Response {
+    let Some(address) = query.address() else { return no_address() };
+    let before = UnixMillis(query.number("before").unwrap_or(u64::MAX));
+    let (payments, next) = miner_report::payments(shared, address, before, query.limit()).await;
+    of_value(&PaymentsPage { payments, next: next.map(|next| next.0) })
+}
+
+fn no_address() -> Response {
+    text(StatusCode::BAD_REQUEST, "`address` is no PKT address that a pool can pay")
 }
 
 async fn of_ledger(shared: &Arc<Shared>, name: &str, query: &Query<'_>) -> Response {
@@ -95,10 +111,8 @@ async fn of_ledger(shared: &Arc<Shared>, name: &str, query: &Query<'_>) -> Respo
             of_value(&payees)
         }
         _ => {
-            let Some(address) = query.text("address").and_then(|text| text.parse::<PktAddress>().ok()) else {
-                return text(StatusCode::BAD_REQUEST, "`address` is no PKT address that a pool can pay");
-            };
-            of_value(&super::miner_report::miner_facts(shared, ledger, &report, address).await)
+            let Some(address) = query.address() else { return no_address() };
+            of_value(&miner_report::miner_facts(shared, ledger, &report, address).await)
         }
     }
 }
@@ -132,6 +146,10 @@ impl Query<'_> {
             .split('&')
             .find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name))
             .map(|(_, text)| text)
+    }
+
+    fn address(&self) -> Option<PktAddress> {
+        self.text("address")?.parse().ok()
     }
 
     fn number(&self, name: &str) -> Option<u64> {

@@ -73,6 +73,10 @@ impl WonBlocks {
                     self.keep_only(&wins);
                     self.ask_for_places(self.unsettled(&wins), &node).await;
                     self.describe(wins, Arc::clone(&ledger), book.clone()).await;
+                    if let Err(error) = book.note_payees().await {
+                        let error = &error as &dyn std::error::Error;
+                        tracing::warn!(error, "whom a block of the pool paid could not be noted in the book");
+                    }
                 }
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;

@@ -11,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 use super::address::MinerAddress;
 use super::events::Events;
 use super::facts::{
-    Chain, MinerFacts, Payee, Payment, PayoutTableFacts, PoolBlock, PoolFacts, Series, SeriesQuery, sample,
+    Chain, MinerFacts, Payee, Payment, PaymentsPage, PayoutTableFacts, PoolBlock, PoolFacts, Series,
+    SeriesQuery, sample,
 };
 use super::gather::{Gatherer, Lookups, Sources};
 
@@ -145,6 +146,20 @@ impl Facts {
                 Ok(numbered.filter(earlier).take(limit as usize).collect())
             }
             Source::Pool(lookups) => lookups.payments(before, limit).await,
+        }
+    }
+
+    /// Payments to an address before `before` (a number that an earlier page gave), newest first.
+    pub async fn payments_to(
+        &self,
+        address: &MinerAddress,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<PaymentsPage, FactsFault> {
+        let _turn = self.turn().await?;
+        match &self.shared.source {
+            Source::Sample => Ok(sample::payments_to(address, before, limit)),
+            Source::Pool(lookups) => lookups.payments_to(address, before, limit).await,
         }
     }
 

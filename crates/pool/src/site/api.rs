@@ -6,6 +6,7 @@
 
 mod answer;
 mod csv;
+mod document;
 mod events;
 mod figures;
 mod gate;
@@ -50,7 +51,8 @@ pub(super) struct Api {
         (name = "tables", description = "What happened, newest first, page by page."),
         (name = "miners", description = "One address."),
         (name = "series", description = "The past of one figure, for charts."),
-    )
+    ),
+    components(schemas(tables::Format)),
 )]
 struct Header;
 
@@ -76,7 +78,7 @@ fn described() -> OpenApiRouter<Arc<Api>> {
 /// The document that describes it all, as it is kept in `docs/api/openapi.json`.
 pub fn document() -> Document {
     let (_, document) = described().split_for_parts();
-    document
+    document::complete(document)
 }
 
 /// The routes, with their limits.
@@ -86,8 +88,8 @@ pub(super) fn router(
     metrics: &Metrics,
     shutdown: CancellationToken,
 ) -> Router {
-    let (routes, document) = described().split_for_parts();
-    let document = document.to_pretty_json().unwrap_or_default();
+    let (routes, _) = described().split_for_parts();
+    let document = document().to_pretty_json().unwrap_or_default();
     let listeners = Listeners::new(limits, metrics, shutdown);
     let api = Arc::new(Api { facts, prepared: Prepared::default(), listeners });
     let routes = routes.with_state(api).merge(answer::document_route(document));

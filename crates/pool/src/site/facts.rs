@@ -17,11 +17,11 @@ pub use chain::{BlockStanding, Chain, Luck, LuckWindow, PoolBlock};
 pub use measured::{Amount, Coin, Measured, Moment, Part, Unit};
 pub use miner::{
     Conduct, Device, Earnings, Interval, MinerFacts, MinerState, NimiqMiner, PacketCryptMiner, Payment,
-    PaymentState, RefusalCount,
+    PaymentState, PaymentsPage, RefusalCount,
 };
 pub use nimiq::{LedgerTotals, NimiqFacts, NimiqMiners, PayoutBatch};
 pub use packetcrypt::{
-    AnnouncementClass, ClassState, PacketCryptFacts, PacketCryptMiners, Payee, PayoutTableFacts,
+    AnnouncementClass, ClassState, PacketCryptFacts, PacketCryptMiners, PaidBlock, Payee, PayoutTableFacts,
     PayoutTableState, WindowFacts,
 };
 pub use series::{Range, Series, SeriesName, SeriesQuery};
@@ -51,6 +51,8 @@ pub struct Identity {
     pub name: String,
     /// Whom to ask, e.g. `mailto:…` or a chat; if there is somebody.
     pub contact: Option<String>,
+    /// Where blocks and transactions can be looked up.
+    pub explorers: Explorers,
     /// Address of the website from outside, without a slash at its end.
     pub url: String,
     /// Version of the program.
@@ -59,6 +61,26 @@ pub struct Identity {
     pub build: Option<String>,
     /// When the website's process was started.
     pub started_at: Moment,
+}
+
+/// Block explorers: URLs with `{hash}` in the place of what is looked up; none if the operator names none.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Explorers {
+    /// Of PKT, for blocks.
+    pub packetcrypt: Option<String>,
+    /// Of Nimiq, for blocks and transactions.
+    pub nimiq: Option<String>,
+}
+
+impl Explorers {
+    /// Where something of a chain is shown by its hash.
+    pub fn address(&self, chain: Chain, hash: &str) -> Option<String> {
+        let url = match chain {
+            Chain::PacketCrypt => self.packetcrypt.as_ref(),
+            Chain::Nimiq => self.nimiq.as_ref(),
+        };
+        url.map(|url| url.replace("{hash}", hash))
+    }
 }
 
 /// One role or node, as it says itself.

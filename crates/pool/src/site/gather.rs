@@ -6,6 +6,7 @@
 mod components;
 mod nimiq;
 mod packetcrypt;
+mod shown_figures;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,11 +14,12 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 
+use super::address::MinerAddress;
 use super::answers::FactsFault;
 use super::events::Events;
 use super::facts::{
-    Chain, Identity, MinerFacts, Moment, Payee, Payment, PayoutTableFacts, PoolBlock, PoolFacts, Series,
-    SeriesQuery,
+    Chain, Identity, MinerFacts, Moment, Payee, Payment, PaymentsPage, PayoutTableFacts, PoolBlock,
+    PoolFacts, Series, SeriesQuery,
 };
 use crate::http_client::HttpFault;
 
@@ -68,7 +70,8 @@ impl Gatherer {
                 )
             })
             .unzip();
-        let (nimiq, nimiq_lookups) = sources.nimiq.map(nimiq::Gatherer::new).unzip();
+        let (nimiq, nimiq_lookups) =
+            sources.nimiq.map(|source| nimiq::Gatherer::new(source, http.clone())).unzip();
         let mut gatherer = Self {
             identity: sources.identity,
             packetcrypt,
@@ -131,11 +134,7 @@ impl Gatherer {
 
 impl Lookups {
     /// Everything about an address.
-    pub(super) async fn miner(
-        &self,
-        address: &super::address::MinerAddress,
-    ) -> Result<MinerFacts, FactsFault> {
-        use super::address::MinerAddress;
+    pub(super) async fn miner(&self, address: &MinerAddress) -> Result<MinerFacts, FactsFault> {
         match (address, &self.packetcrypt, &self.nimiq) {
             (MinerAddress::PacketCrypt(address), Some(lookups), _) => lookups.miner(*address).await,
             (MinerAddress::Nimiq(address), _, Some(lookups)) => lookups.miner(*address).await,
@@ -165,6 +164,24 @@ impl Lookups {
     ) -> Result<Vec<(u64, Payment)>, FactsFault> {
         let lookups = self.nimiq.as_ref().ok_or_else(|| absent(Chain::Nimiq))?;
         lookups.payments(before, limit).await
+    }
+
+    /// Payments to one address, newest first.
+    pub(super) async fn payments_to(
+        &self,
+        address: &MinerAddress,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<PaymentsPage, FactsFault> {
+        match (address, &self.packetcrypt, &self.nimiq) {
+            (MinerAddress::PacketCrypt(address), Some(lookups), _) => {
+                lookups.payments_to(*address, before, limit).await
+            }
+            (MinerAddress::Nimiq(address), _, Some(lookups)) => {
+                lookups.payments_to(*address, before, limit).await
+            }
+            _ => Err(absent(address.chain())),
+        }
     }
 
     /// Payout tables, newest first.

@@ -8,6 +8,7 @@ mod address_form;
 mod age;
 mod block_table;
 mod blocks;
+mod chain_hash;
 mod chart;
 mod command;
 mod connect;
@@ -47,6 +48,15 @@ use super::texts::Texts;
 use frame::Frame;
 use page_cache::PageCache;
 
+/// Pages that are the same for everybody, kept at once. There are fewer, unless somebody makes questions up.
+const POOL_PAGES: usize = 64;
+/// A longer question is somebody's own, such as an address.
+const LONGEST_POOL_PAGE: usize = 64;
+/// Pages of addresses, kept at once.
+const ADDRESS_PAGES: usize = 512;
+/// The longest address of a coin, with everything that its page can be asked.
+const LONGEST_ADDRESS_PAGE: usize = 256;
+
 /// What the pages are made of.
 pub struct Pages {
     files: Arc<SiteFiles>,
@@ -60,20 +70,25 @@ pub fn router(files: Arc<SiteFiles>, facts: Facts) -> Router {
 }
 
 fn router_with_clock(files: Arc<SiteFiles>, facts: Facts, clock: fn() -> Moment) -> Router {
+    let of_the_pool = PageCache::new(facts.clone(), POOL_PAGES, LONGEST_POOL_PAGE);
+    let of_addresses = PageCache::new(facts.clone(), ADDRESS_PAGES, LONGEST_ADDRESS_PAGE);
     let pages = Arc::new(Pages { files, facts, clock });
-    let of_the_pool = Router::new()
+    let pool = Router::new()
         .route("/", get(home::page))
         .route("/blocks", get(blocks::page))
         .route("/payouts", get(payouts::page))
         .route("/statistics", get(statistics::page))
         .route("/transparency", get(transparency::page))
         .route("/status", get(status::page))
-        .layer(from_fn_with_state(Arc::<PageCache>::default(), page_cache::serve));
-    Router::new()
-        .merge(of_the_pool)
+        .layer(from_fn_with_state(of_the_pool, page_cache::serve));
+    let addresses = Router::new()
         .route("/m/{address}", get(miner::page))
-        .route("/find", get(address_form::find))
         .route("/connect", get(connect::page))
+        .layer(from_fn_with_state(of_addresses, page_cache::serve));
+    Router::new()
+        .merge(pool)
+        .merge(addresses)
+        .route("/find", get(address_form::find))
         .route("/static/{*name}", get(static_file))
         .fallback(other_page)
         .layer(map_response(async |response: Response| secure(response)))
@@ -145,6 +160,9 @@ struct Question {
     /// Which page of a table, from 1 on.
     #[serde(default)]
     page: String,
+    /// Before which payment a list of payments begins.
+    #[serde(default)]
+    before: String,
 }
 
 impl Question {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::OWN_LISTEN;
 use crate::config::keys::{Keys, Section};
-use crate::config::values::{PublicUrl, Secret};
+use crate::config::values::{ExplorerUrl, PublicUrl, Secret};
 
 /// `[site]`: what the pool shows of itself.
 #[derive(Debug, Clone)]
@@ -15,6 +15,8 @@ pub struct Site {
     pub url: Option<PublicUrl>,
     pub name: String,
     pub contact: String,
+    pub explorer_pkt: Option<ExplorerUrl>,
+    pub explorer_nimiq: Option<ExplorerUrl>,
     pub folder: Option<PathBuf>,
     pub accounts: Option<Secret>,
     pub requests_per_minute: u32,
@@ -38,6 +40,16 @@ impl Section for Site {
             ),
             name: keys.text("name", "Headframe", "The pool's name, as people read it."),
             contact: keys.text("contact", "", "Whom miners can ask: an address that a link can have. Empty: nobody."),
+            explorer_pkt: keys.explorer_url(
+                "explorer_pkt",
+                "https://explorer.example/pkt/block/{hash}",
+                "Where blocks of PKT can be looked up: the pages link their hashes to it. Without it: no links.",
+            ),
+            explorer_nimiq: keys.explorer_url(
+                "explorer_nimiq",
+                "https://explorer.example/nimiq/#{hash}",
+                "The same for blocks and transactions of Nimiq.",
+            ),
             folder: keys.optional_folder(
                 "folder",
                 "/etc/headframe/site",

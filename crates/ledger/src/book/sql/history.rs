@@ -42,7 +42,8 @@ pub struct PayoutTableSummary {
     pub outcome: Option<PayoutOutcome>,
 }
 
-const WIN: &str = "SELECT share_id, hash, pay_to, won_at_ms, effort_millionths, reward, payout_table, \
+/// What [`recorded_win`] reads.
+pub(super) const WIN: &str = "SELECT share_id, hash, pay_to, won_at_ms, effort_millionths, reward, payout_table, \
                    (SELECT height FROM blocks_seen WHERE blocks_seen.hash = blocks_won.hash LIMIT 1)";
 
 impl SqlBook {
@@ -78,40 +79,6 @@ impl SqlBook {
             .await
             .map_err(|source| BookError::Database { doing, source })?;
         rows.iter().map(|row| recorded_win(row, doing)).collect()
-    }
-
-    /// The newest blocks that paid an address, newest first, each with its units of 10⁻¹² of the reward: by the
-    /// payout table that was in force. Looks at the newest `blocks` blocks.
-    pub async fn payments_to(
-        &self,
-        address: &PktAddress,
-        blocks: u32,
-    ) -> Result<Vec<(RecordedWin, u64)>, BookError> {
-        let doing = "reading which blocks paid an address";
-        // The payees of a table are one JSON object, and a hundred thousand of them are not decoded for one.
-        let sql = format!(
-            "{WIN}, (SELECT CASE WHEN instr(payees, $1) > 0 \
-             THEN substr(payees, instr(payees, $1) + length($1), 13) ELSE '' END \
-             FROM payout_tables WHERE payout_tables.number = blocks_won.payout_table) \
-             FROM blocks_won WHERE payout_table IS NOT NULL ORDER BY won_at_ms DESC LIMIT $2"
-        );
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
-            .bind(format!("\"{address}\":"))
-            .bind(i64::from(blocks))
-            .fetch_all(&self.reader)
-            .await
-            .map_err(|source| BookError::Database { doing, source })?;
-        let mut payments = Vec::new();
-        for row in &rows {
-            let text: Option<String> =
-                row.try_get(8).map_err(|source| BookError::Database { doing, source })?;
-            let digits = text.unwrap_or_default();
-            let end = digits.find(|digit: char| !digit.is_ascii_digit()).unwrap_or(digits.len());
-            if let Ok(units) = digits[..end].parse() {
-                payments.push((recorded_win(row, doing)?, units));
-            }
-        }
-        Ok(payments)
     }
 
     /// How many blocks the pool has won since `since`.
@@ -199,7 +166,7 @@ impl SqlBook {
     }
 }
 
-fn recorded_win(row: &sqlx::any::AnyRow, doing: &'static str) -> Result<RecordedWin, BookError> {
+pub(super) fn recorded_win(row: &sqlx::any::AnyRow, doing: &'static str) -> Result<RecordedWin, BookError> {
     let optional = |index| -> Result<Option<i64>, BookError> {
         row.try_get(index).map_err(|source| BookError::Database { doing, source })
     };

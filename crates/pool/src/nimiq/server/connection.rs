@@ -14,6 +14,7 @@ use std::time::Duration;
 use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
 use futures_util::SinkExt;
 use ledger::nimiq::BalanceView;
+use nimiq::share::Refusal;
 use nimiq::{Luna, PayoutNonce};
 use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
@@ -331,6 +332,7 @@ impl Registered {
         let taking = Box::pin(share_intake::take(&shared, &self.session, &mut self.board, share));
         match taking.await {
             Ok(()) => {
+                shared.received.accepted(self.session.address(), 1, 0);
                 self.session.accepted();
                 self.last_accepted = Instant::now();
                 self.review_difficulty().await
@@ -338,6 +340,10 @@ impl Registered {
             Err(NotTaken::Failed) => self.connection.refuse(Reason::ShareNotStored).await.without_end(),
             Err(NotTaken::Refused(refusal)) => {
                 shared.figures.refused(refusal.code());
+                match refusal {
+                    Refusal::Duplicate => shared.received.accepted(self.session.address(), 0, 1),
+                    refusal => shared.received.refused(self.session.address(), refusal.code(), 1),
+                }
                 let consequences = self.session.refused(refusal);
                 if consequences.ban {
                     shared.admission.ban(self.connection.client, refusal.code());

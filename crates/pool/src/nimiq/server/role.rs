@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use axum::Router;
 use ledger::nimiq::{Accounts, AccountsError};
+use nimiq::Address;
 use node::NimiqClient;
 use node::nimiq::FollowSettings;
 use tokio::sync::watch;
@@ -33,6 +34,7 @@ use super::unknown_heads::UnknownHeads;
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::outbox::{Outbox, OutboxConfig, OutboxError};
+use crate::received_work::ReceivedWork;
 
 /// Bytes of shares in one segment of the outbox, so that a delivery is one transaction of some thousand shares.
 const SEGMENT_BYTES: u64 = 256 << 10;
@@ -123,6 +125,7 @@ pub enum NimiqServerFault {
 /// A running server.
 pub struct NimiqServer {
     routes: Router,
+    site_routes: Router,
     health: Health,
     outbox: Outbox,
     tasks: Vec<JoinHandle<()>>,
@@ -143,6 +146,8 @@ pub(super) struct Shared {
     pub admission: Arc<Admission>,
     pub nonces: Arc<SessionNonces>,
     pub figures: Figures,
+    /// For the website.
+    pub received: ReceivedWork<Address>,
     pub health: Health,
     /// Whether the disk refused the last share, so that health is not asked for every share.
     pub disk_fails: AtomicBool,
@@ -213,6 +218,7 @@ impl NimiqServer {
             admission: Arc::clone(&admission),
             nonces: SessionNonces::new(server),
             figures: Figures::new(&metrics),
+            received: ReceivedWork::default(),
             health: health.clone(),
             disk_fails: AtomicBool::new(false),
             connections: connections.clone(),
@@ -225,12 +231,19 @@ impl NimiqServer {
             tokio::spawn(admission.keep(shutdown)),
         ];
         health.ready();
-        Ok(Self { routes: routes::router(shared), health, outbox, tasks, trackers: [connections, under_way] })
+        let site_routes = routes::site_router(Arc::clone(&shared));
+        let routes = routes::router(shared);
+        Ok(Self { routes, site_routes, health, outbox, tasks, trackers: [connections, under_way] })
     }
 
     /// What the port for miners answers, at every path.
     pub fn routes(&self) -> Router {
         self.routes.clone()
+    }
+
+    /// What the website asks, beside the port for miners: `GET …/conduct.json?address=`.
+    pub fn site_routes(&self) -> Router {
+        self.site_routes.clone()
     }
 
     /// Whether it has work to give out, and what troubles it.
@@ -240,7 +253,7 @@ impl NimiqServer {
 
     /// Returns when the server has ended after the stop signal. What is not delivered stays on disk.
     pub async fn stopped(self) {
-        drop(self.routes);
+        drop((self.routes, self.site_routes));
         for tracker in &self.trackers {
             tracker.close();
             if tokio::time::timeout(LAST_TASKS, tracker.wait()).await.is_err() {

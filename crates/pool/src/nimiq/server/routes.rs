@@ -7,13 +7,14 @@ use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::response::{IntoResponse, Response};
-use axum::routing::any;
-use http::{Extensions, StatusCode};
+use axum::routing::{any, get};
+use http::{Extensions, StatusCode, Uri};
 use wire::nimiq::{LARGEST_CLIENT_MESSAGE, Reason};
 
 use super::connection::Connection;
 use super::role::Shared;
 use crate::listener::{Client, Held};
+use crate::received_work;
 
 /// Bytes read at once: a share of a usual size.
 const READ_BUFFER: usize = 1024;
@@ -23,6 +24,12 @@ const MOST_WAITING: usize = 64 << 10;
 /// Everything that this port answers.
 pub(super) fn router(shared: Arc<Shared>) -> Router {
     Router::new().fallback(any(answer)).with_state(shared)
+}
+
+/// What the website asks.
+pub(super) fn site_router(shared: Arc<Shared>) -> Router {
+    let conduct = async |State(shared): State<Arc<Shared>>, uri: Uri| shared.received.answer(uri.query());
+    Router::new().route(&format!("/{}", received_work::NAME), get(conduct)).with_state(shared)
 }
 
 async fn answer(

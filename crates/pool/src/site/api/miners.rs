@@ -8,8 +8,8 @@ use http::HeaderMap;
 
 use super::Api;
 use super::answer::{CSV, Fault, Whole};
-use super::parameters::{self, Parameters};
-use super::tables::Format;
+use super::parameters::{self, MOST, Parameters};
+use super::tables::{Format, Page};
 use crate::site::address::{self, MinerAddress};
 use crate::site::facts::{Chain, MinerFacts, Payment, sample};
 
@@ -39,16 +39,19 @@ pub(super) async fn miner(
     Ok(Whole::json(&api.facts.miner(&address).await?)?.answer(&headers))
 }
 
-/// The newest payments to an address, at most 50.
+/// Payments to an address. Those of PacketCrypt are found block by block, and a page looks at as many blocks as it may
+/// have rows: it may have fewer rows, and still a next page.
 #[utoipa::path(get, path = "/api/v1/{chain}/miners/{address}/payments", tag = "miners",
     params(
         ("chain" = Chain, Path, description = "Which chain"),
         ("address" = String, Path, description = "An address of that chain", example = json!(sample::NIM_MINER)),
+        ("before" = Option<u64>, Query, minimum = 0, maximum = 9_007_199_254_740_991_i64, description = "Only payments before this one; `next` of the page before"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "How many rows; 50 by default"),
         ("format" = Option<Format>, Query, description = "json by default"),
     ),
     responses(
-        (status = 200, description = "Its newest payments", content(
-            (Vec<Payment> = "application/json"), (String = "text/csv; charset=utf-8"))),
+        (status = 200, description = "A page of the table", content(
+            (Page<Payment> = "application/json"), (String = "text/csv; charset=utf-8"))),
         (status = 304, description = "Nothing has changed since the ETag that was sent"),
         (status = 400, description = "Asked wrongly", body = Fault),
         (status = 404, description = "This pool does not mine that chain", body = Fault),
@@ -62,15 +65,14 @@ pub(super) async fn miner_payments(
     headers: HeaderMap,
     parameters: Parameters,
 ) -> Result<Response, Fault> {
-    parameters.only(&["format"])?;
+    parameters.only(&["before", "limit", "format"])?;
     let address = read(&api, parameters::chain(&chain)?, &address)?;
-    let facts = api.facts.miner(&address).await?;
-    let of_packetcrypt = facts.packetcrypt.map(|miner| miner.payments);
-    let payments = of_packetcrypt.or(facts.nimiq.map(|miner| miner.payments)).unwrap_or_default();
+    let (before, limit) = (parameters.number("before", 0, MOST)?, parameters.limit()?);
+    let page = api.facts.payments_to(&address, before, limit).await?;
     let whole = if parameters.wants_csv()? {
-        Whole::new(super::csv::payments(&payments).into(), CSV)
+        Whole::new(super::csv::payments(&page.payments).into(), CSV)
     } else {
-        Whole::json(&payments)?
+        Whole::json(&Page::ending(page.payments, page.next))?
     };
     Ok(whole.answer(&headers))
 }

@@ -23,6 +23,11 @@ pub(super) struct Page<T> {
 }
 
 impl<T> Page<T> {
+    /// A page that says itself where the next one begins.
+    pub(super) fn ending(items: Vec<T>, next: Option<u64>) -> Self {
+        Self { items, next }
+    }
+
     /// `key` of the last row is where the next page begins; a short page is the last one.
     fn new(items: Vec<T>, limit: u32, key: impl Fn(&T) -> u64) -> Self {
         let next = if items.len() < limit as usize { None } else { items.last().map(key) };
@@ -97,7 +102,7 @@ pub(super) async fn payments(
     } else {
         let page = Page::new(payments, limit, |(number, _)| *number);
         let items: Vec<Payment> = page.items.into_iter().map(|(_, payment)| payment).collect();
-        Whole::json(&Page { items, next: page.next })?
+        Whole::json(&Page::ending(items, page.next))?
     };
     Ok(whole.answer(&headers))
 }

@@ -39,6 +39,21 @@ fn the_document_in_the_repository_is_what_the_code_says() {
     );
 }
 
+#[test]
+fn the_document_allows_what_is_not_known_and_names_what_the_gate_answers() {
+    let document = serde_json::to_value(document()).unwrap();
+    let figures = document["components"]["schemas"].as_object().unwrap().iter();
+    let figures: Vec<_> = figures.filter(|(name, _)| name.starts_with("Measured_")).collect();
+    assert_eq!(figures.len(), 4);
+    for (name, schema) in figures {
+        let one_of = schema["properties"]["value"]["oneOf"].as_array().unwrap_or_else(|| panic!("{name}"));
+        assert!(one_of.iter().any(|one| one["type"] == "null"), "{name} cannot be unknown");
+    }
+    for (path, item) in document["paths"].as_object().unwrap() {
+        assert!(item["get"]["responses"]["414"].is_object(), "{path}");
+    }
+}
+
 /// With every chain, series and format that the document names.
 fn documented_questions() -> Vec<String> {
     let mut questions = Vec::new();

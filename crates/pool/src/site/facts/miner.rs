@@ -112,6 +112,8 @@ pub struct NimiqMiner {
     pub paid: Amount,
     /// A confirmed balance above this is paid by itself.
     pub automatic_above: Amount,
+    /// Whether the miner has chosen that, within what the operator allows.
+    pub is_own_threshold: bool,
     /// Whether it has asked for a payout.
     pub payout_requested: bool,
     /// Estimated income.
@@ -187,6 +189,15 @@ pub struct Payment {
     pub state: PaymentState,
     /// `automatic`, `requested`, `owner` or `block`.
     pub kind: String,
+}
+
+/// Some of the payments to an address.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PaymentsPage {
+    /// Payments, newest first.
+    pub payments: Vec<Payment>,
+    /// Ask for payments before this to go on; `None`: these were the last.
+    pub next: Option<u64>,
 }
 
 /// Where a payment stands.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Amount, Luck, Measured, Moment, Part, PoolBlock};
+use super::{Amount, BlockStanding, Luck, Measured, Moment, Part, PoolBlock};
 
 /// The PacketCrypt pool.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -90,6 +90,21 @@ pub struct PayoutTableFacts {
     pub payee_count: u64,
     /// The greatest payees, the fee address first; at most 100.
     pub payees: Vec<Payee>,
+    /// Blocks of the pool that were found while it was in force, and so paid by it, newest first.
+    pub paid_in: Vec<PaidBlock>,
+}
+
+/// A block that paid by a table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PaidBlock {
+    /// Its height, if it is known.
+    pub height: Option<u32>,
+    /// Its hash.
+    pub hash: String,
+    /// Whether it counts.
+    pub standing: BlockStanding,
+    /// Blocks on top of it and itself.
+    pub confirmations: Option<u32>,
 }
 
 /// What a node made of a payout table.

@@ -4,10 +4,11 @@
 
 use super::{
     Amount, AnnouncementClass, BlockStanding, Chain, ClassState, ComponentState, Condition, Conduct, Device,
-    Earnings, Identity, Interval, LedgerTotals, Luck, LuckWindow, Measured, MinerFacts, MinerState, Moment,
-    NimiqFacts, NimiqMiner, NimiqMiners, PacketCryptFacts, PacketCryptMiner, PacketCryptMiners, Part, Payee,
-    Payment, PaymentState, PayoutBatch, PayoutTableFacts, PayoutTableState, PoolBlock, PoolFacts,
-    RefusalCount, Series, SeriesQuery, Unit, WindowFacts,
+    Earnings, Explorers, Identity, Interval, LedgerTotals, Luck, LuckWindow, Measured, MinerFacts,
+    MinerState, Moment, NimiqFacts, NimiqMiner, NimiqMiners, PacketCryptFacts, PacketCryptMiner,
+    PacketCryptMiners, PaidBlock, Part, Payee, Payment, PaymentState, PaymentsPage, PayoutBatch,
+    PayoutTableFacts, PayoutTableState, PoolBlock, PoolFacts, RefusalCount, Series, SeriesQuery, Unit,
+    WindowFacts,
 };
 use crate::site::address::MinerAddress;
 
@@ -37,6 +38,10 @@ pub fn pool() -> PoolFacts {
         identity: Identity {
             name: "Sample pool".to_owned(),
             contact: Some("mailto:operator@pool.example".to_owned()),
+            explorers: Explorers {
+                packetcrypt: Some("https://explorer.example/pkt/{hash}".to_owned()),
+                nimiq: None,
+            },
             url: "https://pool.example".to_owned(),
             version: "0.1.0".to_owned(),
             build: Some("4f1c2d9a".to_owned()),
@@ -127,6 +132,7 @@ fn packetcrypt() -> PacketCryptFacts {
             payee(PKT_MINER, 653_425_000_000),
             payee(PKT_MINER_2, 336_575_000_000),
         ],
+        paid_in: Vec::new(),
     };
     let older = PayoutTableFacts {
         number: Some(4710),
@@ -135,6 +141,19 @@ fn packetcrypt() -> PacketCryptFacts {
         state: PayoutTableState::Refused,
         detail: Some("the node does not answer".to_owned()),
         payees: Vec::new(),
+        ..table.clone()
+    };
+    let paid = PayoutTableFacts {
+        number: Some(4703),
+        made_at: ago(920),
+        newest_event: Some(ago(921)),
+        payees: Vec::new(),
+        paid_in: vec![PaidBlock {
+            height: Some(2_114_912),
+            hash: format!("{:064x}", 2_114_912_u128 << 64 | 0xabc_def0),
+            standing: BlockStanding::Immature,
+            confirmations: Some(15),
+        }],
         ..table.clone()
     };
     PacketCryptFacts {
@@ -168,7 +187,7 @@ fn packetcrypt() -> PacketCryptFacts {
                 .to_owned(),
         next_reward: Measured::at(reward, Unit::Pkt, ago(12)),
         payout_table: Some(table.clone()),
-        payout_tables: vec![PayoutTableFacts { payees: Vec::new(), ..table }, older],
+        payout_tables: vec![PayoutTableFacts { payees: Vec::new(), ..table }, older, paid],
         blocks: blocks(reward),
         announcement_classes: classes(),
         warnings: vec!["Ran out of ann shares to pay paying [6.75%] to defaultAddress".to_owned()],
@@ -176,19 +195,20 @@ fn packetcrypt() -> PacketCryptFacts {
 }
 
 fn classes() -> Vec<AnnouncementClass> {
-    let class = |age: u32, state, accepted, worth| AnnouncementClass {
+    let class = |age: u32, state, accepted, worth_percent| AnnouncementClass {
         parent_height: 2_114_927 - age,
         age_blocks: age,
         state,
         accepted: Measured::at(accepted, Unit::Announcements, NOW),
-        worth_percent: Some(worth),
+        worth_percent,
     };
     vec![
-        class(1, ClassState::Fresh, 0, 0.0),
-        class(2, ClassState::Mature, 18_224, 100.0),
-        class(3, ClassState::Mature, 19_411, 100.0),
-        class(4, ClassState::Mature, 17_890, 66.7),
-        class(9, ClassState::Spoiled, 18_004, 0.0),
+        class(1, ClassState::Fresh, 2_031, None),
+        class(2, ClassState::Fresh, 18_224, None),
+        class(3, ClassState::Mature, 19_411, Some(100.0)),
+        class(4, ClassState::Mature, 17_890, Some(50.0)),
+        class(9, ClassState::Mature, 18_117, Some(1.5625)),
+        class(11, ClassState::Spoiled, 18_004, Some(0.0)),
     ]
 }
 
@@ -389,10 +409,27 @@ fn nimiq_miner() -> NimiqMiner {
         confirmed: Amount::luna(2_100_512),
         under_way: Amount::luna(8_345_816),
         paid: Amount::luna(5_100_000),
-        automatic_above: Amount::luna(5_000_000),
+        automatic_above: Amount::luna(8_000_000),
+        is_own_threshold: true,
         payout_requested: false,
         earnings: earnings(|millionths| Amount::luna(millionths * 87)),
         payments: nimiq_payments(),
+    }
+}
+
+/// Payments to an address, numbered from the oldest on.
+pub fn payments_to(address: &MinerAddress, before: Option<u64>, limit: u32) -> PaymentsPage {
+    let facts = miner(address);
+    let payments = facts.packetcrypt.map(|own| own.payments).or(facts.nimiq.map(|own| own.payments));
+    let payments = payments.unwrap_or_default();
+    let numbered = (1..=payments.len() as u64).rev().zip(payments);
+    let earlier: Vec<_> =
+        numbered.filter(|(number, _)| before.is_none_or(|before| *number < before)).collect();
+    let has_more = earlier.len() > limit as usize;
+    let page = &earlier[..earlier.len().min(limit as usize)];
+    PaymentsPage {
+        payments: page.iter().map(|(_, payment)| payment.clone()).collect(),
+        next: page.last().filter(|_| has_more).map(|(number, _)| *number),
     }
 }
 

@@ -8,19 +8,25 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use futures_util::future::join_all;
 use ledger::UnixMillis;
+use ledger::nimiq::payout_threshold::Thresholds;
 use ledger::nimiq::store::DeviceWork;
 use ledger::nimiq::window::WindowRule;
 use ledger::nimiq::{Accounts, AccountsError, PayoutId, PayoutRow, Sequence, UserId};
 use nimiq::{Address, Luna, ShareWeight};
 
+use super::shown_figures::ShownFigures;
+use crate::http_client;
+use crate::received_work::{self, together};
 use crate::site::address::MinerAddress;
 use crate::site::answers::FactsFault;
 use crate::site::earnings;
 use crate::site::events::Events;
 use crate::site::facts::{
     Amount, Chain, Conduct, Device, LedgerTotals, Luck, Measured, MinerFacts, MinerState, Moment, NimiqFacts,
-    NimiqMiner, NimiqMiners, Part, Payment, PaymentState, PayoutBatch, PoolBlock, Series, SeriesQuery, Unit,
+    NimiqMiner, NimiqMiners, Part, Payment, PaymentState, PaymentsPage, PayoutBatch, PoolBlock, Series,
+    SeriesQuery, Unit,
 };
 use blocks::Blocks;
 
@@ -28,6 +34,11 @@ const SHORT_SECONDS: u64 = 600;
 const DAY_SECONDS: u64 = 86_400;
 /// How often sums over many shares are made.
 const SUMS_EVERY: Duration = Duration::from_secs(8);
+/// How often processes are asked for the figures that they show.
+const FIGURES_EVERY: Duration = Duration::from_secs(10);
+/// The largest answer of a server about an address, and how long it may take: a page waits for it.
+const CONDUCT_LIMIT: usize = 256 << 10;
+const CONDUCT_TIME: Duration = Duration::from_secs(1);
 /// Rows of each table that are shown.
 const SHOWN: u32 = 100;
 const BATCHES_SHOWN: u32 = 50;
@@ -52,10 +63,16 @@ pub struct NimiqSource {
     pub window: WindowRule,
     /// Confirmations that make credits payable.
     pub confirmations: u32,
-    /// A balance above this is paid by itself.
-    pub automatic_above: Luna,
+    /// Above which balances are paid by themselves.
+    pub thresholds: Thresholds,
     /// Time between automatic payouts.
     pub payout_interval: Duration,
+    /// Base URLs at which the servers tell what became of an address's shares.
+    pub server_urls: Vec<String>,
+    /// `/metrics` of the servers' processes.
+    pub server_figures: Vec<String>,
+    /// `/metrics` of the process that pays out, which knows what the pool's account holds.
+    pub payout_figures: Vec<String>,
 }
 
 /// Sums over recent shares.
@@ -77,10 +94,13 @@ struct Recent {
 
 pub(super) struct Gatherer {
     source: NimiqSource,
+    http: reqwest::Client,
     facts: NimiqFacts,
     recent: Arc<ArcSwap<Recent>>,
     blocks: Blocks,
     summed: Option<Instant>,
+    read_figures: Option<Instant>,
+    reserve: Option<Amount>,
     /// Up to which share has been told.
     told_until: Option<Sequence>,
     /// Numbers of the addresses that somebody listens for; `None`: nobody has worked for it yet.
@@ -88,17 +108,20 @@ pub(super) struct Gatherer {
 }
 
 impl Gatherer {
-    pub(super) fn new(source: NimiqSource) -> (Self, Lookups) {
+    pub(super) fn new(source: NimiqSource, http: reqwest::Client) -> (Self, Lookups) {
         let recent: Arc<ArcSwap<Recent>> = Arc::default();
         let facts = nothing_known(&source, Moment::now());
-        let lookups = Lookups { source: source.clone(), recent: Arc::clone(&recent) };
+        let lookups = Lookups { source: source.clone(), http: http.clone(), recent: Arc::clone(&recent) };
         (
             Self {
                 source,
+                http,
                 facts,
                 recent,
                 blocks: Blocks::default(),
                 summed: None,
+                read_figures: None,
+                reserve: None,
                 told_until: None,
                 listened_for: HashMap::new(),
             },
@@ -112,12 +135,37 @@ impl Gatherer {
     }
 
     pub(super) async fn ask(&mut self) {
+        if self.read_figures.is_none_or(|read| read.elapsed() >= FIGURES_EVERY) {
+            self.read_figures = Some(Instant::now());
+            self.read_shown_figures().await;
+        }
         if let Err(error) = self.read().await {
             tracing::debug!(
                 error = &error as &dyn std::error::Error,
                 "the accounts cannot be read for the website"
             );
         }
+    }
+
+    /// Connections by mode, and what the pool's account holds.
+    async fn read_shown_figures(&mut self) {
+        let (servers, payout) = tokio::join!(
+            ShownFigures::read(&self.http, &self.source.server_figures),
+            ShownFigures::read(&self.http, &self.source.payout_figures),
+        );
+        let now = Moment::now();
+        let clients = |mode: &str| {
+            let clients = servers.as_ref()?.sum("headframe_nimiq_clients", &format!("mode=\"{mode}\""));
+            clients.map(|clients| clients.max(0) as u64)
+        };
+        let miners = &mut self.facts.miners;
+        for (place, mode) in
+            [(&mut miners.smart, "smart"), (&mut miners.nano, "nano"), (&mut miners.dumb, "dumb")]
+        {
+            *place = Measured::at(clients(mode), Unit::Connections, now);
+        }
+        let holds = payout.and_then(|figures| figures.sum("headframe_nimiq_payout_address_luna", ""));
+        self.reserve = holds.map(Amount::luna);
     }
 
     async fn read(&mut self) -> Result<(), AccountsError> {
@@ -225,7 +273,7 @@ impl Gatherer {
             paid: sum(&["paid"]),
             fees: sum(&["fee", "immature_fee"]),
             liabilities: sum(&["immature", "mature", "outgoing"]),
-            reserve: None,
+            reserve: self.reserve,
         };
         Ok(())
     }
@@ -298,6 +346,7 @@ impl Gatherer {
 /// Answers about addresses.
 pub(super) struct Lookups {
     source: NimiqSource,
+    http: reqwest::Client,
     recent: Arc<ArcSwap<Recent>>,
 }
 
@@ -325,6 +374,25 @@ impl Lookups {
         Ok(rows.iter().map(|row| (row.id.0, payment(row))).collect())
     }
 
+    pub(super) async fn payments_to(
+        &self,
+        address: Address,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<PaymentsPage, FactsFault> {
+        let accounts = &self.source.accounts;
+        let Some(user) = accounts.user_of(address).await.map_err(of_accounts)? else {
+            return Ok(PaymentsPage::default());
+        };
+        let before = PayoutId(before.unwrap_or(u64::MAX));
+        let rows = accounts.payments_before(before, Some(user), limit).await.map_err(of_accounts)?;
+        let is_full = rows.len() == limit as usize;
+        Ok(PaymentsPage {
+            payments: rows.iter().map(payment).collect(),
+            next: rows.last().filter(|_| is_full).map(|row| row.id.0),
+        })
+    }
+
     pub(super) async fn series(&self, query: &SeriesQuery) -> Result<Series, FactsFault> {
         charts::series(&self.source.accounts, query, Moment::now()).await.map_err(of_accounts)
     }
@@ -347,6 +415,7 @@ impl Lookups {
         facts.last_seen_seconds = facts.last_seen.map(|seen| seen.age_seconds(now));
         facts.state = if devices.is_empty() { MinerState::Idle } else { MinerState::Mining };
         let holdings = accounts.holdings_of(user).await?;
+        let chosen = accounts.balance(address).await?.chosen_threshold;
         let day = charts::last_day(accounts, user, now).await?;
         let payments = accounts.payments_before(PayoutId(u64::MAX), Some(user), PAYMENTS_OF_A_MINER).await?;
         let next_part = self.next_part(&recent, user);
@@ -367,11 +436,11 @@ impl Lookups {
                 day.map_or(DAY_SECONDS, |(seconds, _)| seconds),
                 now,
             ),
-            shares: Conduct {
+            shares: self.conduct(address).await.unwrap_or_else(|| Conduct {
                 window_seconds: day.map_or(DAY_SECONDS, |(seconds, _)| seconds),
                 accepted: day.map(|(_, point)| point.shares),
                 ..Conduct::default()
-            },
+            }),
             devices: devices
                 .iter()
                 .take(SHOWN as usize)
@@ -388,7 +457,8 @@ impl Lookups {
             confirmed: Amount::luna(holdings.confirmed),
             under_way: luna(holdings.under_way),
             paid: luna(holdings.paid),
-            automatic_above: luna(self.source.automatic_above),
+            automatic_above: luna(self.source.thresholds.of(chosen)),
+            is_own_threshold: chosen.is_some_and(|chosen| chosen > Luna::ZERO),
             payout_requested: holdings.payout_requested,
             earnings: next_amount
                 .zip(recent.blocks_per_day)
@@ -397,6 +467,18 @@ impl Lookups {
             payments: payments.iter().map(payment).collect(),
         });
         Ok(facts)
+    }
+
+    /// What became of an address's shares, by all servers together; `None` if one of them does not tell.
+    async fn conduct(&self, address: Address) -> Option<Conduct> {
+        let asking = self.source.server_urls.iter().map(|server| {
+            let url = format!("{server}/{}?address={}", received_work::NAME, address.to_compact());
+            async move {
+                let body = http_client::fetch(&self.http, &url, CONDUCT_LIMIT, CONDUCT_TIME).await.ok()?;
+                serde_json::from_slice::<Conduct>(&body).ok()
+            }
+        });
+        together(join_all(asking).await)
     }
 
     /// A user's part of a block found now, after the fee.
@@ -440,7 +522,7 @@ fn nothing_known(source: &NimiqSource, now: Moment) -> NimiqFacts {
     fn unknown<T>(unit: Unit, now: Moment) -> Measured<T> {
         Measured { value: None, unit, window_seconds: None, as_of: now }
     }
-    let automatic_above = luna(source.automatic_above);
+    let automatic_above = luna(source.thresholds.usual);
     NimiqFacts {
         servers: source.servers.clone(),
         address: source.address.map(|address| address.to_string()),

@@ -1,22 +1,29 @@
-//! The PacketCrypt pool: facts of the PayMaker, completed by what the Master tells everyone.
+//! The PacketCrypt pool: facts of the PayMaker, completed by what the Master tells everyone, and by what the handlers know
+//! of the work that they receive.
+
+mod classes;
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use serde::de::DeserializeOwned;
 use wire::pool_config::PoolConfig;
 use wire::{PktAddress, pool_config};
 
 use super::unavailable;
+use crate::ann_handler::AcceptedOfParent;
 use crate::http_client;
 use crate::pay_maker::AcceptedSince;
+use crate::received_work::{self, together};
 use crate::site::address::MinerAddress;
 use crate::site::answers::FactsFault;
 use crate::site::events::Events;
 use crate::site::facts::{
-    Chain, Luck, Measured, MinerFacts, Moment, PacketCryptFacts, PacketCryptMiners, Part, Payee,
-    PayoutTableFacts, PoolBlock, Series, SeriesQuery, Unit,
+    Chain, Conduct, Luck, Measured, MinerFacts, Moment, PacketCryptFacts, PacketCryptMiners, Part, Payee,
+    PaymentsPage, PayoutTableFacts, PoolBlock, Series, SeriesQuery, Unit,
 };
+use classes::Classes;
 
 /// The largest answer that is read.
 const LIMIT: usize = 4 << 20;
@@ -24,6 +31,10 @@ const LIMIT: usize = 4 << 20;
 const TIME: Duration = Duration::from_secs(5);
 /// How often the Master is asked.
 const MASTER_EVERY: Duration = Duration::from_secs(20);
+/// How often the announcement handlers are asked for what they have accepted.
+const CLASSES_EVERY: Duration = Duration::from_secs(6);
+/// How long a handler may take: a page waits for it.
+const HANDLER_TIME: Duration = Duration::from_secs(1);
 
 /// Where the PacketCrypt pool is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +43,10 @@ pub struct PacketCryptSource {
     pub master: String,
     /// Base URL of the PayMaker.
     pub pay_maker: String,
+    /// Base URLs of the announcement handlers.
+    pub ann_handlers: Vec<String>,
+    /// Base URLs of the block handlers.
+    pub blk_handlers: Vec<String>,
     /// Whether announcements must be signed.
     pub is_private: bool,
 }
@@ -42,6 +57,8 @@ pub(super) struct Gatherer {
     facts: PacketCryptFacts,
     config: Option<PoolConfig>,
     asked_master: Option<Instant>,
+    classes: Classes,
+    asked_for_classes: Option<Instant>,
     /// Up to which piece of accepted work has been told.
     told_until: Option<u64>,
 }
@@ -54,6 +71,8 @@ impl Gatherer {
             http,
             config: None,
             asked_master: None,
+            classes: Classes::default(),
+            asked_for_classes: None,
             told_until: None,
         }
     }
@@ -72,6 +91,9 @@ impl Gatherer {
             if facts.height.value.is_none() {
                 facts.height = Measured::at(config.current_height.0, Unit::Blocks, facts.height.as_of);
             }
+            if let (Some(height), Some(target)) = (facts.height.value, config.ann_target) {
+                facts.announcement_classes = self.classes.at(height, target);
+            }
         }
         facts
     }
@@ -87,6 +109,26 @@ impl Gatherer {
         }
         if self.asked_master.is_none_or(|asked| asked.elapsed() >= MASTER_EVERY) {
             self.ask_master().await;
+        }
+        if self.asked_for_classes.is_none_or(|asked| asked.elapsed() >= CLASSES_EVERY) {
+            self.asked_for_classes = Some(Instant::now());
+            self.ask_for_classes().await;
+        }
+    }
+
+    async fn ask_for_classes(&mut self) {
+        let http = &self.http;
+        let asking = self.source.ann_handlers.iter().map(|handler| {
+            let url = format!("{handler}/parents.json");
+            async move { http_client::fetch(http, &url, LIMIT, HANDLER_TIME).await.ok() }
+        });
+        let answers = join_all(asking).await;
+        for (number, body) in answers.into_iter().enumerate() {
+            // A handler of another program does not tell.
+            let accepted = body.and_then(|body| serde_json::from_slice::<Vec<AcceptedOfParent>>(&body).ok());
+            if let Some(accepted) = accepted {
+                self.classes.told(number, accepted, Moment::now());
+            }
         }
     }
 
@@ -140,7 +182,39 @@ impl Lookups {
     }
 
     pub(super) async fn miner(&self, address: PktAddress) -> Result<MinerFacts, FactsFault> {
-        self.ask(&format!("minerfacts?address={address}")).await
+        let question = format!("minerfacts?address={address}");
+        let (facts, announcements, shares) = tokio::join!(
+            self.ask::<MinerFacts>(&question),
+            self.conduct(&self.source.ann_handlers, &address),
+            self.conduct(&self.source.blk_handlers, &address),
+        );
+        let mut facts = facts?;
+        if let Some(own) = &mut facts.packetcrypt {
+            own.announcements = announcements.unwrap_or_else(|| std::mem::take(&mut own.announcements));
+            own.shares = shares.unwrap_or_else(|| std::mem::take(&mut own.shares));
+        }
+        Ok(facts)
+    }
+
+    /// What became of an address's work, by all handlers of a kind together; `None` if one of them does not tell.
+    async fn conduct(&self, handlers: &[String], address: &PktAddress) -> Option<Conduct> {
+        let asking = handlers.iter().map(|handler| {
+            let url = format!("{handler}/{}?address={address}", received_work::NAME);
+            async move {
+                let body = http_client::fetch(&self.http, &url, LIMIT, HANDLER_TIME).await.ok()?;
+                serde_json::from_slice::<Conduct>(&body).ok()
+            }
+        });
+        together(join_all(asking).await)
+    }
+
+    pub(super) async fn payments_to(
+        &self,
+        address: PktAddress,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<PaymentsPage, FactsFault> {
+        self.ask(&format!("payments?address={address}&limit={limit}{}", before_of(before))).await
     }
 
     pub(super) async fn blocks(&self, before: Option<u64>, limit: u32) -> Result<Vec<PoolBlock>, FactsFault> {

@@ -3,9 +3,11 @@
 use askama::Template;
 use askama::filters::HtmlSafe;
 
-use super::super::facts::{Moment, PoolBlock, Unit};
+use super::super::facts::{Chain, PoolBlock, Unit};
 use super::super::texts::Texts;
+use super::Visit;
 use super::age::Age;
+use super::chain_hash::ChainHash;
 use super::numbers::{Shown, UNKNOWN, grouped, money, shortened};
 use super::state::State;
 
@@ -23,8 +25,7 @@ impl HtmlSafe for BlockTable<'_> {}
 
 struct Row {
     height: String,
-    hash: String,
-    hash_short: String,
+    hash: ChainHash,
     found: Age,
     finder: Option<(String, String)>,
     effort: String,
@@ -35,18 +36,20 @@ struct Row {
 
 impl<'a> BlockTable<'a> {
     /// All that is known of these blocks.
-    pub fn whole(t: &'a Texts, blocks: &[PoolBlock], now: Moment) -> Self {
-        Self { t, rows: blocks.iter().map(|block| row(t, block, now)).collect(), is_whole: true }
+    pub fn whole(visit: &'a Visit, chain: Chain, blocks: &[PoolBlock]) -> Self {
+        let rows = blocks.iter().map(|block| row(visit, chain, block)).collect();
+        Self { t: &visit.texts, rows, is_whole: true }
     }
 
     /// The newest few, without finder and hash.
-    pub fn short(t: &'a Texts, blocks: &[PoolBlock], now: Moment) -> Self {
-        let rows = blocks.iter().take(6).map(|block| row(t, block, now)).collect();
-        Self { t, rows, is_whole: false }
+    pub fn short(visit: &'a Visit, chain: Chain, blocks: &[PoolBlock]) -> Self {
+        let rows = blocks.iter().take(6).map(|block| row(visit, chain, block)).collect();
+        Self { t: &visit.texts, rows, is_whole: false }
     }
 }
 
-fn row(t: &Texts, block: &PoolBlock, now: Moment) -> Row {
+fn row(visit: &Visit, chain: Chain, block: &PoolBlock) -> Row {
+    let t = &visit.texts;
     let unknown = || UNKNOWN.to_owned();
     let confirmations = block.confirmations.map(|confirmations| match block.confirmations_needed {
         Some(needed) => {
@@ -57,9 +60,8 @@ fn row(t: &Texts, block: &PoolBlock, now: Moment) -> Row {
     });
     Row {
         height: block.height.map_or_else(unknown, |height| grouped(u64::from(height))),
-        hash_short: shortened(&block.hash),
-        hash: block.hash.clone(),
-        found: Age::new(t, block.found_at, now),
+        hash: ChainHash::new(&visit.facts.identity.explorers, chain, &block.hash),
+        found: Age::new(t, block.found_at, visit.now),
         finder: block.finder.as_ref().map(|finder| (finder.replace(' ', ""), shortened(finder))),
         effort: block.effort_percent.map_or_else(unknown, |effort| effort.shown(Unit::Percent).to_string()),
         reward: block.reward.map_or_else(unknown, |reward| money(reward).to_string()),

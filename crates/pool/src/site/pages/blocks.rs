@@ -70,7 +70,7 @@ pub(super) async fn page(State(pages): State<Arc<Pages>>, Query(question): Query
         figures: figures(Figures { t, part: chain.name(), now }, facts, *chain),
         luck: luck(facts, *chain).map(|luck| LuckTable::new(t, luck)),
         charts: series.iter().map(|series| Chart::new(t, series)).collect(),
-        table: BlockTable::whole(t, rows, now),
+        table: BlockTable::whole(&visit, *chain, rows),
         shown: t.fill("blocks.shown", &[("n", &grouped(facts.blocks(*chain).len() as u64))]),
         newer: newer.clone(),
         older: older.clone(),

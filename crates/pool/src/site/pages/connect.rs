@@ -36,6 +36,7 @@ struct Choice<'a> {
 
 /// Whether the miner at an address has been heard of.
 struct Waiting {
+    chain: &'static str,
     address: String,
     last_seen: Option<Age>,
 }
@@ -98,6 +99,7 @@ fn system_choice<'a>(t: &'a Texts, other: &System, chosen: &System) -> Choice<'a
 
 fn waiting(visit: &Visit, facts: &MinerFacts) -> Waiting {
     Waiting {
+        chain: facts.chain.name(),
         address: facts.address.replace(' ', ""),
         last_seen: facts.last_seen.map(|seen| Age::new(&visit.texts, seen, visit.now)),
     }

@@ -107,7 +107,7 @@ fn chain_part<'a>(visit: &'a Visit, chain: Chain, series: &'a [Series]) -> Chain
         figures,
         rule,
         charts: series.iter().map(|series| Chart::new(t, series)).collect(),
-        blocks: BlockTable::short(t, facts.blocks(chain), now),
+        blocks: BlockTable::short(visit, chain, facts.blocks(chain)),
     }
 }
 

@@ -10,7 +10,7 @@ use http::StatusCode;
 use super::super::address::read;
 use super::super::facts::{
     Amount, Chain, Conduct, Device, Earnings, Interval, Measured, MinerFacts, NimiqMiner, PacketCryptMiner,
-    Payment, Series, SeriesName, Unit,
+    Series, SeriesName, Unit,
 };
 use super::address_form::wrong_address;
 use super::age::Age;
@@ -19,7 +19,7 @@ use super::figure::{Accent, Figure, Figures};
 use super::frame::Frame;
 use super::home::chain_name;
 use super::next_block::{Window, windows};
-use super::numbers::{Shown, UNKNOWN, estimate, grouped, money, percent};
+use super::numbers::{Shown, UNKNOWN, duration_text, estimate, grouped, money, percent};
 use super::payment_table::PaymentTable;
 use super::share_bar::ShareBar;
 use super::state::State;
@@ -27,7 +27,7 @@ use super::statistics::{RangeLink, range_links};
 use super::{Pages, Question, Texts, Visit, html, summary};
 
 /// Payments on the page.
-const PAYMENTS: usize = 15;
+const PAYMENTS: u32 = 15;
 
 #[derive(Template)]
 #[template(path = "miner.html")]
@@ -35,6 +35,7 @@ struct Miner<'a> {
     frame: Frame<'a>,
     address: &'a str,
     compact: String,
+    chain: &'static str,
     chain_name: &'a str,
     state: State,
     last_seen: Option<Age>,
@@ -45,12 +46,15 @@ struct Miner<'a> {
     /// Why it gets what it gets of the next PacketCrypt block.
     shares_of_next: Option<SharesOfNext>,
     conducts: Vec<ConductRow>,
+    conduct_window: String,
     devices: Vec<DeviceRow>,
     has_devices: bool,
     earnings: Vec<EarningsRow>,
     money: Vec<Figure<'a>>,
     is_payout_requested: bool,
     payments: PaymentTable<'a>,
+    newest_payments: Option<String>,
+    older_payments: Option<String>,
 }
 
 /// An address's parts of the next block, by window.
@@ -103,8 +107,17 @@ pub(super) async fn page(
     };
     let range = question.range();
     let series = pages.series(facts.chain, names, range, Some(&facts.address)).await;
-    let links = range_links(&format!("/m/{}", address.compact()), range);
-    html(StatusCode::OK, &miner(&visit, &facts, &series, links))
+    let before = question.before.parse().ok();
+    let payments = match pages.facts.payments_to(&address, before, PAYMENTS).await {
+        Ok(payments) => payments,
+        Err(fault) => return unavailable(&visit, &fault.to_string()),
+    };
+    let own = format!("/m/{}", address.compact());
+    let mut page = miner(&visit, &facts, &series, range_links(&own, range));
+    page.payments = PaymentTable::of_one(&visit, facts.chain, &payments.payments);
+    page.newest_payments = before.map(|_| format!("{own}?range={range}#money"));
+    page.older_payments = payments.next.map(|next| format!("{own}?range={range}&before={next}#money"));
+    html(StatusCode::OK, &page)
 }
 
 #[derive(Template)]
@@ -129,11 +142,11 @@ fn miner<'a>(
     let make = Figures { t, part: "miner", now };
     let (packetcrypt, nimiq) = (facts.packetcrypt.as_ref(), facts.nimiq.as_ref());
     let earnings = packetcrypt.map(|own| &own.earnings).or(nimiq.map(|own| &own.earnings));
-    let payments = packetcrypt.map(|own| &*own.payments).or(nimiq.map(|own| &*own.payments));
     Miner {
         frame: visit.frame("", t.get("miner.title")),
         address: &facts.address,
         compact: facts.address.replace(' ', ""),
+        chain: facts.chain.name(),
         chain_name: chain_name(t, facts.chain),
         state: State::of_miner(t, facts.state).in_pill(),
         last_seen: facts.last_seen.map(|seen| Age::new(t, seen, now)),
@@ -153,6 +166,10 @@ fn miner<'a>(
             (None, Some(own)) => vec![conduct(t.get("work.shares"), Accent::Block, &own.shares)],
             (None, None) => Vec::new(),
         },
+        conduct_window: {
+            let own = packetcrypt.map(|own| &own.announcements).or(nimiq.map(|own| &own.shares));
+            own.map(|own| over(t, own)).unwrap_or_default()
+        },
         devices: nimiq
             .map(|own| own.devices.iter().map(|device| device_row(t, device, now)).collect())
             .unwrap_or_default(),
@@ -163,13 +180,10 @@ fn miner<'a>(
             .or(nimiq.map(|own| nimiq_money(make, own, facts)))
             .unwrap_or_default(),
         is_payout_requested: nimiq.is_some_and(|own| own.payout_requested),
-        payments: PaymentTable::of_one(t, newest(payments.unwrap_or_default()), now),
+        payments: PaymentTable::of_one(visit, facts.chain, &[]),
+        newest_payments: None,
+        older_payments: None,
     }
-}
-
-/// As many payments as the page has room for; its links have them all.
-fn newest(payments: &[Payment]) -> &[Payment] {
-    &payments[..payments.len().min(PAYMENTS)]
 }
 
 fn packetcrypt_figures<'a>(make: Figures<'a>, own: &PacketCryptMiner) -> Vec<Figure<'a>> {
@@ -185,7 +199,7 @@ fn packetcrypt_figures<'a>(make: Figures<'a>, own: &PacketCryptMiner) -> Vec<Fig
             "good_announcements",
             Accent::Announcement,
             good(&own.announcements),
-            make.t.get("time.day"),
+            over(make.t, &own.announcements),
         ),
         make.given("next_part", Accent::Money, own.next_part.map(percent), coins),
         make.given("warm_up", Accent::Plain, warm_up, make.t.get("time.of_window")),
@@ -197,7 +211,7 @@ fn nimiq_figures<'a>(make: Figures<'a>, own: &NimiqMiner) -> Vec<Figure<'a>> {
     vec![
         make.measured("hash_rate", Accent::Block, &own.speed),
         make.measured("hash_rate_day", Accent::Block, &own.speed_day),
-        make.given("good_shares", Accent::Block, good(&own.shares), make.t.get("time.day")),
+        make.given("good_shares", Accent::Block, good(&own.shares), over(make.t, &own.shares)),
         make.given("next_part", Accent::Money, own.next_part.map(percent), coins),
     ]
 }
@@ -218,7 +232,8 @@ fn nimiq_money<'a>(make: Figures<'a>, own: &NimiqMiner, facts: &MinerFacts) -> V
     let balance = |key, amount: Amount| {
         make.measured(key, Accent::Money, &Measured::at(amount, Unit::Nim, facts.gathered_at))
     };
-    let above = make.t.get("time.set_by_operator");
+    let by = if own.is_own_threshold { "time.chosen_by_miner" } else { "time.set_by_operator" };
+    let above = make.t.get(by);
     vec![
         balance("own_immature", own.immature),
         balance("own_confirmed", own.confirmed),
@@ -226,6 +241,11 @@ fn nimiq_money<'a>(make: Figures<'a>, own: &NimiqMiner, facts: &MinerFacts) -> V
         balance("own_paid", own.paid),
         make.given("automatic_above", Accent::Money, Some(money(own.automatic_above)), above),
     ]
+}
+
+/// The time over which work was counted.
+fn over(t: &Texts, conduct: &Conduct) -> String {
+    t.fill("time.over", &[("time", &duration_text(conduct.window_seconds))])
 }
 
 fn good(conduct: &Conduct) -> Option<super::numbers::Quantity> {

@@ -16,8 +16,9 @@ use super::state::State;
 #[template(path = "next_block.html")]
 pub struct NextBlock<'a> {
     t: &'a Texts,
-    state: State,
     made: Age,
+    /// The list that the node was sent last: when, and what became of it.
+    sent: Option<(Age, State)>,
     windows: Vec<Window>,
     rows: Vec<Row>,
     payee_count: String,
@@ -74,7 +75,10 @@ impl<'a> NextBlock<'a> {
         });
         Some(Self {
             t,
-            state: State::of_table(t, table.state),
+            sent: facts
+                .payout_tables
+                .first()
+                .map(|sent| (Age::new(t, sent.made_at, now), State::of_table(t, sent.state))),
             made: Age::new(t, table.made_at, now),
             windows: windows(t, facts, table),
             rows: rows.collect(),

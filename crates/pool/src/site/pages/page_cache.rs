@@ -1,4 +1,4 @@
-//! Pages that are the same for everybody are made once a second, however many ask.
+//! A page is made once for each picture of the pool, however many ask for it, and however many of them at once.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,96 +11,195 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::response::Parts;
 use http::{Method, StatusCode};
+use tokio::sync::OnceCell;
 
-/// How long a page is the page: the finest unit of its ages.
-const FRESH_FOR: Duration = Duration::from_secs(1);
-/// Pages kept at once. There are fewer, unless somebody makes questions up; those are answered and not kept.
-const MOST: usize = 64;
-/// A question that is longer is somebody's own, such as an address.
-const LONGEST_QUESTION: usize = 48;
+use super::super::Facts;
+use super::super::facts::Moment;
+
+/// How long a page is the page where the picture stays: its ages go on.
+const FRESH_FOR: Duration = Duration::from_secs(2);
+/// A larger page is answered and not kept.
+const LARGEST_KEPT: usize = 128 << 10;
 /// No page is as large.
 const LARGEST: usize = 4 << 20;
 
-/// The pages of this second, by address.
-#[derive(Default)]
-pub(super) struct PageCache(Mutex<HashMap<String, Page>>);
+/// The pages of the newest picture, by address with its question.
+pub(super) struct PageCache {
+    facts: Facts,
+    /// Pages kept at once, each of at most 128 KiB. Beyond, questions are answered and not kept.
+    most: usize,
+    /// Longer addresses are somebody's own invention.
+    longest_address: usize,
+    places: Mutex<HashMap<String, Arc<Place>>>,
+}
 
+/// A page that is there, or is being made: the first who asks makes it, the others wait for that.
+struct Place {
+    picture: Moment,
+    fresh_until: Instant,
+    page: OnceCell<Page>,
+}
+
+impl Place {
+    fn new(picture: Moment) -> Self {
+        Self { picture, fresh_until: Instant::now() + FRESH_FOR, page: OnceCell::new() }
+    }
+}
+
+#[derive(Clone)]
 struct Page {
-    made: Instant,
     parts: Parts,
     body: Bytes,
 }
 
 impl Page {
-    fn is_fresh(&self) -> bool {
-        self.made.elapsed() < FRESH_FOR
+    async fn of(response: Response) -> Self {
+        let (parts, body) = response.into_parts();
+        match to_bytes(body, LARGEST).await {
+            Ok(body) => Self { parts, body },
+            Err(_) => Self {
+                parts: StatusCode::INTERNAL_SERVER_ERROR.into_response().into_parts().0,
+                body: Bytes::new(),
+            },
+        }
+    }
+
+    /// Whether others may be given it. One that says that nobody answers is kept, too: they would all ask again.
+    fn is_for_others(&self) -> bool {
+        let status = self.parts.status;
+        self.body.len() <= LARGEST_KEPT && (status == StatusCode::OK || status.is_server_error())
+    }
+}
+
+impl From<Page> for Response {
+    fn from(page: Page) -> Self {
+        Self::from_parts(page.parts, Body::from(page.body))
     }
 }
 
 impl PageCache {
-    fn get(&self, address: &str) -> Option<Response> {
-        let pages = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let page = pages.get(address).filter(|page| page.is_fresh())?;
-        Some(Response::from_parts(page.parts.clone(), Body::from(page.body.clone())))
+    /// A cache of so many pages with addresses of at most so many bytes.
+    pub(super) fn new(facts: Facts, most: usize, longest_address: usize) -> Arc<Self> {
+        Arc::new(Self { facts, most, longest_address, places: Mutex::default() })
     }
 
-    fn keep(&self, address: String, parts: &Parts, body: &Bytes) {
-        let mut pages = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if pages.len() >= MOST {
-            pages.retain(|_, page| page.is_fresh());
+    /// Where the page of an address is, or is to be made; `None` if there is no room for it.
+    fn place(&self, address: String) -> Option<Arc<Place>> {
+        let picture = self.facts.now().gathered_at;
+        let is_fresh = |place: &Place| place.picture == picture && Instant::now() < place.fresh_until;
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = places.get(&address).filter(|place| is_fresh(place)) {
+            return Some(Arc::clone(place));
         }
-        if pages.len() < MOST {
-            pages.insert(address, Page { made: Instant::now(), parts: parts.clone(), body: body.clone() });
+        if places.len() >= self.most {
+            places.retain(|_, place| is_fresh(place));
+        }
+        if places.len() >= self.most {
+            return None;
+        }
+        let place = Arc::new(Place::new(picture));
+        places.insert(address, Arc::clone(&place));
+        Some(place)
+    }
+
+    /// Takes a page back that is not for others; those who have waited for it get it all the same.
+    fn forget(&self, address: &str, place: &Arc<Place>) {
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        if places.get(address).is_some_and(|known| Arc::ptr_eq(known, place)) {
+            places.remove(address);
         }
     }
 }
 
-/// Answers from the cache, or asks for the page and keeps it.
+/// Answers from the cache, or makes the page and keeps it.
 pub(super) async fn serve(State(cache): State<Arc<PageCache>>, request: Request, next: Next) -> Response {
-    let uri = request.uri();
-    let is_own = uri.query().is_some_and(|question| question.len() > LONGEST_QUESTION);
-    if request.method() != Method::GET || is_own {
+    let address = request.uri().path_and_query().map_or("/", |address| address.as_str());
+    if request.method() != Method::GET || address.len() > cache.longest_address {
         return next.run(request).await;
     }
-    let address = uri.path_and_query().map_or_else(String::new, ToString::to_string);
-    if let Some(page) = cache.get(&address) {
-        return page;
+    let address = address.to_owned();
+    let Some(place) = cache.place(address.clone()) else { return next.run(request).await };
+    let page = place.page.get_or_init(async || Page::of(next.run(request).await).await).await;
+    if !page.is_for_others() {
+        cache.forget(&address, &place);
     }
-    let (parts, body) = next.run(request).await.into_parts();
-    let Ok(body) = to_bytes(body, LARGEST).await else {
-        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
-    };
-    if parts.status == StatusCode::OK {
-        cache.keep(address, &parts, &body);
-    }
-    Response::from_parts(parts, Body::from(body))
+    page.clone().into()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use axum::Router;
+    use axum::middleware::from_fn_with_state;
+    use axum::routing::get;
+    use tower::ServiceExt;
+
     use super::*;
 
-    fn page(text: &str) -> (Parts, Bytes) {
-        (Response::new(()).into_parts().0, Bytes::copy_from_slice(text.as_bytes()))
+    fn cache() -> Arc<PageCache> {
+        PageCache::new(Facts::sample(), 8, 40)
     }
 
-    #[test]
-    fn made_up_questions_do_not_fill_it_beyond_its_bound() {
-        let cache = PageCache::default();
-        let (parts, body) = page("one");
-        for number in 0..1000 {
-            cache.keep(format!("/?page={number}"), &parts, &body);
+    /// A site whose pages take a moment to be made, and say how many have been made.
+    fn site(cache: &Arc<PageCache>, status: StatusCode) -> Router {
+        let made = Arc::new(AtomicUsize::new(0));
+        let page = move || {
+            let made = Arc::clone(&made);
+            async move {
+                tokio::task::yield_now().await;
+                (status, (made.fetch_add(1, Ordering::Relaxed) + 1).to_string())
+            }
+        };
+        Router::new().route("/", get(page)).layer(from_fn_with_state(Arc::clone(cache), serve))
+    }
+
+    async fn ask(site: &Router, address: &str) -> String {
+        let request = Request::get(address).body(Body::empty()).unwrap();
+        let answer = site.clone().oneshot(request).await.unwrap();
+        String::from_utf8(to_bytes(answer.into_body(), 100).await.unwrap().to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn many_who_ask_at_once_get_one_page() {
+        let site = site(&cache(), StatusCode::OK);
+        let asking = (0..50).map(|_| ask(&site, "/?range=7d"));
+        assert!(futures_util::future::join_all(asking).await.iter().all(|page| page == "1"));
+        assert_eq!(ask(&site, "/?range=1h").await, "2");
+    }
+
+    #[tokio::test]
+    async fn made_up_questions_do_not_fill_it_beyond_its_bound() {
+        let cache = cache();
+        let site = site(&cache, StatusCode::OK);
+        for number in 0..100 {
+            ask(&site, &format!("/?page={number}")).await;
         }
-        assert_eq!(cache.0.lock().unwrap().len(), MOST);
-        assert!(cache.get("/?page=0").is_some() && cache.get("/?page=999").is_none());
+        ask(&site, &format!("/?{}", "x".repeat(100))).await;
+        assert_eq!(cache.places.lock().unwrap().len(), 8);
     }
 
-    #[test]
-    fn an_old_page_is_made_again() {
-        let cache = PageCache::default();
-        let (parts, body) = page("one");
-        cache.keep("/".to_owned(), &parts, &body);
-        cache.0.lock().unwrap().get_mut("/").unwrap().made -= FRESH_FOR;
-        assert!(cache.get("/").is_none());
+    #[tokio::test]
+    async fn what_is_not_there_is_not_kept_and_that_nobody_answers_is() {
+        for (status, kept) in
+            [(StatusCode::NOT_FOUND, 0), (StatusCode::SERVICE_UNAVAILABLE, 1), (StatusCode::OK, 1)]
+        {
+            let cache = cache();
+            ask(&site(&cache, status), "/").await;
+            assert_eq!(cache.places.lock().unwrap().len(), kept, "{status}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_old_page_is_made_again() {
+        let cache = cache();
+        let place = cache.place("/".to_owned()).unwrap();
+        assert!(Arc::ptr_eq(&place, &cache.place("/".to_owned()).unwrap()));
+        let old = Arc::new(Place { fresh_until: Instant::now(), ..Place::new(place.picture) });
+        let of_another_picture = Arc::new(Place::new(Moment(1)));
+        for stale in [old, of_another_picture] {
+            cache.places.lock().unwrap().insert("/".to_owned(), Arc::clone(&stale));
+            assert!(!Arc::ptr_eq(&stale, &cache.place("/".to_owned()).unwrap()));
+        }
     }
 }

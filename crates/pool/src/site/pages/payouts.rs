@@ -9,8 +9,8 @@ use axum::response::Response;
 use http::StatusCode;
 
 use super::super::facts::{
-    Amount, Chain, Measured, Moment, NimiqFacts, PacketCryptFacts, PayoutBatch, PayoutTableFacts, Range,
-    Series, SeriesName, Unit,
+    Amount, Chain, Measured, Moment, NimiqFacts, PacketCryptFacts, PaidBlock, PayoutBatch, PayoutTableFacts,
+    Range, Series, SeriesName, Unit,
 };
 use super::age::Age;
 use super::chart::Chart;
@@ -20,7 +20,7 @@ use super::next_block::NextBlock;
 use super::numbers::{Shown, UNKNOWN, duration_text, grouped, money, percent};
 use super::payment_table::PaymentTable;
 use super::state::State;
-use super::{Pages, Texts, html};
+use super::{Pages, Texts, Visit, html};
 
 /// Payees of the next block that are shown here.
 const PAYEES: usize = 25;
@@ -51,6 +51,13 @@ struct Table {
     shares: String,
     state: State,
     detail: String,
+    paid: Vec<PaidIn>,
+}
+
+/// A block that paid by a table.
+struct PaidIn {
+    text: String,
+    state: State,
 }
 
 struct NimiqPart<'a> {
@@ -82,7 +89,7 @@ pub(super) async fn page(AxumState(pages): AxumState<Arc<Pages>>) -> Response {
     let page = Payouts {
         frame: visit.frame("payouts", t.get("payouts.title")),
         packetcrypt: visit.facts.packetcrypt.as_ref().map(|facts| packetcrypt(t, facts, now)),
-        nimiq: visit.facts.nimiq.as_ref().map(|facts| nimiq(t, facts, &series, now)),
+        nimiq: visit.facts.nimiq.as_ref().map(|facts| nimiq(&visit, facts, &series)),
     };
     html(StatusCode::OK, &page)
 }
@@ -117,11 +124,21 @@ fn tables(t: &Texts, facts: &PacketCryptFacts, now: Moment) -> Vec<Table> {
         shares: filled(table.share_window.filled_percent),
         state: State::of_table(t, table.state),
         detail: table.detail.clone().unwrap_or_default(),
+        paid: table.paid_in.iter().map(|block| paid_in(t, block)).collect(),
     };
     facts.payout_tables.iter().take(10).map(table).collect()
 }
 
-fn nimiq<'a>(t: &'a Texts, facts: &'a NimiqFacts, series: &'a [Series], now: Moment) -> NimiqPart<'a> {
+fn paid_in(t: &Texts, block: &PaidBlock) -> PaidIn {
+    let height = block.height.map_or_else(|| UNKNOWN.to_owned(), |height| grouped(u64::from(height)));
+    PaidIn {
+        text: t.fill("payouts.paid_in", &[("height", &height)]),
+        state: State::of_block(t, block.standing),
+    }
+}
+
+fn nimiq<'a>(visit: &'a Visit, facts: &'a NimiqFacts, series: &'a [Series]) -> NimiqPart<'a> {
+    let (t, now) = (&*visit.texts, visit.now);
     let interval = match facts.payout_interval_seconds {
         0 => t.get("payouts.at_once").to_owned(),
         seconds => t.fill("payouts.every", &[("time", &duration_text(seconds))]),
@@ -142,7 +159,11 @@ fn nimiq<'a>(t: &'a Texts, facts: &'a NimiqFacts, series: &'a [Series], now: Mom
         figures,
         charts: series.iter().map(|series| Chart::new(t, series)).collect(),
         batches: facts.batches.iter().take(20).map(batch).collect(),
-        payments: PaymentTable::of_all(t, &facts.payments[..facts.payments.len().min(PAYMENTS)], now),
+        payments: PaymentTable::of_all(
+            visit,
+            Chain::Nimiq,
+            &facts.payments[..facts.payments.len().min(PAYMENTS)],
+        ),
     }
 }
 

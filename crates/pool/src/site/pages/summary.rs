@@ -1,6 +1,6 @@
 //! The figures of a whole pool, one list for each chain: what Home and Statistics show, from the same source as the API.
 
-use super::super::facts::{Luck, NimiqFacts, PacketCryptFacts, PoolBlock};
+use super::super::facts::{ClassState, Luck, Measured, NimiqFacts, PacketCryptFacts, PoolBlock, Unit};
 use super::figure::{Accent, Figure, Figures};
 use super::numbers::{Quantity, money, percent};
 
@@ -10,6 +10,7 @@ pub fn packetcrypt<'a>(make: Figures<'a>, facts: &PacketCryptFacts) -> Vec<Figur
         make.measured("announcement_speed", Accent::Announcement, &facts.announcement_speed),
         make.measured("block_speed", Accent::Block, &facts.block_speed),
         make.measured("bandwidth", Accent::Announcement, &facts.bandwidth),
+        in_use(make, facts),
         make.measured("announcement_miners", Accent::Announcement, &facts.miners.announcements),
         make.measured("block_miners", Accent::Block, &facts.miners.blocks),
         last_block(make, &facts.blocks),
@@ -61,6 +62,15 @@ pub fn nimiq_more<'a>(make: Figures<'a>, facts: &NimiqFacts) -> Vec<Figure<'a>> 
             make.t.get("time.set_by_operator"),
         ),
     ]
+}
+
+/// Announcements that blocks can be mined with now.
+fn in_use<'a>(make: Figures<'a>, facts: &PacketCryptFacts) -> Figure<'a> {
+    let usable = facts.announcement_classes.iter().filter(|class| class.state == ClassState::Mature);
+    let sum = usable.map(|class| class.accepted.value).sum::<Option<u64>>();
+    let sum = sum.filter(|_| !facts.announcement_classes.is_empty());
+    let as_of = facts.announcement_classes.first().map_or(facts.height.as_of, |class| class.accepted.as_of);
+    make.measured("in_use", Accent::Announcement, &Measured::<u64>::at(sum, Unit::Announcements, as_of))
 }
 
 fn last_block<'a>(make: Figures<'a>, blocks: &[PoolBlock]) -> Figure<'a> {

@@ -48,8 +48,11 @@ async fn every_page_is_whole_and_has_nothing_inline() {
         for inline in ["<script>", " style=\"", " onclick", "javascript:", "<style"] {
             assert!(!text.contains(inline), "{address} has {inline}");
         }
-        for elsewhere in ["src=\"http", "href=\"http", "src=\"//", "url("] {
+        for elsewhere in ["src=\"http", "src=\"//", "url(", "<iframe", "<object"] {
             assert!(!text.contains(elsewhere), "{address} asks a third party: {elsewhere}");
+        }
+        for link in text.split("<link ").skip(1).filter_map(|link| link.split('>').next()) {
+            assert!(!link.contains("href=\"http"), "{address} asks a third party: {link}");
         }
         let sections: BTreeSet<&str> = texts.keys().filter_map(|key| key.split('.').next()).collect();
         for section in sections {
@@ -67,6 +70,51 @@ async fn identifiers_are_unique_on_every_page() {
             assert!(seen.insert(id), "{address} has {id:?} twice");
         }
     }
+}
+
+#[tokio::test]
+async fn every_link_leads_somewhere() {
+    let api = crate::site::api::router(
+        Facts::sample(),
+        crate::site::SiteLimits::default(),
+        &crate::metrics::Metrics::new(),
+        tokio_util::sync::CancellationToken::new(),
+    );
+    let site = router().merge(api);
+    // `/metrics` and the PayMaker are other roles'.
+    let mut seen: BTreeSet<String> = ["/metrics".to_owned()].into();
+    for page in PAGES {
+        let (_, _, text) = get_page(page).await;
+        for attribute in ["href=\"/", "src=\"/", "action=\"/", "data-series=\"/"] {
+            for link in text.split(attribute).skip(1).filter_map(|rest| rest.split('"').next()) {
+                let link = format!("/{}", link.replace("&#38;", "&").replace("&amp;", "&"));
+                let address = link.split('#').next().unwrap_or_default().to_owned();
+                if address.contains("/paymaker/") || !seen.insert(address.clone()) {
+                    continue;
+                }
+                let request = Request::get(&address).body(Body::empty()).unwrap();
+                let status = site.clone().oneshot(request).await.unwrap().status();
+                let is_there = status.is_success() || status.is_redirection() || address == "/find";
+                assert!(is_there, "{page} leads to {address}, which answers {status}");
+            }
+        }
+    }
+    assert!(seen.len() > 60, "{seen:?}");
+}
+
+#[tokio::test]
+async fn hashes_lead_to_the_operator_s_explorer_and_payments_go_on() {
+    let (_, _, text) = get_page("/blocks").await;
+    let block = &sample::pool().packetcrypt.unwrap().blocks[0].hash;
+    assert!(text.contains(&format!("href=\"https://explorer.example/pkt/{block}\"")), "{text}");
+    let nimiq = &sample::pool().nimiq.unwrap().blocks[0].hash;
+    assert!(text.contains(nimiq.as_str()) && !text.contains(&format!("/{nimiq}")), "none is named for Nimiq");
+    let own = "/m/NQ762NH6LDHVUJ2CMATRVLDHJ5TGJGQACNQ9";
+    let (_, _, all) = get_page(own).await;
+    let (_, _, older) = get_page(&format!("{own}?before=3")).await;
+    let rows = |page: &str| page.split("id=\"payment-table\"").nth(1).unwrap().matches("<tr>").count();
+    assert_eq!((rows(&all), rows(&older)), (5, 3), "with the head");
+    assert!(older.contains("?range=24h#money"), "the way back");
 }
 
 #[tokio::test]

@@ -1,0 +1,192 @@
+//! The website: pages for each core-second, a page over a month of a large pool, listeners and their memory, and what
+//! all of that costs the intake of work.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::ann_handler::{self, Handler, Which};
+use super::files::raise_limit;
+use super::load::Connection;
+use super::program::free_address;
+use super::site_load::{Listeners, ask_for, hammer, times};
+use super::site_pool::{Handlers, SitePool};
+use super::stand_in_master::{HandlerUrls, StandInMaster};
+use super::{Goal, Row, blk_handler, mined};
+
+/// Requests for each page, over so many connections.
+const REQUESTS: u64 = 20_000;
+const CONNECTIONS: u64 = 8;
+/// Different pages of different addresses.
+const DIFFERENT: usize = 400;
+/// Listeners that say nothing.
+const LISTENERS: usize = 10_000;
+/// Files that a process must be able to open besides.
+const OTHER_FILES: u64 = 500;
+/// Time for all listeners to have been told at least once that there is nothing new.
+const SILENCE: Duration = Duration::from_secs(22);
+/// Pairs of measurements with and without somebody who hammers pages.
+const PAIRS: usize = 7;
+
+/// Measures pages that many ask for, and pages that nobody has asked for before.
+pub fn measure_pages() -> anyhow::Result<Vec<Row>> {
+    let pool = SitePool::start(Handlers::default())?;
+    let per_core_second = |measure: &str, requests: u64, seconds: f64, goal: Option<f64>| Row {
+        measure: measure.to_owned(),
+        unit: "requests per core-second",
+        ours: requests as f64 / seconds,
+        reference: None,
+        goal: goal.map(Goal::AtLeast),
+    };
+    let mut rows = Vec::new();
+    for (what, path) in [
+        ("Home", "/".to_owned()),
+        ("Miner page", pool.miner_page(0)),
+        ("/api/v1/pool", "/api/v1/pool".to_owned()),
+    ] {
+        ask_for(pool.address, &path, CONNECTIONS, CONNECTIONS)?;
+        let ((), seconds) = pool.site.seconds_of(|| ask_for(pool.address, &path, REQUESTS, CONNECTIONS))?;
+        rows.push(per_core_second(&format!("Website, {what}"), REQUESTS, seconds, Some(5000.0)));
+    }
+    let different = (1..=DIFFERENT).map(|number| pool.miner_page(number));
+    let (_, seconds) = pool.site.seconds_of(|| times(pool.address, different))?;
+    rows.push(per_core_second(
+        "Website, Miner pages that nobody has asked for yet",
+        DIFFERENT as u64,
+        seconds,
+        None,
+    ));
+    Ok(rows)
+}
+
+/// Measures Miner pages over 30 days, each of another address.
+pub fn measure_month() -> anyhow::Result<Vec<Row>> {
+    let pool = SitePool::start(Handlers::default())?;
+    times(pool.address, (0..3).map(|number| pool.miner_page(number)))?;
+    let times = times(pool.address, (3..DIFFERENT).map(|number| pool.miner_page(number)))?;
+    let row = |what: &str, ours: f64| Row {
+        measure: format!("Website, Miner page over 30 days, pool of 100,000 addresses, {what}"),
+        unit: "ms",
+        ours,
+        reference: None,
+        goal: Some(Goal::AtMost(50.0)),
+    };
+    Ok(vec![
+        row("median", times[times.len() / 2]),
+        row("95 of 100", times[times.len() * 95 / 100]),
+        row("slowest", times[times.len() - 1]),
+    ])
+}
+
+/// Measures what listeners cost that only listen.
+pub fn measure_streams() -> anyhow::Result<Vec<Row>> {
+    raise_limit(LISTENERS as u64 + OTHER_FILES)?;
+    let mut pool = SitePool::start(Handlers::default())?;
+    let before = pool.site.usage()?.resident_bytes;
+    let mut listeners = Listeners::connect(&mut pool.site, pool.address, LISTENERS)?;
+    let (heard, seconds) = pool.site.seconds_of(|| listeners.listen(SILENCE))?;
+    anyhow::ensure!(heard == LISTENERS, "only {heard} listeners have heard something");
+    let after = pool.site.usage()?.resident_bytes;
+    let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    let row = |measure: String, unit: &'static str, ours: f64, goal: Option<f64>| Row {
+        measure,
+        unit,
+        ours,
+        reference: None,
+        goal: goal.map(Goal::AtMost),
+    };
+    Ok(vec![
+        row(
+            format!("Website, memory with {LISTENERS} idle event streams"),
+            "MiB",
+            mebibytes(after),
+            Some(200.0),
+        ),
+        row(
+            "Website, memory of one of them".to_owned(),
+            "KiB",
+            after.saturating_sub(before) as f64 / 1024.0 / LISTENERS as f64,
+            None,
+        ),
+        row(
+            format!("Website, processor time with {LISTENERS} idle event streams"),
+            "% of a core",
+            seconds / SILENCE.as_secs_f64() * 100.0,
+            None,
+        ),
+    ])
+}
+
+/// Measures announcements while pages are hammered.
+pub fn measure_announcements() -> anyhow::Result<Vec<Row>> {
+    let mined = mined::announcements(ann_handler::MINED)?;
+    let [probe, rest @ ..] = mined.as_slice() else { anyhow::bail!("nothing was mined") };
+    let address = free_address()?;
+    let handlers = Handlers { ann: Some(address), ..Handlers::default() };
+    intake("announcements", handlers, || {
+        Handler::start(&Which::Ours, address, 0.0, probe)?.accept(rest, ann_handler::LARGE)
+    })
+}
+
+/// Measures shares while pages are hammered.
+pub fn measure_shares() -> anyhow::Result<Vec<Row>> {
+    let prepared = blk_handler::Prepared::new()?;
+    let address = free_address()?;
+    let handlers = Handlers { blk: Some(address), ..Handlers::default() };
+    intake("shares", handlers, || prepared.accept(address))
+}
+
+/// Measures in turns while pages of the website are hammered, and while somebody else's web server on this machine is
+/// hammered alike: both load the machine, and only the first asks the pool.
+fn intake(
+    what: &str,
+    handlers: Handlers,
+    measure: impl Fn() -> anyhow::Result<f64>,
+) -> anyhow::Result<Vec<Row>> {
+    let pool = SitePool::start(handlers)?;
+    let page = Connection::open(pool.address)?.get("/")?.success()?;
+    let other = StandInMaster::start(mined::PARENT, &HandlerUrls::default())?;
+    other.put("page", page);
+    let pages: Vec<String> =
+        std::iter::once("/".to_owned()).chain((0..4).map(|number| pool.miner_page(number))).collect();
+    let (mut with, mut without, mut asked) = (Vec::new(), Vec::new(), Vec::new());
+    measure()?;
+    for pair in 0..PAIRS {
+        let site = |server: SocketAddr| hammer(server, &pages, &measure);
+        let elsewhere = || hammer(other.address(), &["/page".to_owned()], &measure);
+        let (on_site, on_other) = if pair % 2 == 0 {
+            (site(pool.address)?, elsewhere()?)
+        } else {
+            let on_other = elsewhere()?;
+            (site(pool.address)?, on_other)
+        };
+        with.push(on_site.0);
+        asked.push(on_site.1);
+        without.push(on_other.0);
+    }
+    let slowdowns = with.iter().zip(&without).map(|(with, without)| (1.0 - with / without) * 100.0);
+    let row = |measure: String, unit: &'static str, ours: f64, goal: Option<f64>| Row {
+        measure,
+        unit,
+        ours,
+        reference: None,
+        goal: goal.map(Goal::AtMost),
+    };
+    let unit = "each core-second";
+    Ok(vec![
+        row(format!("Intake of {what}, pages being hammered"), unit, median(with.clone()), None),
+        row(
+            format!("Intake of {what}, another web server being hammered"),
+            unit,
+            median(without.clone()),
+            None,
+        ),
+        row(format!("Intake of {what}, slower by"), "%", median(slowdowns.collect()), Some(2.0)),
+        row("Pages answered meanwhile".to_owned(), "each second", median(asked), None),
+    ])
+}
+
+/// The middle one.
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap_or_default()
+}
