@@ -8,6 +8,7 @@ mod payouts;
 mod random;
 mod retention;
 mod roles;
+mod series;
 mod stand;
 
 /// Runs each test, an `async fn` that takes a [`stand::Stand`], on both stores.
