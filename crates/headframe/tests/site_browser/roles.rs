@@ -22,7 +22,7 @@ impl Roles {
         let [chain, master, pay_maker, site] = free_ports().map(|port| format!("127.0.0.1:{port}"));
         let file = path.join("pool.toml");
         let text = format!(
-            "[pool]\ndata = \"{}\"\npassword = \"between roles\"\nrun_packetcrypt = true\n[nimiq]\nrun = false\n\
+            "[pool]\ndata = \"{}\"\npassword = \"between roles\"\nrun_packetcrypt = \"yes\"\n[nimiq]\nrun = \"no\"\n\
              [dev_chain]\nlisten = \"{chain}\"\n[master]\nlisten = \"{master}\"\n[pay_maker]\nlisten = \"{pay_maker}\"\n\
              [site]\nlisten = \"{site}\"\n",
             path.join("data").display()
