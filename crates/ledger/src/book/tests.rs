@@ -163,6 +163,8 @@ async fn wins_are_described_once_and_tell_what_they_paid() {
     assert_eq!(paid, Paid { blocks: vec![(described, 1_000_000_000_000)], next: None });
     let stranger = "pKTcgnvpPdXQ6HztTC5snBc69887g471zE".parse().unwrap();
     assert_eq!(book.payments_to(&stranger, at_the_end, 9).await.unwrap(), Paid::default());
+    assert_eq!(book.payees_of(table).await.unwrap(), Some(vec![(own, 1_000_000_000_000)]));
+    assert_eq!(book.payees_of(PayoutTableNumber(99)).await.unwrap(), None);
     let tables = book.payout_tables_before(PayoutTableNumber(i64::MAX), 9).await.unwrap();
     assert_eq!((tables.len(), tables[0].payee_count), (1, 1));
     assert_eq!(tables[0].outcome, Some(PayoutOutcome::Configured));

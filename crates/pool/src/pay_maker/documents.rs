@@ -30,6 +30,8 @@ const PAST_WAIT: Duration = Duration::from_secs(5);
 /// Makes documents and remembers the newest.
 pub(super) struct Documents {
     payees: Payees,
+    /// Who gets the fee.
+    fee_address: Option<PktAddress>,
     hook: Option<UpdateHook>,
     clock: fn() -> UnixMillis,
     newest: ArcSwapOption<Snapshot>,
@@ -65,6 +67,7 @@ impl Documents {
                 default_address: config.rules.default_address,
                 error_address: config.error_address,
             },
+            fee_address: config.rules.pool_fee_address.as_ref().and_then(|address| address.parse().ok()),
             hook: config.update_hook.clone(),
             clock: config.clock,
             newest: ArcSwapOption::empty(),
@@ -75,6 +78,12 @@ impl Documents {
             hook_failures: metrics
                 .counter("update_hook_failures", "Documents that the update hook failed to change"),
         }
+    }
+
+    /// Whether an address may be paid for something else than its work: the fee, or what nobody has earned.
+    pub(super) fn pays_besides_work(&self, address: &PktAddress) -> bool {
+        let Payees { default_address, error_address } = &self.payees;
+        [default_address, error_address].contains(&address) || self.fee_address.as_ref() == Some(address)
     }
 
     /// The document as of now; where it is dear it may be some moments old. `None`: it could not be made.

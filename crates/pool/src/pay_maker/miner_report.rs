@@ -49,7 +49,12 @@ pub(super) async fn miner_facts(
         (None, None, _) => MinerState::Unknown,
     };
     let is_known = last_seen.is_some() || standing.is_some() || !payments.is_empty();
-    let standing = standing.unwrap_or_default();
+    let mut standing = standing.unwrap_or_default();
+    // The document tells of announcement miners only when they have worked for two slots.
+    if standing.announcements.is_none() && !shared.documents.pays_besides_work(&address) {
+        let for_shares = standing.shares.unwrap_or_default();
+        standing.announcements = Some(Part(standing.whole.0.saturating_sub(for_shares.0)));
+    }
     MinerFacts {
         address: address.to_string(),
         chain: Chain::PacketCrypt,
@@ -110,8 +115,8 @@ fn packetcrypt(
         bandwidth: Measured::over(per_second(kilobits), Unit::KilobitsPerSecond, window, now),
         announcements: conduct(|point| point.announcements),
         shares: conduct(|point| point.shares),
-        // Whoever has no work in a window gets nothing of it, and that is known.
-        announcements_part: Some(standing.announcements.unwrap_or_default()),
+        announcements_part: standing.announcements,
+        // All who have a share in the window are told of.
         shares_part: Some(standing.shares.unwrap_or_default()),
         next_part: Some(standing.whole),
         next_amount,

@@ -37,6 +37,8 @@ const LONGEST_SHOWN: Duration = Duration::from_secs(10);
 const SHOWN: usize = 100;
 /// Payout tables of a report.
 const TABLES_SHOWN: u32 = 20;
+/// And those by which the newest blocks paid.
+const PAID_TABLES_SHOWN: usize = 5;
 /// An announcement is 1 KiB on the wire.
 pub(super) const BITS_PER_ANNOUNCEMENT: f64 = 8192.0;
 
@@ -142,13 +144,13 @@ impl Sources {
         let figures = tokio::task::spawn_blocking(move || reading.read().pool_figures(now, SPEED_WINDOW_MS));
         let figures = figures.await.ok()?;
         let wins = newest_wins(&shared.book).await;
-        let tables = shared.book.payout_tables_before(PayoutTableNumber(i64::MAX), TABLES_SHOWN).await;
+        let tables = newest_tables(&shared.book, &wins).await;
         let blocks = wins.iter().map(|win| pool_block(win, shared)).collect();
         let paid = paid_by(&wins, shared);
         Some(Self {
             payout_rule: payout_rule(&document),
             next_reward: shared.won_blocks.next_reward(),
-            tables: tables.unwrap_or_default(),
+            tables,
             now,
             document,
             figures,
@@ -263,6 +265,24 @@ async fn newest_wins(book: &SqlBook) -> Vec<RecordedWin> {
     })
 }
 
+/// The newest tables, and those by which the newest blocks paid, newest first.
+async fn newest_tables(book: &SqlBook, wins: &[RecordedWin]) -> Vec<PayoutTableSummary> {
+    let before = async |number: i64, limit: u32| {
+        book.payout_tables_before(PayoutTableNumber(number), limit).await.unwrap_or_default()
+    };
+    let mut tables = before(i64::MAX, TABLES_SHOWN).await;
+    let mut paid: Vec<PayoutTableNumber> = wins.iter().filter_map(|win| win.payout_table).collect();
+    paid.dedup();
+    for number in paid.into_iter().take(PAID_TABLES_SHOWN) {
+        if tables.iter().all(|table| table.number != number) {
+            // One that has been removed by age has an older one in its place.
+            let found = before(number.0.saturating_add(1), 1).await;
+            tables.extend(found.into_iter().filter(|table| table.number == number));
+        }
+    }
+    tables
+}
+
 /// One payee of a table; `reward` in units of 2⁻³⁰ PKT, if it is known.
 pub(super) fn payee(address: &PktAddress, units: u64, reward: Option<i64>) -> Payee {
     Payee {
@@ -298,6 +318,7 @@ pub(super) fn pool_block(win: &RecordedWin, shared: &Shared) -> PoolBlock {
         finder: Some(win.won.pay_to.to_string()),
         effort_percent: win.effort_millionths.map(|effort| effort as f64 / 1e4),
         reward: win.reward.map(Amount::pkt_units),
+        payout_table: win.payout_table.and_then(|table| u64::try_from(table.0).ok()),
         standing,
         confirmations,
         confirmations_needed: Some(MATURE_AT),

@@ -9,7 +9,7 @@
 //! | `GET …/payouttables?before=<number>&limit=` | payout tables before a number, newest first |
 //! | `GET …/series?name=&range=&address=` | [`Series`](crate::site::facts::Series) of the pool or an address |
 //! | `GET …/acceptedwork?since=<number>` | accepted work by address since a number that an answer gave |
-//! | `GET …/payees?offset=&limit=` | who the next block pays, in the order of the table |
+//! | `GET …/payees?table=<number>&offset=&limit=` | who the next block pays, or whom a table paid that was sent, in its order |
 //!
 //! A limit is at most 500. Anybody may ask: it is what the website shows.
 
@@ -44,6 +44,7 @@ pub(super) async fn answer(shared: &Arc<Shared>, method: &Method, name: &str, qu
         "series" => series(shared, &query).await,
         "acceptedwork" => of_value(&shared.accepted_work.since(query.number("since"))),
         "payments" => payments(shared, &query).await,
+        "payees" if query.number("table").is_some() => payees_of_table(shared, &query).await,
         "wonblocks" => {
             let before = UnixMillis(query.number("before").unwrap_or(u64::MAX));
             let wins = shared.book.wins_before(before, query.limit()).await;
@@ -86,6 +87,17 @@ async fn payments(shared: &Shared, query: &Query<'_>) -> Response {
     of_value(&PaymentsPage { payments, next: next.map(|next| next.0) })
 }
 
+async fn payees_of_table(shared: &Shared, query: &Query<'_>) -> Response {
+    let number = query.number("table").and_then(|number| i64::try_from(number).ok());
+    match shared.book.payees_of(PayoutTableNumber(number.unwrap_or(i64::MAX))).await {
+        Ok(None) => text(StatusCode::NOT_FOUND, "there is no such table, or no more"),
+        found => of_book(found.map(|payees| {
+            let page = query.page(payees.unwrap_or_default());
+            page.iter().map(|(address, units)| payee(address, *units, None)).collect::<Vec<_>>()
+        })),
+    }
+}
+
 fn no_address() -> Response {
     text(StatusCode::BAD_REQUEST, "`address` is no PKT address that a pool can pay")
 }
@@ -98,17 +110,10 @@ async fn of_ledger(shared: &Arc<Shared>, name: &str, query: &Query<'_>) -> Respo
     match name {
         "poolfacts" => json(StatusCode::OK, report.json.clone()),
         "payees" => {
-            let skipped =
-                query.number("offset").map_or(0, |offset| usize::try_from(offset).unwrap_or(usize::MAX));
             let reward = report.facts.next_reward.value.map(|reward| reward.units);
-            let payees: Vec<_> = report
-                .payees
-                .iter()
-                .skip(skipped)
-                .take(query.limit() as usize)
-                .map(|(address, units)| payee(address, *units, reward))
-                .collect();
-            of_value(&payees)
+            let page = query.page(report.payees.iter());
+            let payees = page.iter().map(|(address, units)| payee(address, *units, reward));
+            of_value(&payees.collect::<Vec<_>>())
         }
         _ => {
             let Some(address) = query.address() else { return no_address() };
@@ -154,6 +159,12 @@ impl Query<'_> {
 
     fn number(&self, name: &str) -> Option<u64> {
         self.text(name)?.parse().ok()
+    }
+
+    /// The rows of a table from the offset on, as many as were asked for.
+    fn page<T>(&self, rows: impl IntoIterator<Item = T>) -> Vec<T> {
+        let skipped = self.number("offset").map_or(0, |offset| usize::try_from(offset).unwrap_or(usize::MAX));
+        rows.into_iter().skip(skipped).take(self.limit() as usize).collect()
     }
 
     fn limit(&self) -> u32 {

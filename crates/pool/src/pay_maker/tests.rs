@@ -558,8 +558,10 @@ async fn the_site_is_told_of_pool_and_miners() {
     let of = async |address: &str| -> MinerFacts {
         serde_json::from_str(&ask(format!("/minerfacts?address={address}")).await).unwrap()
     };
-    let miner = of(MINER).await;
-    let part = miner.packetcrypt.unwrap().next_part.unwrap();
+    let own = of(MINER).await.packetcrypt.unwrap();
+    let part = own.next_part.unwrap();
+    let (announcements, shares) = (own.announcements_part.unwrap(), own.shares_part.unwrap());
+    assert!((announcements.0 + shares.0).abs_diff(part.0) <= 2, "the parts are the whole, but for roundings");
     assert_eq!(Some(part.0), units.iter().find(|(address, _)| address == MINER).map(|(_, units)| *units));
     assert_eq!(of(THIRD).await.state, MinerState::Unknown);
     running.stop().await;

@@ -67,6 +67,12 @@ impl Facts {
         Self::new(Arc::new(ArcSwap::from_pointee(sample::pool())), Source::Sample, Arc::default())
     }
 
+    /// The facts of a pool that a test has made up; of addresses and series, those of the sample.
+    #[cfg(test)]
+    pub(super) fn made_up(pool: PoolFacts) -> Self {
+        Self::new(Arc::new(ArcSwap::from_pointee(pool)), Source::Sample, Arc::default())
+    }
+
     /// The facts of a pool whose roles are asked from now on, until the stop signal; and the task that asks them.
     pub fn gather(
         sources: Sources,
@@ -183,18 +189,33 @@ impl Facts {
         }
     }
 
-    /// Who the next PacketCrypt block pays, in the order of the table.
-    pub async fn payees(&self, offset: u64, limit: u32) -> Result<Vec<Payee>, FactsFault> {
+    /// Whom a payout table paid that was sent to the PacketCrypt node, or whom the next block pays, in the order of the
+    /// table.
+    pub async fn payees(
+        &self,
+        table: Option<u64>,
+        offset: u64,
+        limit: u32,
+    ) -> Result<Vec<Payee>, FactsFault> {
         self.must_mine(Chain::PacketCrypt)?;
         let _turn = self.turn().await?;
         match &self.shared.source {
             Source::Sample => {
                 let now = self.now();
-                let table = now.packetcrypt.as_ref().and_then(|pool| pool.payout_table.as_ref());
+                let pool = now.packetcrypt.as_ref();
+                let is_known = |wanted: &u64| {
+                    pool.is_some_and(|pool| {
+                        pool.payout_tables.iter().any(|sent| sent.number == Some(*wanted))
+                    })
+                };
+                if table.as_ref().is_some_and(|wanted| !is_known(wanted)) {
+                    return Err(FactsFault::Absent("such table".to_owned()));
+                }
+                let table = pool.and_then(|pool| pool.payout_table.as_ref());
                 let payees = table.map_or(&[][..], |table| &table.payees);
                 Ok(payees.iter().skip(offset as usize).take(limit as usize).cloned().collect())
             }
-            Source::Pool(lookups) => lookups.payees(offset, limit).await,
+            Source::Pool(lookups) => lookups.payees(table, offset, limit).await,
         }
     }
 

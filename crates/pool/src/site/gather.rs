@@ -194,10 +194,15 @@ impl Lookups {
         lookups.payout_tables(before, limit).await
     }
 
-    /// Who the next PacketCrypt block pays.
-    pub(super) async fn payees(&self, offset: u64, limit: u32) -> Result<Vec<Payee>, FactsFault> {
+    /// Whom a payout table pays, or the next PacketCrypt block.
+    pub(super) async fn payees(
+        &self,
+        table: Option<u64>,
+        offset: u64,
+        limit: u32,
+    ) -> Result<Vec<Payee>, FactsFault> {
         let lookups = self.packetcrypt.as_ref().ok_or_else(|| absent(Chain::PacketCrypt))?;
-        lookups.payees(offset, limit).await
+        lookups.payees(table, offset, limit).await
     }
 
     /// The past of a figure.

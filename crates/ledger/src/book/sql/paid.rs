@@ -14,7 +14,7 @@ use wire::who_to_pay::ByAddress;
 use super::history::{RecordedWin, WIN, recorded_win};
 use super::{Fields, SqlBook, millis, parse_json};
 use crate::UnixMillis;
-use crate::book::BookError;
+use crate::book::{BookError, PayoutTableNumber};
 
 /// Blocks whose payees are noted in one go.
 const NOTED_AT_ONCE: i64 = 8;
@@ -62,7 +62,8 @@ impl SqlBook {
         for row in &rows {
             let fields = Fields { row, doing };
             let (share_id, won_at) = (fields.event_id(0)?.as_bytes().to_vec(), fields.number(1)?);
-            let buckets = buckets(&self.payees_of(fields.number(2)?).await?);
+            let payees = self.payees_of(PayoutTableNumber(fields.number(2)?)).await?;
+            let buckets = buckets(&payees.unwrap_or_default());
             let mut transaction = self.pool.begin().await.map_err(failed)?;
             for (bucket, payees) in buckets {
                 sqlx::query(
@@ -87,17 +88,20 @@ impl SqlBook {
         Ok(rows.len())
     }
 
-    /// The payees of a table; nobody if it has been removed by age.
-    async fn payees_of(&self, table: i64) -> Result<Vec<(PktAddress, u64)>, BookError> {
+    /// The payees of a table with their units of 10⁻¹², as it was sent; `None` if it has been removed by age.
+    pub async fn payees_of(
+        &self,
+        table: PayoutTableNumber,
+    ) -> Result<Option<Vec<(PktAddress, u64)>>, BookError> {
         let doing = "reading the payees of a payout table";
         let row = sqlx::query("SELECT payees FROM payout_tables WHERE number = $1")
-            .bind(table)
+            .bind(table.0)
             .fetch_optional(&self.reader)
             .await
             .map_err(|source| BookError::Database { doing, source })?;
-        let Some(row) = row else { return Ok(Vec::new()) };
+        let Some(row) = row else { return Ok(None) };
         let payees: ByAddress<u64> = parse_json(&Fields { row: &row, doing }.text(0)?)?;
-        Ok(payees.0)
+        Ok(Some(payees.0))
     }
 
     /// The blocks before `before` that paid an address, newest first: by the payout table that was in force. Looks at

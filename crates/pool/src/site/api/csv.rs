@@ -11,6 +11,7 @@ pub(super) fn blocks(blocks: &[PoolBlock]) -> String {
         "finder",
         "effort_percent",
         "reward_units",
+        "payout_table",
         "standing",
         "confirmations",
     ]);
@@ -22,6 +23,7 @@ pub(super) fn blocks(blocks: &[PoolBlock]) -> String {
             block.finder.clone().unwrap_or_default(),
             optional(block.effort_percent),
             optional(block.reward.map(|reward| reward.units)),
+            optional(block.payout_table),
             block.standing.name().to_owned(),
             optional(block.confirmations),
         ]);
@@ -105,7 +107,7 @@ mod tests {
             let text = blocks(pool.blocks(chain));
             let lines: Vec<&str> = text.split_terminator("\r\n").collect();
             assert_eq!(lines.len(), pool.blocks(chain).len() + 1);
-            assert!(lines.iter().all(|line| line.split(',').count() == 8), "{text}");
+            assert!(lines.iter().all(|line| line.split(',').count() == 9), "{text}");
         }
         assert_eq!(
             blocks(pool.blocks(Chain::PacketCrypt)).lines().nth(3).unwrap().split(',').nth(1),

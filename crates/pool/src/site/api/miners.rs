@@ -39,8 +39,9 @@ pub(super) async fn miner(
     Ok(Whole::json(&api.facts.miner(&address).await?)?.answer(&headers))
 }
 
-/// Payments to an address. Those of PacketCrypt are found block by block, and a page looks at as many blocks as it may
-/// have rows: it may have fewer rows, and still a next page.
+/// Payments to an address.
+///
+/// Those of PacketCrypt are found block by block: a page may have fewer rows than asked for, and still a next page.
 #[utoipa::path(get, path = "/api/v1/{chain}/miners/{address}/payments", tag = "miners",
     params(
         ("chain" = Chain, Path, description = "Which chain"),

@@ -135,8 +135,11 @@ pub(super) async fn payout_tables(
 }
 
 /// Who the next PacketCrypt block pays: the fee address first, then by descending part.
+///
+/// With the number of a payout table that was sent to the node: whom that one paid. It proves what blocks paid.
 #[utoipa::path(get, path = "/api/v1/packetcrypt/payees", tag = "tables",
     params(
+        ("table" = Option<u64>, Query, minimum = 0, maximum = 9_007_199_254_740_991_i64, description = "The number of a payout table; without it the one of the next block"),
         ("offset" = Option<u64>, Query, minimum = 0, maximum = 10_000_000, description = "How many to skip; `next` of the page before"),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "How many rows; 50 by default"),
     ),
@@ -144,7 +147,7 @@ pub(super) async fn payout_tables(
         (status = 200, description = "A page of the table", body = Page<Payee>),
         (status = 304, description = "Nothing has changed since the ETag that was sent"),
         (status = 400, description = "Asked wrongly", body = Fault),
-        (status = 404, description = "This pool does not mine PacketCrypt", body = Fault),
+        (status = 404, description = "This pool does not mine PacketCrypt, or has no such table any more", body = Fault),
         (status = 429, description = "Asked too often", body = Fault),
         (status = 503, description = "Whoever knows does not answer", body = Fault),
     )
@@ -154,10 +157,11 @@ pub(super) async fn payees(
     headers: HeaderMap,
     parameters: Parameters,
 ) -> Result<Response, Fault> {
-    parameters.only(&["offset", "limit"])?;
+    parameters.only(&["table", "offset", "limit"])?;
+    let table = parameters.number("table", 0, MOST)?;
     let offset = parameters.number("offset", 0, 10_000_000)?.unwrap_or_default();
     let limit = parameters.limit()?;
-    let payees = api.facts.payees(offset, limit).await?;
+    let payees = api.facts.payees(table, offset, limit).await?;
     let page = Page::new(payees, limit, |_| offset + u64::from(limit));
     Ok(Whole::json(&page)?.answer(&headers))
 }

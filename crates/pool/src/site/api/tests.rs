@@ -202,3 +202,37 @@ async fn listeners_have_places_and_give_them_back() {
     let frame = body.frame().await.unwrap().unwrap().into_data().unwrap();
     assert_eq!(&frame[..], b"retry: 5000\n\n");
 }
+
+#[tokio::test]
+async fn a_reader_who_is_too_slow_is_cut_off_and_the_others_hear_everything() {
+    let facts = Facts::sample();
+    let limits = SiteLimits { streams: 2, ..SiteLimits::default() };
+    let router = router(facts.clone(), limits, &Metrics::new(), CancellationToken::new());
+    let address = crate::site::address::read(sample::PKT_MINER, &facts.now().chains()).unwrap();
+    let question = format!("/api/v1/events?address={}", sample::PKT_MINER);
+    let mut quick = ask(&router, Method::GET, &question).await.into_body();
+    let mut slow = ask(&router, Method::GET, &question).await.into_body();
+    let next = async |body: &mut Body| {
+        let frame = body.frame().await?.unwrap().into_data().unwrap();
+        Some(String::from_utf8(frame.to_vec()).unwrap())
+    };
+    assert_eq!(next(&mut quick).await.unwrap(), "retry: 5000\n\n");
+    assert_eq!(next(&mut slow).await.unwrap(), "retry: 5000\n\n");
+    assert_eq!(ask(&router, Method::GET, &question).await.status(), 503, "both places are taken");
+    for pieces in 1..=50 {
+        facts.events().worked(address, pieces, crate::site::facts::Moment(pieces));
+        assert!(next(&mut quick).await.unwrap().contains(&format!("\"pieces\":{pieces}")));
+    }
+    assert_eq!(next(&mut slow).await, None, "its browser asks again");
+    assert_eq!(ask(&router, Method::GET, &question).await.status(), 200, "and finds its place free");
+}
+
+#[tokio::test]
+async fn a_table_that_was_sent_proves_what_its_blocks_paid() {
+    let (status, body) = get("/api/v1/packetcrypt/payees?table=4703").await;
+    assert_eq!(status, 200);
+    let page: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(page["items"][0]["address"], sample::PKT_FEE);
+    let (status, body) = get("/api/v1/packetcrypt/payees?table=1").await;
+    assert_eq!((status, body.contains("no such table")), (404, true), "{body}");
+}

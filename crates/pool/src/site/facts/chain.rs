@@ -46,6 +46,8 @@ pub struct PoolBlock {
     pub effort_percent: Option<f64>,
     /// Reward and fees.
     pub reward: Option<Amount>,
+    /// The number of the payout table that it paid by, where blocks pay directly and that is known.
+    pub payout_table: Option<u64>,
     /// Whether it counts.
     pub standing: BlockStanding,
     /// Blocks on top of it and itself.

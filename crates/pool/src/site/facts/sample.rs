@@ -220,6 +220,7 @@ fn blocks(reward: Amount) -> Vec<PoolBlock> {
         finder: Some(PKT_MINER.to_owned()),
         effort_percent: effort,
         reward: Some(reward),
+        payout_table: Some(4703),
         standing,
         confirmations: Some(confirmations),
         confirmations_needed: Some(100),
@@ -231,6 +232,7 @@ fn blocks(reward: Amount) -> Vec<PoolBlock> {
     let unknown = PoolBlock {
         height: None,
         reward: None,
+        payout_table: None,
         confirmations: None,
         ..block(2_114_701, 14_000, None, BlockStanding::Unknown, 0)
     };
@@ -296,6 +298,7 @@ fn nimiq_blocks() -> Vec<PoolBlock> {
         finder: (standing != BlockStanding::Found).then(|| NIM_MINER.to_owned()),
         effort_percent: (standing != BlockStanding::Found).then_some(88.8),
         reward: Some(Amount::luna(412_000_000)),
+        payout_table: None,
         standing,
         confirmations: Some(confirmations),
         confirmations_needed: Some(10),

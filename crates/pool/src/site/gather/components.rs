@@ -1,11 +1,13 @@
-//! The health of every process of the pool, as `/healthz` tells it.
+//! The health of every process of the pool, as `/healthz` tells it, and of the nodes above it, as processes show it among
+//! their figures.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use serde::Deserialize;
 
+use super::shown_figures::ShownFigures;
 use crate::http_client;
 use crate::site::facts::{Chain, ComponentState, Condition, Moment};
 
@@ -13,6 +15,10 @@ use crate::site::facts::{Chain, ComponentState, Condition, Moment};
 const LIMIT: usize = 256 << 10;
 /// How long an answer may take.
 const TIME: Duration = Duration::from_secs(2);
+/// How often processes are asked for their nodes.
+const NODES_EVERY: Duration = Duration::from_secs(10);
+/// What a node is called among the roles.
+const NODE: &str = "node";
 /// Roles that one process may tell of.
 const MOST_ROLES: usize = 256;
 
@@ -39,6 +45,7 @@ pub(super) struct Gatherer {
     sources: Vec<ComponentSource>,
     http: reqwest::Client,
     states: BTreeMap<(usize, String, String), ComponentState>,
+    asked_for_nodes: Option<Instant>,
 }
 
 #[derive(Deserialize)]
@@ -60,12 +67,14 @@ struct ReportedRole {
 
 impl Gatherer {
     pub(super) fn new(sources: Vec<ComponentSource>, http: reqwest::Client) -> Self {
-        Self { sources, http, states: BTreeMap::new() }
+        Self { sources, http, states: BTreeMap::new(), asked_for_nodes: None }
     }
 
-    /// Everything that was found out, in the order of the sources.
+    /// Everything that was found out, in the order of the sources. Several processes may tell of one node: the first does.
     pub(super) fn states(&self) -> Vec<ComponentState> {
-        self.states.values().cloned().collect()
+        let mut nodes = BTreeSet::new();
+        let is_first = |state: &&ComponentState| state.role != NODE || nodes.insert(state.name.clone());
+        self.states.values().filter(is_first).cloned().collect()
     }
 
     pub(super) async fn ask(&mut self) {
@@ -78,12 +87,47 @@ impl Gatherer {
                 Err(reason) => self.silent(index, &reason, now),
             }
         }
+        if self.asked_for_nodes.is_none_or(|asked| asked.elapsed() >= NODES_EVERY) {
+            self.asked_for_nodes = Some(Instant::now());
+            self.ask_for_nodes(now).await;
+        }
+    }
+
+    async fn ask_for_nodes(&mut self, now: Moment) {
+        let urls = self.sources.iter().map(|source| source.url.replace("/healthz", "/metrics"));
+        let urls: Vec<[String; 1]> = urls.map(|url| [url]).collect();
+        let answers = join_all(urls.iter().map(|url| ShownFigures::read(&self.http, url))).await;
+        for (index, figures) in answers.into_iter().enumerate() {
+            if let Some(figures) = figures {
+                self.note_nodes(index, &figures, now);
+            }
+        }
+    }
+
+    /// The nodes of PacketCrypt by their places in the configuration; of Nimiq, whether any of them can be used.
+    fn note_nodes(&mut self, index: usize, figures: &ShownFigures, now: Moment) {
+        let packetcrypt = figures.by_label("headframe_node_up", "node").into_iter().map(|(place, up)| {
+            let number = place.parse::<u64>().map_or(place, |place| (place + 1).to_string());
+            (format!("PKT {number}"), Chain::PacketCrypt, up)
+        });
+        let nimiq = figures.by_label("headframe_nimiq_node_up", "role").into_iter();
+        let nimiq = nimiq.take(1).map(|(_, up)| ("Nimiq".to_owned(), Chain::Nimiq, up));
+        for (name, chain, up) in packetcrypt.chain(nimiq).take(MOST_ROLES) {
+            let (condition, reason) = match up {
+                1 => (Condition::Ready, None),
+                _ => (Condition::Unreachable, Some("it does not answer, or stays behind".to_owned())),
+            };
+            self.note(index, NODE.to_owned(), name.clone(), condition, reason, now);
+            if let Some(state) = self.states.get_mut(&(index, NODE.to_owned(), name)) {
+                state.chain = Some(chain);
+            }
+        }
     }
 
     fn answered(&mut self, index: usize, report: Report, now: Moment) {
         let roles: Vec<ReportedRole> = report.roles.into_iter().take(MOST_ROLES).collect();
         self.states.retain(|(source, role, name), _| {
-            *source != index || roles.iter().any(|one| (&one.role, &one.name) == (role, name))
+            *source != index || role == NODE || roles.iter().any(|one| (&one.role, &one.name) == (role, name))
         });
         for role in roles {
             let condition = if role.ready { Condition::Ready } else { Condition::Troubled };
@@ -96,7 +140,7 @@ impl Gatherer {
         let known: Vec<(String, String)> = self
             .states
             .keys()
-            .filter(|(source, ..)| *source == index)
+            .filter(|(source, role, _)| *source == index && role != NODE)
             .map(|(_, role, name)| (role.clone(), name.clone()))
             .collect();
         let expected = self.sources[index].expected.iter();
@@ -179,5 +223,37 @@ mod tests {
         gatherer.answered(0, Report { roles: vec![role("a", None)] }, Moment(4));
         gatherer.silent(0, "refused", Moment(5));
         assert_eq!(states(&gatherer), [("a".to_owned(), Condition::Unreachable, 5)]);
+    }
+
+    #[test]
+    fn nodes_are_shown_once_whoever_tells_of_them() {
+        let source = |url: &str| ComponentSource { url: url.to_owned(), expected: Vec::new() };
+        let sources = vec![source("http://x/healthz"), source("http://y/healthz")];
+        let mut gatherer = Gatherer::new(sources, http_client::client().unwrap());
+        let figures = |up: [u8; 2]| {
+            ShownFigures::of(&format!(
+                "headframe_node_up{{role=\"node\",name=\"packetcrypt\",node=\"0\"}} {}\n\
+                 headframe_node_up{{role=\"node\",name=\"packetcrypt\",node=\"1\"}} {}\n\
+                 headframe_nimiq_node_up{{role=\"nimiq_payout\"}} 1\n",
+                up[0], up[1]
+            ))
+        };
+        gatherer.note_nodes(0, &figures([1, 0]), Moment(1));
+        gatherer.note_nodes(1, &figures([1, 1]), Moment(2));
+        gatherer.answered(0, Report { roles: vec![role("a", None)] }, Moment(3));
+        let states = gatherer.states();
+        let nodes: Vec<_> = states
+            .iter()
+            .filter(|state| state.role == NODE)
+            .map(|state| (state.name.as_str(), state.condition, state.chain))
+            .collect();
+        assert_eq!(
+            nodes,
+            [
+                ("Nimiq", Condition::Ready, Some(Chain::Nimiq)),
+                ("PKT 1", Condition::Ready, Some(Chain::PacketCrypt)),
+                ("PKT 2", Condition::Unreachable, Some(Chain::PacketCrypt)),
+            ]
+        );
     }
 }

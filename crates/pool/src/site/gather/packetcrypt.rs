@@ -7,13 +7,14 @@ use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use http::StatusCode;
 use serde::de::DeserializeOwned;
 use wire::pool_config::PoolConfig;
 use wire::{PktAddress, pool_config};
 
 use super::unavailable;
 use crate::ann_handler::AcceptedOfParent;
-use crate::http_client;
+use crate::http_client::{self, HttpFault};
 use crate::pay_maker::AcceptedSince;
 use crate::received_work::{self, together};
 use crate::site::address::MinerAddress;
@@ -229,8 +230,14 @@ impl Lookups {
         self.ask(&format!("payouttables?limit={limit}{}", before_of(before))).await
     }
 
-    pub(super) async fn payees(&self, offset: u64, limit: u32) -> Result<Vec<Payee>, FactsFault> {
-        self.ask(&format!("payees?offset={offset}&limit={limit}")).await
+    pub(super) async fn payees(
+        &self,
+        table: Option<u64>,
+        offset: u64,
+        limit: u32,
+    ) -> Result<Vec<Payee>, FactsFault> {
+        let of_table = table.map(|table| format!("&table={table}")).unwrap_or_default();
+        self.ask(&format!("payees?offset={offset}&limit={limit}{of_table}")).await
     }
 
     pub(super) async fn series(&self, query: &SeriesQuery) -> Result<Series, FactsFault> {
@@ -240,9 +247,10 @@ impl Lookups {
 
     async fn ask<T: DeserializeOwned>(&self, what: &str) -> Result<T, FactsFault> {
         let url = format!("{}/{what}", self.source.pay_maker);
-        let body = http_client::fetch(&self.http, &url, LIMIT, TIME)
-            .await
-            .map_err(|fault| unavailable("the PayMaker", &fault))?;
+        let body = http_client::fetch(&self.http, &url, LIMIT, TIME).await.map_err(|fault| match fault {
+            HttpFault::Status(StatusCode::NOT_FOUND) => FactsFault::Absent("such table".to_owned()),
+            fault => unavailable("the PayMaker", &fault),
+        })?;
         serde_json::from_slice(&body).map_err(|error| FactsFault::Unavailable {
             role: "the PayMaker",
             reason: format!("its answer cannot be read: {error}"),

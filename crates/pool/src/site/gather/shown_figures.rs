@@ -32,6 +32,25 @@ impl ShownFigures {
         Some(Self(texts))
     }
 
+    /// Figures that a test has written.
+    #[cfg(test)]
+    pub(super) fn of(text: &str) -> Self {
+        Self(vec![text.to_owned()])
+    }
+
+    /// The value of a label in each series of a figure, with the series' value.
+    pub(super) fn by_label(&self, name: &str, label: &str) -> Vec<(String, i64)> {
+        let prefix = format!("{label}=\"");
+        let lines = self.0.iter().flat_map(|text| text.lines());
+        let values = lines.filter_map(|line| {
+            let (series, value) = line.rsplit_once(' ')?;
+            let (of, labels) = series.split_once('{')?;
+            let text = labels.trim_end_matches('}').split(',').find_map(|pair| pair.strip_prefix(&prefix))?;
+            (of == name).then(|| Some((text.trim_end_matches('"').to_owned(), value.parse().ok()?)))?
+        });
+        values.collect()
+    }
+
     /// The sum of a whole-numbered figure over all its series with this label; `None` if nobody shows it.
     pub(super) fn sum(&self, name: &str, label: &str) -> Option<i64> {
         let lines = self.0.iter().flat_map(|text| text.lines());
@@ -53,10 +72,13 @@ mod tests {
         let first = "# TYPE clients gauge\nclients{name=\"a\",mode=\"nano\"} 3\nclients{name=\"a\",mode=\"smart\"} 1\n";
         let second =
             "clients{name=\"b\",mode=\"nano\"} 4\nclients_more{mode=\"nano\"} 100\nluna 12\nbroken\n";
-        let figures = ShownFigures(vec![first.to_owned(), second.to_owned()]);
+        let figures = ShownFigures([first, second].map(str::to_owned).into());
         assert_eq!(figures.sum("clients", "mode=\"nano\""), Some(7));
         assert_eq!(figures.sum("clients", "mode=\"smart\""), Some(1));
         assert_eq!(figures.sum("clients", "mode=\"dumb\""), None);
         assert_eq!(figures.sum("luna", ""), Some(12));
+        let by_mode = figures.by_label("clients", "mode");
+        assert_eq!(by_mode.len(), 3);
+        assert_eq!(by_mode[2], ("nano".to_owned(), 4));
     }
 }

@@ -30,6 +30,8 @@ struct Row {
     finder: Option<(String, String)>,
     effort: String,
     reward: String,
+    /// Whom it paid: where that stands, and by which list.
+    proof: Option<(String, String)>,
     state: State,
     confirmations: Option<String>,
 }
@@ -65,6 +67,10 @@ fn row(visit: &Visit, chain: Chain, block: &PoolBlock) -> Row {
         finder: block.finder.as_ref().map(|finder| (finder.replace(' ', ""), shortened(finder))),
         effort: block.effort_percent.map_or_else(unknown, |effort| effort.shown(Unit::Percent).to_string()),
         reward: block.reward.map_or_else(unknown, |reward| money(reward).to_string()),
+        proof: block.payout_table.map(|table| {
+            let list = t.fill("blocks.proof", &[("number", &table)]);
+            (format!("/api/v1/packetcrypt/payees?table={table}&limit=500"), list)
+        }),
         state: State::of_block(t, block.standing),
         confirmations,
     }

@@ -24,6 +24,8 @@ use super::{Pages, Texts, Visit, html};
 
 /// Payees of the next block that are shown here.
 const PAYEES: usize = 25;
+/// Payout lists on the page, besides those by which a block paid.
+const TABLES: usize = 6;
 /// The newest payments on the page; its links have them all.
 const PAYMENTS: usize = 25;
 
@@ -126,7 +128,8 @@ fn tables(t: &Texts, facts: &PacketCryptFacts, now: Moment) -> Vec<Table> {
         detail: table.detail.clone().unwrap_or_default(),
         paid: table.paid_in.iter().map(|block| paid_in(t, block)).collect(),
     };
-    facts.payout_tables.iter().take(10).map(table).collect()
+    let is_shown = |(place, table): &(usize, &PayoutTableFacts)| *place < TABLES || !table.paid_in.is_empty();
+    facts.payout_tables.iter().enumerate().filter(is_shown).map(|(_, sent)| table(sent)).collect()
 }
 
 fn paid_in(t: &Texts, block: &PaidBlock) -> PaidIn {

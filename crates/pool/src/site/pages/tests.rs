@@ -162,6 +162,55 @@ async fn scripts_in_what_visitors_send_are_words() {
 }
 
 #[tokio::test]
+async fn scripts_in_what_others_tell_are_words() {
+    let script = "<script>alert(1)</script>\"'onload=x".to_owned();
+    let mut pool = sample::pool();
+    pool.identity.name.clone_from(&script);
+    pool.identity.contact = Some(script.clone());
+    pool.identity.build = Some(script.clone());
+    pool.identity.explorers.packetcrypt = Some(format!("https://x/{script}{{hash}}"));
+    for component in &mut pool.components {
+        (component.name, component.reason) = (script.clone(), Some(script.clone()));
+    }
+    let packetcrypt = pool.packetcrypt.as_mut().unwrap();
+    packetcrypt.pool_url.clone_from(&script);
+    packetcrypt.announcement_urls = vec![script.clone()];
+    packetcrypt.payout_rule.clone_from(&script);
+    packetcrypt.warnings = vec![script.clone()];
+    packetcrypt.payout_tables[0].detail = Some(script.clone());
+    packetcrypt.payout_table.as_mut().unwrap().payees[0].address.clone_from(&script);
+    (packetcrypt.blocks[0].finder, packetcrypt.blocks[0].hash) = (Some(script.clone()), script.clone());
+    let nimiq = pool.nimiq.as_mut().unwrap();
+    (nimiq.network, nimiq.address) = (script.clone(), Some(script.clone()));
+    nimiq.servers = vec![script.clone()];
+    (nimiq.payments[0].hash, nimiq.payments[0].address) = (script.clone(), script.clone());
+    let site = router_with_clock(SiteFiles::new(None).unwrap(), Facts::made_up(pool), || sample::NOW);
+    for address in PAGES {
+        let request = Request::get(address).body(Body::empty()).unwrap();
+        let body = site.clone().oneshot(request).await.unwrap().into_body();
+        let text = String::from_utf8(to_bytes(body, 10 << 20).await.unwrap().to_vec()).unwrap();
+        assert!(text.contains("alert(1)"), "{address} does not show it");
+        assert!(!text.contains("<script>") && !text.contains("\"'onload"), "{address}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn huge_questions_are_answered_with_small_pages() {
+    let huge = "9".repeat(6000);
+    for address in [
+        format!("/?address={huge}"),
+        format!("/find?address={huge}"),
+        format!("/m/{huge}"),
+        format!("/blocks?page={huge}&range={huge}&chain={huge}"),
+        format!("/m/{}?before={huge}", sample::PKT_MINER),
+    ] {
+        let (status, _, text) = get_page(&address).await;
+        assert!(status == StatusCode::OK || status == StatusCode::NOT_FOUND, "{status}");
+        assert!(text.len() < 100_000 && !text.contains(&huge[..200]), "{} bytes", text.len());
+    }
+}
+
+#[tokio::test]
 async fn the_visitor_s_address_stands_in_the_commands() {
     let (_, _, text) = get_page(&format!("/?address={}", sample::PKT_MINER)).await;
     assert_eq!(text.matches(&format!("<mark>{}</mark>", sample::PKT_MINER)).count(), 2, "{text}");

@@ -96,6 +96,7 @@ pub(super) fn shown(block: &ShownBlock, effort: Option<f64>, height: Option<u32>
         finder: block.finder.map(|finder| finder.to_string()),
         effort_percent: effort,
         reward: Some(super::luna(block.total)),
+        payout_table: None,
         standing,
         confirmations: if standing == BlockStanding::Orphaned { Some(0) } else { depth },
         confirmations_needed: Some(needed),
