@@ -1,4 +1,5 @@
-//! The parsers of the Nimiq chain: blocks, transactions, proofs; and the shares that a server reads back from its disk.
+//! The parsers of the Nimiq chain: blocks, transactions, proofs; the shares that a server reads back from its disk; and
+//! dumps of the reference's database.
 
 use std::fmt::Debug;
 
@@ -10,11 +11,12 @@ use nimiq::{
 use super::Target;
 
 /// Every target.
-pub fn all() -> [Target; 4] {
+pub fn all() -> [Target; 5] {
     [
         Target { name: "nimiq_block", seeds: &["nimiq/chain-dev", "nimiq/merkle"], feed: block },
         Target { name: "nimiq_transaction", seeds: &["nimiq/transactions"], feed: transaction },
         Target { name: "nimiq_proof", seeds: &["nimiq/merkle", "nimiq/transactions"], feed: proof },
+        Target { name: "nimiq_reference_dump", seeds: &["nimiq-dumps"], feed: reference_dump },
         Target {
             name: "nimiq_share_record",
             seeds: &["nimiq/chain-dev"],
@@ -50,6 +52,12 @@ fn transaction(input: &[u8]) {
     if let Ok(transaction) = Transaction::parse(input) {
         assert_eq!(transaction.to_bytes(), input, "a transaction has one encoding");
         let _ = transaction.check(transaction.content().network);
+    }
+}
+
+fn reference_dump(input: &[u8]) {
+    if let Ok(dump) = ledger::nimiq::reference_tables::dump::read(input) {
+        let _ = ledger::nimiq::reference_tables::opening::openings(&dump.tables);
     }
 }
 

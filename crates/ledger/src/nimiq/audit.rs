@@ -6,8 +6,10 @@
 //!   from the shares, as far as they are still there as single rows.
 //! * Payouts: what is booked fits the state, the signed bytes say what the row says, and an automatic one is above the
 //!   threshold that it names. Thresholds that miners have chosen are signed by them.
+//! * What another pool owed is where the book begins, and nowhere else.
 
 mod book;
+mod imports;
 mod payments;
 mod rewards;
 mod rows;
@@ -38,6 +40,7 @@ pub async fn audit(accounts: &Accounts) -> Result<AuditReport, AccountsError> {
     let windows_cut_again = rewards::check(accounts, &rows, &mut findings).await?;
     payments::check(&rows, &mut findings);
     thresholds::check(&rows, &mut findings);
+    imports::check(&rows, &mut findings);
     Ok(AuditReport {
         entries: rows.entries.len(),
         blocks: rows.found.len(),

@@ -8,8 +8,9 @@
 //! | a payout is prepared | user's mature account −, pool's fee account − (if the pool bears the network's fee), outgoing + |
 //! | it is confirmed | outgoing −, paid +, network fees + |
 //! | it expires | the counter-entry of its preparation |
+//! | another pool's accounts are taken over | import −, users' mature accounts + |
 //!
-//! So what the pool's address holds on the chain is −(reward + paid + network fees), which the miners', the fee's and
+//! So what the pool's address holds on the chain is −(reward + import + paid + network fees), which the miners', the fee's and
 //! the outgoing accounts add up to.
 
 use std::collections::BTreeMap;
@@ -37,6 +38,8 @@ pub enum Holder {
 pub enum Account {
     /// Where rewards come from; its balance is minus all that was ever earned.
     Reward,
+    /// Where balances come from that another pool's accounts ended with; minus all of them.
+    Import,
     /// Money of blocks that are not deep enough.
     Immature(Holder),
     /// Money that can be paid out.
@@ -54,6 +57,7 @@ impl Account {
     pub const fn key(self) -> (&'static str, u64) {
         match self {
             Self::Reward => ("reward", 0),
+            Self::Import => ("import", 0),
             Self::Immature(Holder::User(user)) => ("immature", user.0),
             Self::Immature(Holder::Fee) => ("immature_fee", 0),
             Self::Immature(Holder::Undistributed) => ("immature_undistributed", 0),
@@ -71,6 +75,7 @@ impl Account {
         let holder = if user == 0 { None } else { Some(Holder::User(UserId(user))) };
         Some(match (name, holder) {
             ("reward", None) => Self::Reward,
+            ("import", None) => Self::Import,
             ("immature", Some(user)) => Self::Immature(user),
             ("immature_fee", None) => Self::Immature(Holder::Fee),
             ("immature_undistributed", None) => Self::Immature(Holder::Undistributed),
@@ -98,6 +103,8 @@ pub enum EntryKind {
     Confirmation,
     /// Another entry was taken back.
     Reversal,
+    /// Another pool's accounts were taken over.
+    Import,
 }
 
 impl EntryKind {
@@ -109,14 +116,15 @@ impl EntryKind {
             Self::Payout => "payout",
             Self::Confirmation => "confirmation",
             Self::Reversal => "reversal",
+            Self::Import => "import",
         }
     }
 
     /// The kind of that name.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Reward, Self::Maturity, Self::Payout, Self::Confirmation, Self::Reversal]
-            .into_iter()
-            .find(|kind| kind.name() == name)
+        let all =
+            [Self::Reward, Self::Maturity, Self::Payout, Self::Confirmation, Self::Reversal, Self::Import];
+        all.into_iter().find(|kind| kind.name() == name)
     }
 }
 
@@ -183,6 +191,14 @@ pub fn maturity(reward: &Lines) -> Result<Lines, LinesFault> {
         ],
         _ => Vec::new(),
     }))
+}
+
+/// Another pool's accounts are taken over: what it owed its miners, or they it.
+pub fn opening(balances: impl IntoIterator<Item = (UserId, i64)>) -> Result<Lines, LinesFault> {
+    let owed = balances.into_iter().map(|(user, amount)| (Holder::User(user), i128::from(amount)));
+    Lines::new(
+        owed.flat_map(|(holder, amount)| [(Account::Mature(holder), amount), (Account::Import, -amount)]),
+    )
 }
 
 /// A payout is prepared.
@@ -297,7 +313,8 @@ mod tests {
         let holders = [USER, Holder::Fee, Holder::Undistributed];
         let of_holders =
             holders.into_iter().flat_map(|holder| [Account::Immature(holder), Account::Mature(holder)]);
-        let others = [Account::Reward, Account::Outgoing, Account::Paid, Account::NetworkFees];
+        let others =
+            [Account::Reward, Account::Import, Account::Outgoing, Account::Paid, Account::NetworkFees];
         for account in of_holders.chain(others) {
             let (name, user) = account.key();
             assert_eq!(Account::from_key(name, user), Some(account));

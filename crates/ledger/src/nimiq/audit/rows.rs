@@ -75,6 +75,8 @@ pub(super) struct Rows {
     pub(super) found: Vec<Found>,
     pub(super) payouts: Vec<Payout>,
     pub(super) thresholds: Vec<Threshold>,
+    /// Entries that took another pool's accounts over.
+    pub(super) imports: Vec<i64>,
     /// Height of every block of the main chain, by the block's number.
     pub(super) heights: BTreeMap<i64, i64>,
 }
@@ -102,7 +104,9 @@ pub(super) async fn read(accounts: &Accounts) -> Result<Rows, AccountsError> {
         blocks.iter().map(|row| Ok((get(row, 0)?, get(row, 1)?))).collect::<Result<_, AccountsError>>()?;
     let (found, payouts) = (found(snapshot).await?, payouts(snapshot).await?);
     let thresholds = thresholds(snapshot).await?;
-    Ok(Rows { entries, balances, found, payouts, thresholds, heights })
+    let imports = select(snapshot, "SELECT entry FROM imports ORDER BY entry").await?;
+    let imports = imports.iter().map(|row| get(row, 0)).collect::<Result<_, AccountsError>>()?;
+    Ok(Rows { entries, balances, found, payouts, thresholds, imports, heights })
 }
 
 async fn entries(snapshot: &mut Snapshot) -> Result<BTreeMap<i64, Entry>, AccountsError> {

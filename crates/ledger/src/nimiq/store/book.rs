@@ -43,7 +43,17 @@ pub(super) async fn add_entry(
     lines: &Lines,
     at: UnixMillis,
 ) -> Result<(), AccountsError> {
-    write(transaction, kind, subject, None, rule, lines, at).await
+    write(transaction, kind, Some(subject), None, rule, lines, at).await.map(drop)
+}
+
+/// Adds the entry that the book begins with, and gives its number.
+pub(super) async fn add_opening(
+    transaction: &mut Transaction<'static, Any>,
+    rule: &str,
+    lines: &Lines,
+    at: UnixMillis,
+) -> Result<i64, AccountsError> {
+    write(transaction, EntryKind::Import, None, None, rule, lines, at).await
 }
 
 /// The newest entry of a kind about a subject that has not been taken back.
@@ -100,18 +110,19 @@ pub(super) async fn reverse(
 ) -> Result<(), AccountsError> {
     let entry = standing_entry(transaction, kind, subject).await?;
     let lines = entry.lines.countered()?;
-    write(transaction, EntryKind::Reversal, subject, Some(entry.number), why, &lines, at).await
+    let reverses = Some(entry.number);
+    write(transaction, EntryKind::Reversal, Some(subject), reverses, why, &lines, at).await.map(drop)
 }
 
 async fn write(
     transaction: &mut Transaction<'static, Any>,
     kind: EntryKind,
-    subject: Subject,
+    subject: Option<Subject>,
     reverses: Option<i64>,
     rule: &str,
     lines: &Lines,
     at: UnixMillis,
-) -> Result<(), AccountsError> {
+) -> Result<i64, AccountsError> {
     let doing = "adding an entry to the book";
     let number = take_numbers(transaction, NumberTable::Book, "entries", 1).await?;
     sqlx::query(
@@ -121,8 +132,8 @@ async fn write(
     .bind(number)
     .bind(CHAIN)
     .bind(kind.name())
-    .bind(subject.block())
-    .bind(subject.payout())
+    .bind(subject.and_then(Subject::block))
+    .bind(subject.and_then(Subject::payout))
     .bind(reverses)
     .bind(rule.to_owned())
     .bind(millis(at))
@@ -150,7 +161,7 @@ async fn write(
         },
     )
     .await?;
-    Ok(())
+    Ok(number)
 }
 
 /// The balance of an account, as this transaction sees it.

@@ -15,7 +15,7 @@ use crate::nimiq::journal::LinesFault;
 use crate::nimiq::payout_state::ImpossiblePayoutTurn;
 
 /// Newest version of the tables.
-const VERSION: i64 = 3;
+const VERSION: i64 = 4;
 /// How often the tables are begun, where others begin them too.
 const TRIES_TO_PREPARE: u32 = 50;
 /// Pause between two tries: about the time that it takes.
@@ -110,6 +110,11 @@ pub enum AccountsError {
     /// More unconfirmed payouts than a node holds; nothing was written.
     #[error("{0} payouts would be unconfirmed at once; a node refuses more than 500 of one sender")]
     TooManyPending(usize),
+    /// Another pool's accounts can only be the beginning; nothing was written.
+    #[error(
+        "the accounts are not empty: they hold {0}; another pool's balances can only be where they begin"
+    )]
+    NotEmpty(&'static str),
     /// There is no such payout.
     #[error("there is no payout {0}")]
     NoSuchPayout(u64),
@@ -263,6 +268,11 @@ fn migrator(dialect: Dialect) -> Migrator {
         Dialect::Sqlite => text.replace("BIGINT PRIMARY KEY", "INTEGER PRIMARY KEY"),
         Dialect::Postgres => text.to_owned(),
     };
+    let entry_kinds = match dialect {
+        Dialect::Sqlite => include_str!("../../../migrations/accounts/0004_entry_kinds_sqlite.sql"),
+        Dialect::Postgres => include_str!("../../../migrations/accounts/0004_entry_kinds_postgres.sql"),
+    };
+    let imports = tables(include_str!("../../../migrations/accounts/0004_imports.sql"));
     let accounts = tables(include_str!("../../../migrations/accounts/0001_accounts.sql"));
     let steps = [
         ("accounts", format!("{accounts}\n{guards}")),
@@ -271,6 +281,7 @@ fn migrator(dialect: Dialect) -> Migrator {
             tables(include_str!("../../../migrations/accounts/0002_payout_thresholds.sql")),
         ),
         ("series", tables(include_str!("../../../migrations/accounts/0003_series.sql"))),
+        ("imports", format!("{imports}\n{entry_kinds}")),
     ];
     let migrations = (1..).zip(steps).map(|(version, (name, text))| {
         Migration::new(version, name.into(), MigrationType::Simple, AssertSqlSafe(text).into_sql_str(), false)

@@ -6,6 +6,7 @@ mod intake;
 mod leases;
 mod payouts;
 mod random;
+mod reference;
 mod retention;
 mod roles;
 mod series;

@@ -14,8 +14,9 @@ use super::following::Look;
 use crate::metrics::{Metrics, Stage, StageTimes};
 
 /// The names of the book's accounts, for labels.
-const ACCOUNTS: [&str; 10] = [
+const ACCOUNTS: [&str; 11] = [
     "reward",
+    "import",
     "immature",
     "immature_fee",
     "immature_undistributed",
