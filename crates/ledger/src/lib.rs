@@ -10,11 +10,13 @@
 //! * [`book`] is what can be queried later: uploads, blocks, payout tables and what the node made of them;
 //! * [`audit`] computes the same money a second time, slowly and from the text of the rules;
 //! * [`nimiq`] is the other kind of pool, which collects the rewards and pays the miners itself;
+//! * [`backup`] copies all of it, and what is on its way to it, while it is in use;
 //! * [`local_postgres`] runs a database server for tests and benches;
 //! * [`replay()`] computes a distribution from event logs, bit for bit that of a running PayMaker.
 
 mod addresses;
 pub mod audit;
+pub mod backup;
 pub mod book;
 mod chain;
 pub mod credit;

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use ledger::UnixMillis;
-use ledger::nimiq::store::Lease;
+use ledger::nimiq::store::{self, Lease};
 use ledger::nimiq::{Accounts, AccountsError};
 use prometheus_client::metrics::gauge::Gauge;
 use tokio_util::sync::CancellationToken;
@@ -117,7 +117,7 @@ impl Duty {
                 Ok(Some(lease)) => return lease,
                 Ok(None) => {
                     if !standing_by {
-                        tracing::info!(duty = L::DUTY.name(), "another process has the duty; standing by");
+                        self.say_who_has_it(L::DUTY).await;
                     }
                     standing_by = true;
                     failures.reset();
@@ -134,6 +134,20 @@ impl Duty {
                     tokio::time::sleep(failures.after_failure()).await;
                 }
             }
+        }
+    }
+
+    /// Why nobody may pay, if that is so.
+    pub(super) async fn payouts_held(&self) -> Result<Option<String>, AccountsError> {
+        self.accounts.payouts_held().await
+    }
+
+    async fn say_who_has_it(&self, duty: store::Duty) {
+        let held = if duty == store::Duty::Payout { self.payouts_held().await } else { Ok(None) };
+        if let Ok(Some(why)) = held {
+            tracing::warn!(why, "payouts are held until `headframe ledger release-payouts`; standing by");
+        } else {
+            tracing::info!(duty = duty.name(), "another process has the duty; standing by");
         }
     }
 

@@ -112,6 +112,9 @@ pub enum PayoutFault {
     /// Another process pays.
     #[error("another process has the duty to pay")]
     StandBy,
+    /// Nobody may pay until an operator says so.
+    #[error("payouts are held, because {0}; `headframe ledger release-payouts` lets them go on")]
+    Held(String),
 }
 
 /// What a single round came to.
@@ -152,7 +155,10 @@ impl Payout {
         metrics: &Metrics,
     ) -> Result<RoundReport, PayoutFault> {
         let (duty, mut rounds) = Rounds::prepare(config, signer, accounts, node, metrics);
-        let lease = duty.try_to_take().await?.ok_or(PayoutFault::StandBy)?;
+        let Some(lease) = duty.try_to_take().await? else {
+            let held = duty.payouts_held().await?;
+            return Err(held.map_or(PayoutFault::StandBy, PayoutFault::Held));
+        };
         let report = rounds.round(&lease).await;
         duty.release::<PayoutLease>(lease).await;
         report

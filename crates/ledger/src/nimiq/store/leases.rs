@@ -10,6 +10,9 @@ use super::connection::{Accounts, AccountsError, failed};
 use super::rows::{Fields, millis};
 use crate::UnixMillis;
 
+/// How the holder of a duty begins that nobody may have. A process draws another name.
+const HELD: &str = "held: ";
+
 /// A duty that one process has at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Duty {
@@ -119,6 +122,51 @@ impl Accounts {
         let mut transaction = self.begin().await?;
         hold(&mut transaction, &lease, Some(UnixMillis(0))).await?;
         transaction.commit().await.map_err(failed("releasing a lease"))
+    }
+
+    /// Takes the duty to pay from whoever has it, and gives it to nobody: payouts stand still, over restarts too, until
+    /// [`Accounts::release_payouts`].
+    pub async fn hold_payouts(&self, why: &str) -> Result<(), AccountsError> {
+        let doing = "holding payouts";
+        let mut transaction = self.begin().await?;
+        sqlx::query(
+            "INSERT INTO leases (duty, holder, token, until_ms) VALUES ($1, $2, 1, $3) ON CONFLICT (duty) \
+             DO UPDATE SET holder = excluded.holder, token = leases.token + 1, until_ms = excluded.until_ms",
+        )
+        .bind(Duty::Payout.name())
+        .bind(format!("{HELD}{why}"))
+        .bind(i64::MAX)
+        .execute(&mut *transaction)
+        .await
+        .map_err(failed(doing))?;
+        transaction.commit().await.map_err(failed(doing))
+    }
+
+    /// Why payouts are held, if they are.
+    pub async fn payouts_held(&self) -> Result<Option<String>, AccountsError> {
+        let doing = "looking whether payouts are held";
+        let row = sqlx::query("SELECT holder FROM leases WHERE duty = $1")
+            .bind(Duty::Payout.name())
+            .fetch_optional(&self.reader)
+            .await
+            .map_err(failed(doing))?;
+        let holder = row.map(|row| Fields { row: &row, doing }.text(0)).transpose()?;
+        Ok(holder.and_then(|holder| holder.strip_prefix(HELD).map(str::to_owned)))
+    }
+
+    /// Lets payouts go on; `false` if they were not held.
+    pub async fn release_payouts(&self) -> Result<bool, AccountsError> {
+        let doing = "releasing payouts";
+        let mut transaction = self.begin().await?;
+        let sql = "UPDATE leases SET holder = '', until_ms = 0 WHERE duty = $1 AND holder LIKE $2";
+        let done = sqlx::query(sql)
+            .bind(Duty::Payout.name())
+            .bind(format!("{HELD}%"))
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed(doing))?;
+        transaction.commit().await.map_err(failed(doing))?;
+        Ok(done.rows_affected() == 1)
     }
 
     /// Starts a transaction that only the holder of the duty can finish.

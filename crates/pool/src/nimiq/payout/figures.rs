@@ -109,7 +109,7 @@ impl Figures {
                 self.node_up.set(0);
                 "node"
             }
-            PayoutFault::Accounts(_) | PayoutFault::StandBy => "accounts",
+            PayoutFault::Accounts(_) | PayoutFault::StandBy | PayoutFault::Held(_) => "accounts",
             PayoutFault::Sign(_) => "signer",
             // It has a figure of its own.
             PayoutFault::Reserve(_) => return,

@@ -6,7 +6,11 @@ use crate::UnixMillis;
 use crate::nimiq::store::Duty;
 use crate::nimiq::{AccountsError, ChainUpdate, PayoutLease, ServiceLease};
 
-on_both_stores!(a_standby_takes_over_and_the_former_holder_writes_nothing, a_lease_that_is_released_is_free);
+on_both_stores!(
+    a_standby_takes_over_and_the_former_holder_writes_nothing,
+    a_lease_that_is_released_is_free,
+    nobody_pays_while_payouts_are_held,
+);
 
 async fn a_standby_takes_over_and_the_former_holder_writes_nothing(stand: Stand) {
     let accounts = &stand.accounts;
@@ -32,4 +36,19 @@ async fn a_lease_that_is_released_is_free(stand: Stand) {
     let lease =
         stand.accounts.take_lease::<PayoutLease>("host-2", UnixMillis(1), UnixMillis(9)).await.unwrap();
     assert!(lease.is_some());
+}
+
+async fn nobody_pays_while_payouts_are_held(stand: Stand) {
+    let accounts = &stand.accounts;
+    assert_eq!(accounts.payouts_held().await.unwrap(), None);
+    assert!(!accounts.release_payouts().await.unwrap());
+    accounts.hold_payouts("a test").await.unwrap();
+    let former = accounts.prepare_payouts(&stand.payout, &[], &[], stand.time()).await;
+    assert!(matches!(former, Err(AccountsError::LeaseLost(Duty::Payout))));
+    let take = |now| accounts.take_lease::<PayoutLease>("host-1", UnixMillis(now), UnixMillis(u64::MAX));
+    assert!(take(u64::MAX >> 2).await.unwrap().is_none());
+    assert_eq!(accounts.payouts_held().await.unwrap().as_deref(), Some("a test"));
+    assert!(accounts.release_payouts().await.unwrap());
+    assert_eq!(accounts.payouts_held().await.unwrap(), None);
+    assert!(take(1).await.unwrap().is_some());
 }
