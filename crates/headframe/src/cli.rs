@@ -613,8 +613,55 @@ pub enum LedgerCommand {
     /// Works out every credit, balance and payout again and reports each difference; exit code 1 if there is one
     Verify {
         /// Where the accounts are
-        #[arg(long, env = "HEADFRAME_STORE", value_name = "sqlite://FILE|postgres://USER@HOST/DATABASE")]
-        store: String,
+        #[arg(
+            long,
+            env = "HEADFRAME_STORE",
+            value_name = "sqlite://FILE|postgres://USER@HOST/DATABASE",
+            required_unless_present = "backup"
+        )]
+        store: Option<String>,
+        /// Checks a backup instead: every byte of it, and the accounts in it
+        #[arg(long, value_name = "DIR")]
+        backup: Option<PathBuf>,
+    },
+    /// Copies the data folder and the accounts while the pool runs; all that was acknowledged before is in it, keys are not
+    Backup {
+        /// The backup, a new folder
+        folder: PathBuf,
+        #[command(flatten)]
+        configuration: Configuration,
+    },
+    /// Makes an empty data folder what it was when a backup was made; payouts are held until release-payouts
+    Restore {
+        /// The backup
+        folder: PathBuf,
+        #[command(flatten)]
+        configuration: Configuration,
+    },
+    /// Lets payouts go on that were held since a restore
+    ReleasePayouts {
+        #[command(flatten)]
+        store: Store,
+    },
+    /// Writes the accounts as a script for MySQL and MariaDB, in the tables of the reference's pool
+    ExportReference {
+        #[command(flatten)]
+        store: Store,
+        /// Which version of the reference has them: 1.1 sums shares by block, 1.0 has a row for each
+        #[arg(long, value_enum, default_value_t)]
+        version: ReferenceVersion,
+        /// The script, a new file
+        file: PathBuf,
+    },
+    /// Begins new accounts with what the reference's pool owes its miners, from a dump of its database by mysqldump
+    ImportReference {
+        #[command(flatten)]
+        store: Store,
+        /// Prints what would be imported, and changes nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// The dump
+        file: PathBuf,
     },
     /// Makes the PostgreSQL roles headframe_server, headframe_service, headframe_payout and headframe_site and grants
     /// each what its duty needs; without a store, prints the statements
@@ -623,6 +670,28 @@ pub enum LedgerCommand {
         #[arg(long, value_name = "postgres://USER@HOST/DATABASE")]
         store: Option<String>,
     },
+}
+
+/// Where accounts are.
+#[derive(Debug, Args)]
+pub struct Store {
+    /// Where the accounts are
+    #[arg(
+        long = "store",
+        env = "HEADFRAME_STORE",
+        value_name = "sqlite://FILE|postgres://USER@HOST/DATABASE"
+    )]
+    pub url: String,
+}
+
+/// A version of the reference's tables.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum ReferenceVersion {
+    #[value(name = "1.0")]
+    V1_0,
+    #[default]
+    #[value(name = "1.1")]
+    V1_1,
 }
 
 /// `config`

@@ -1,5 +1,6 @@
 //! The commands that are no role of a running pool.
 
+pub mod backup;
 pub mod bench;
 pub mod config;
 pub mod dev_chain;
@@ -11,6 +12,7 @@ pub mod mine_nimiq;
 pub mod monitor;
 pub mod nimiq_dev_chain;
 pub mod nimiq_payout;
+pub mod reference_tables;
 pub mod site_export;
 pub mod verify;
 pub mod who_to_pay;

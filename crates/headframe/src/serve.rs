@@ -443,6 +443,12 @@ impl Pool {
 
     /// A folder below the data folder, locked for this process.
     fn folder(&mut self, path: impl AsRef<Path>) -> anyhow::Result<PathBuf> {
+        let unfinished = self.config.pool.data.join(ledger::backup::UNFINISHED);
+        anyhow::ensure!(
+            !unfinished.exists(),
+            "{} was not restored to the end; empty the folder and restore again",
+            self.config.pool.data.display()
+        );
         let path = self.config.pool.data.join(path);
         self.folders.push(DataFolder::lock(&path, &self.process.name())?);
         Ok(path)

@@ -7,12 +7,25 @@ use anyhow::Context;
 use ledger::nimiq::Accounts;
 use ledger::nimiq::audit::audit;
 
+use super::{backup, reference_tables};
 use crate::cli::LedgerCommand;
 
 /// Runs one of the commands.
 pub async fn run(command: &LedgerCommand) -> anyhow::Result<ExitCode> {
     match command {
-        LedgerCommand::Verify { store } => verify(store).await,
+        LedgerCommand::Verify { backup: Some(folder), .. } => backup::verify(folder).await,
+        LedgerCommand::Verify { store, backup: None } => {
+            audit_and_report(store.as_deref().unwrap_or_default()).await
+        }
+        LedgerCommand::Backup { folder, configuration } => backup::take(configuration, folder).await,
+        LedgerCommand::Restore { folder, configuration } => backup::restore(configuration, folder).await,
+        LedgerCommand::ReleasePayouts { store } => backup::release_payouts(&store.url).await,
+        LedgerCommand::ExportReference { store, version, file } => {
+            reference_tables::export(&store.url, *version, file).await
+        }
+        LedgerCommand::ImportReference { store, dry_run, file } => {
+            reference_tables::import(&store.url, file, *dry_run).await
+        }
         LedgerCommand::GrantRoles { store: Some(store) } => grant_roles(store).await,
         LedgerCommand::GrantRoles { store: None } => {
             write!(std::io::stdout(), "{}", Accounts::ROLES)?;
@@ -22,7 +35,7 @@ pub async fn run(command: &LedgerCommand) -> anyhow::Result<ExitCode> {
 }
 
 /// Works everything out again; one line for each finding, and exit code 1 if there is one.
-async fn verify(store: &str) -> anyhow::Result<ExitCode> {
+pub(super) async fn audit_and_report(store: &str) -> anyhow::Result<ExitCode> {
     let accounts = Accounts::open(store).await.context("cannot open the accounts")?;
     let report = audit(&accounts).await?;
     accounts.close().await;
