@@ -1,4 +1,5 @@
-//! Real processes under load, killed with `kill -9` at random moments, cut off, and a node that comes back on a fork.
+//! Real processes under load, killed with `kill -9` at random moments, cut off, out of disk, and a node that comes back on a
+//! fork.
 //! Whatever a miner was told was accepted must be credited exactly once, nothing else may be, and no block that was
 //! found may be lost.
 
@@ -19,6 +20,9 @@ use wire::EventId;
 
 /// Kills in a run; each is followed by a restart.
 const KILLS: usize = 14;
+
+/// Bytes that are less than any record or upload has.
+const ROOM_FOR_NOTHING: u64 = 64;
 
 /// The processes of a pool by name, with what starts each.
 struct Pool {
@@ -87,11 +91,31 @@ impl Pool {
             "ann-handler" | "blk-handler" => vec![name, "main", "--config", &self.configuration],
             _ => vec![name, "--config", &self.configuration],
         };
-        self.running.insert(name, Program::headframe(&arguments));
+        self.running.insert(name, Program::headframe_with_small_files(&arguments));
     }
 
     fn kill(&mut self, name: &'static str) {
         self.running.remove(name).unwrap().kill();
+    }
+
+    /// No file of these roles may grow past so many bytes, as if the disk were full.
+    fn limit_files(&self, names: &[&'static str], bytes: Option<u64>) {
+        for name in names {
+            self.running[name].limit_files(bytes);
+        }
+    }
+
+    /// Waits for somebody behind the relay to answer that its disk takes nothing.
+    fn until_refused(&self, to: &str) {
+        let before = self.relay.posts(to).len();
+        eventually(&format!("{to} to refuse what it cannot store"), || {
+            let is_refusal = |answer: &(axum::http::StatusCode, axum::body::Bytes)| {
+                answer.0 == axum::http::StatusCode::SERVICE_UNAVAILABLE
+                    && String::from_utf8_lossy(&answer.1).contains("storage_failed")
+            };
+            let posts = self.relay.posts(to);
+            posts[before..].iter().any(|post| post.answer.as_ref().is_some_and(is_refusal)).then_some(())
+        });
     }
 
     /// Answers of the handler behind the relay that were "accepted", as events.
@@ -144,6 +168,39 @@ fn nothing_accepted_is_lost_or_credited_twice_whatever_is_killed() {
     wait_until_all_is_delivered(&pool);
     check_credits(&pool, &http);
     check_blocks(&pool, &http);
+}
+
+/// A full disk, as far as a process can tell: intake stops with an error before anything accepted can be lost, and goes on
+/// by itself once there is room.
+#[test]
+fn a_full_disk_stops_the_intake_of_every_role_and_loses_nothing() {
+    let (_folder, path) = folder();
+    let http = Http::new();
+    let pool = Pool::start(&path);
+    let mut miners = start_miners(&pool);
+    let some_of_each = || {
+        let (announcements, shares) = (pool.told("ann").len(), pool.told("blk").len());
+        eventually("announcements and shares to be accepted", || {
+            (pool.told("ann").len() > announcements && pool.told("blk").len() > shares).then_some(())
+        });
+    };
+    some_of_each();
+    // The PayMaker takes no uploads, which stay with the handlers: miners do not notice.
+    pool.limit_files(&["pay-maker"], Some(ROOM_FOR_NOTHING));
+    pool.until_refused("pay");
+    some_of_each();
+    // Handlers that can store nothing accept nothing.
+    pool.limit_files(&["ann-handler", "blk-handler"], Some(ROOM_FOR_NOTHING));
+    pool.until_refused("ann");
+    pool.until_refused("blk");
+    pool.limit_files(&["ann-handler", "blk-handler", "pay-maker"], None);
+    some_of_each();
+    for miner in &mut miners {
+        miner.interrupt();
+        miner.wait();
+    }
+    wait_until_all_is_delivered(&pool);
+    check_credits(&pool, &http);
 }
 
 fn start_miners(pool: &Pool) -> [Program; 2] {
