@@ -10,10 +10,12 @@ use std::fmt::Debug;
 use crate::announcement_post::{PAY_TO_HEADER, PostHeaders, SHARE_VERSION_HEADER, WORK_NUMBER_HEADER};
 use crate::batch::{BatchIndex, BatchName};
 use crate::block_info::BlockInfo;
+use crate::forwarded::ForwardedHeader;
 use crate::nimiq::{ClientMessage, ServerMessage};
 use crate::pay_maker::PayMakerStats;
 use crate::pkt_address::ChainAddress;
 use crate::pool_config::PoolConfig;
+use crate::proxy_protocol::{MOST_BYTES, ProxyHeader};
 use crate::reply::EmptyResult;
 use crate::share_post::{ShareHeaders, SharePost};
 use crate::sprayer::{Datagram, Subscription};
@@ -49,6 +51,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "number", exercise: number },
     Target { name: "nimiq_client_message", exercise: nimiq_client_message },
     Target { name: "nimiq_server_message", exercise: nimiq_server_message },
+    Target { name: "proxy_protocol", exercise: proxy_protocol },
+    Target { name: "forwarded", exercise: forwarded },
 ];
 
 /// What was parsed from what was built from `value` must be `value`.
@@ -219,5 +223,28 @@ pub fn nimiq_client_message(data: &[u8]) {
 pub fn nimiq_server_message(data: &[u8]) {
     if let Ok(message) = ServerMessage::parse(data) {
         same(&message, &ServerMessage::parse(message.to_text().as_bytes()));
+    }
+}
+
+/// [`ProxyHeader`]
+pub fn proxy_protocol(data: &[u8]) {
+    match ProxyHeader::parse(data) {
+        Ok(Some((header, length))) => {
+            assert!(length <= data.len());
+            for written in [header.to_bytes(), header.to_line().into_bytes()] {
+                same(&Some((header, written.len())), &ProxyHeader::parse(&written));
+            }
+        }
+        Ok(None) => assert!(data.len() < MOST_BYTES, "so many bytes decide"),
+        Err(_) => {}
+    }
+}
+
+/// [`ForwardedHeader`]
+pub fn forwarded(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    for kind in [ForwardedHeader::XForwardedFor, ForwardedHeader::Forwarded] {
+        let client = kind.client(text.lines(), |address| address.is_ipv4());
+        assert!(client.is_none_or(|client| client == client.to_canonical()));
     }
 }

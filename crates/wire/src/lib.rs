@@ -12,6 +12,7 @@
 //! - block handler: [`share_post`];
 //! - PayMaker: [`event`], [`who_to_pay`], [`pay_maker`];
 //! - Nimiq pool: [`nimiq`];
+//! - proxies in front: [`proxy_protocol`], [`forwarded`];
 //! - everybody: [`reply`], [`refusal`], [`pkt_address`], [`signing_key`], [`work_number`], [`decimal`].
 //!
 //! [`fuzz`] feeds every parser with any bytes.
@@ -24,12 +25,14 @@ pub mod block_info;
 pub mod decimal;
 pub mod event;
 pub mod format_error;
+pub mod forwarded;
 pub mod fuzz;
 mod json;
 pub mod nimiq;
 pub mod pay_maker;
 pub mod pkt_address;
 pub mod pool_config;
+pub mod proxy_protocol;
 pub mod refusal;
 pub mod reply;
 pub mod share_post;

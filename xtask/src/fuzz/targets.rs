@@ -35,7 +35,7 @@ fn seeds_of(name: &str) -> &'static [&'static str] {
         "event" => &["pool/events", "pool/paymaker"],
         "reply" => &["pool/annhandler", "pool/blkhandler"],
         "address" => &["pool/payto", "blocks/addresses"],
-        "nimiq_client_message" | "nimiq_server_message" => &[],
+        "nimiq_client_message" | "nimiq_server_message" | "proxy_protocol" | "forwarded" => &[],
         _ => &["pool/paymaker"],
     }
 }
