@@ -7,6 +7,7 @@ mod blk_handler;
 mod dev_node;
 mod files;
 mod kernels;
+mod limits;
 mod load;
 mod master;
 mod mined;
@@ -111,6 +112,9 @@ const SITE: &[Measurement] = &[
     ("intake-shares", site::measure_shares),
 ];
 
+/// What `cargo xtask bench limits` measures.
+const LIMITS: &[Measurement] = &[("limits", limits::measure)];
+
 /// Builds with optimisation, then measures in that build.
 pub fn run(area: &str, only: Option<&str>) -> anyhow::Result<()> {
     if cfg!(debug_assertions) {
@@ -129,8 +133,9 @@ pub fn run(area: &str, only: Option<&str>) -> anyhow::Result<()> {
         "pool" => measure(POOL, only),
         "nimiq" => measure(NIMIQ, only),
         "site" => measure(SITE, only),
+        "limits" => measure(LIMITS, only),
         "kernels" => kernels::run(only),
-        _ => anyhow::bail!("there is no area {area:?}; there are: pool, nimiq, site, kernels"),
+        _ => anyhow::bail!("there is no area {area:?}; there are: pool, nimiq, site, limits, kernels"),
     }
 }
 

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 pub use problem::{Place, Problem, Problems};
+pub use sections::admission::Admission;
 pub use sections::monitor::Monitor;
 pub use sections::nimiq::{Nimiq, NimiqDevChain, NimiqNode, NimiqPayout, NimiqServer, NimiqService};
 pub use sections::notify::{Notify, NotifyKind};
@@ -32,6 +33,7 @@ use written::Table;
 pub struct Config {
     pub pool: Pool,
     pub http: Http,
+    pub admission: Admission,
     /// The nodes in the order of preference; none: the dev chain.
     pub nodes: Vec<Node>,
     pub dev_chain: DevChain,
@@ -108,6 +110,7 @@ impl Config {
         Self {
             pool: single(tables, problems),
             http: single(tables, problems),
+            admission: single(tables, problems),
             nodes: repeated(tables, problems),
             dev_chain: single(tables, problems),
             master: single(tables, problems),
@@ -148,6 +151,7 @@ impl Config {
         example::render(&[
             sketch::<Pool>(),
             sketch::<Http>(),
+            sketch::<Admission>(),
             sketch::<Node>(),
             sketch::<DevChain>(),
             sketch::<Master>(),
@@ -172,6 +176,7 @@ impl Config {
 const SECTIONS: &[(&str, bool)] = &[
     (Pool::NAME, Pool::REPEATED),
     (Http::NAME, Http::REPEATED),
+    (Admission::NAME, Admission::REPEATED),
     (Node::NAME, Node::REPEATED),
     (DevChain::NAME, DevChain::REPEATED),
     (Master::NAME, Master::REPEATED),

@@ -8,9 +8,9 @@ pub mod site;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context;
-use ipnet::IpNet;
 use ledger::RulesConfig;
 use miner::announcements::AnnouncementMinerConfig;
 use miner::blocks::BlockMinerConfig;
@@ -20,6 +20,7 @@ use node::{Credentials, NodeAddress, PktdClient, PktdConfig, TlsTrust};
 use packetcrypt::check::Rules;
 use packetcrypt::{CanonicalTarget, CompactTarget};
 use pool::Metrics;
+use pool::admission::AdmissionConfig;
 use pool::ann_handler::AnnHandlerConfig;
 use pool::blk_handler::BlkHandlerConfig;
 use pool::listener::{BodyLimits, Limits};
@@ -159,6 +160,7 @@ pub fn master(config: &Config, urls: &Urls, folder: &Path) -> MasterConfig {
             waiting_per_address: config.master.waiting_clients_per_address,
             ..FeedLimits::default()
         },
+        admission: Arc::default(),
     }
 }
 
@@ -333,11 +335,26 @@ fn node_address(node: &Node) -> anyhow::Result<NodeAddress> {
     Ok(NodeAddress { url, credentials, trust })
 }
 
+/// What all roles of a process grant their clients.
+pub fn admission(config: &Config) -> AdmissionConfig {
+    let written = &config.admission;
+    AdmissionConfig {
+        processor: f64::from(written.processor_percent) / 100.0,
+        processor_at_once: f64::from(written.processor_seconds),
+        mistakes: written.mistakes,
+        mistakes_per_minute: written.mistakes_per_minute,
+        exempt: written.exempt.clone(),
+        clients: written.clients,
+    }
+}
+
 /// What a listener grants its clients.
 pub fn limits(config: &Config, large_bodies: bool) -> Limits {
     Limits {
         connections: config.http.connections,
-        trusted_proxies: config.http.trusted_proxies.iter().copied().map(IpNet::from).collect(),
+        trusted_proxies: config.http.trusted_proxies.clone(),
+        forwarded_header: config.http.forwarded_header,
+        proxy_protocol: config.http.proxy_protocol,
         large_bodies,
         ..Limits::default()
     }

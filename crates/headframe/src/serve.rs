@@ -16,10 +16,11 @@ use anyhow::Context;
 use axum::Router;
 use miner::status_line::StatusOutput;
 use node::PktdClient;
-use pool::ann_handler::AnnHandler;
-use pool::blk_handler::BlkHandler;
-use pool::master::{Master, MasterSettings};
-use pool::pay_maker::PayMaker;
+use pool::admission::Admission;
+use pool::ann_handler::{AnnHandler, AnnHandlerConfig};
+use pool::blk_handler::{BlkHandler, BlkHandlerConfig};
+use pool::master::{Master, MasterConfig, MasterSettings};
+use pool::pay_maker::{PayMaker, PayMakerConfig};
 use pool::{Health, Metrics, health, listener};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -147,6 +148,8 @@ struct Pool {
     /// Where this process serves.
     listen: SocketAddr,
     metrics: Metrics,
+    /// Who may ask what, for all roles of this process.
+    admission: Arc<Admission>,
     supervisor: Supervisor,
     router: Router,
     health: Vec<Health>,
@@ -168,6 +171,7 @@ impl Pool {
             process,
             config,
             metrics: Metrics::new(),
+            admission: Arc::default(),
             supervisor: Supervisor::new(),
             router: Router::new(),
             health: Vec::new(),
@@ -180,6 +184,7 @@ impl Pool {
 
     /// Starts the roles of this process, those first that others ask.
     async fn start(&mut self) -> anyhow::Result<()> {
+        self.open_admission()?;
         match self.process.clone() {
             Process::Up { .. } => self.start_all().await,
             Process::Master => {
@@ -212,8 +217,25 @@ impl Pool {
         }
     }
 
+    /// The bans of this process, and what it grants its clients.
+    fn open_admission(&mut self) -> anyhow::Result<()> {
+        if self.process.is_up() {
+            self.folder("")?;
+        }
+        let folder = self.folder(format!("admission/{}", self.process.name().replace(' ', "-")))?;
+        let (config, file) = (roles::admission(&self.config), folder.join("bans"));
+        let admission = Admission::open(config, &file, &self.metrics);
+        let admission = admission.with_context(|| format!("cannot use {}", file.display()))?;
+        self.admission = Arc::new(admission);
+        let keeping = Arc::clone(&self.admission).keep(self.supervisor.stop_signal(Stage::Listener));
+        self.supervisor.run(Stage::Listener, "bans", async {
+            keeping.await;
+            Ok(())
+        });
+        Ok(())
+    }
+
     async fn start_all(&mut self) -> anyhow::Result<()> {
-        self.folder("")?;
         let (packetcrypt, nimiq) = (self.config.runs_packetcrypt(), self.config.runs_nimiq());
         anyhow::ensure!(packetcrypt || nimiq, "`pool.run_packetcrypt` and `nimiq.run` leave nothing to run");
         if packetcrypt {
@@ -261,7 +283,10 @@ impl Pool {
 
     async fn start_master(&mut self, node: PktdClient) -> anyhow::Result<()> {
         let folder = self.folder("master")?;
-        let config = roles::master(&self.config, &self.urls, &folder);
+        let config = MasterConfig {
+            admission: Arc::clone(&self.admission),
+            ..roles::master(&self.config, &self.urls, &folder)
+        };
         let stop = self.supervisor.stop_signal(Stage::Master);
         let master = Master::start(config, node, &self.metrics, stop.clone()).await.context("Master")?;
         println!("Master: serves work to everyone at {}", self.urls.master);
@@ -275,7 +300,10 @@ impl Pool {
     async fn start_pay_maker(&mut self, node: PktdClient) -> anyhow::Result<()> {
         let folder = self.folder("pay-maker")?;
         let password = self.password()?;
-        let config = roles::pay_maker(&self.config, &password, &folder)?;
+        let config = PayMakerConfig {
+            admission: Arc::clone(&self.admission),
+            ..roles::pay_maker(&self.config, &password, &folder)?
+        };
         let metrics = self.metrics.clone();
         let start: Start = Box::new(move |stop| {
             let (config, node, metrics) = (config.clone(), node.clone(), metrics.clone());
@@ -293,7 +321,10 @@ impl Pool {
         let folder = self.folder(format!("ann/{name}"))?;
         let password = self.password()?;
         let handler = roles::ann_handler(&self.config, name)?;
-        let config = roles::ann_handler_config(&self.config, handler, &self.urls, &password, &folder)?;
+        let config = AnnHandlerConfig {
+            admission: Arc::clone(&self.admission),
+            ..roles::ann_handler_config(&self.config, handler, &self.urls, &password, &folder)?
+        };
         let (http, metrics) = (pool::http_client::client()?, self.metrics.clone());
         let label = format!("AnnHandler {name}");
         let start: Start = Box::new({
@@ -317,7 +348,10 @@ impl Pool {
         let folder = self.folder(format!("blk/{name}"))?;
         let password = self.password()?;
         let handler = roles::blk_handler(&self.config, name)?;
-        let config = roles::blk_handler_config(&self.config, handler, &self.urls, &password, &folder);
+        let config = BlkHandlerConfig {
+            admission: Arc::clone(&self.admission),
+            ..roles::blk_handler_config(&self.config, handler, &self.urls, &password, &folder)
+        };
         let (http, metrics) = (pool::http_client::client()?, self.metrics.clone());
         let label = format!("BlkHandler {name}");
         let start: Start = Box::new({

@@ -165,7 +165,7 @@ async fn follow(client: reqwest::Client, nginx: String, height: u64) -> usize {
 }
 
 #[test]
-fn a_limit_that_one_client_has_reached_holds_for_that_client_alone() {
+fn limits_and_bans_hit_the_client_and_not_the_proxy() {
     let folder = tempfile::tempdir().unwrap();
     let (_pool, port, _) = pool(folder.path());
     let Some(nginx) = Nginx::start(folder.path(), port) else { return };
@@ -180,4 +180,16 @@ fn a_limit_that_one_client_has_reached_holds_for_that_client_alone() {
     });
     assert_eq!(guess("192.0.2.1", "192.0.2.2"), 429);
     assert_eq!(guess("192.0.2.2", "192.0.2.1"), 401);
+
+    let garbage = |address: &str| {
+        let payee = "pkt1q6hqsqhqdgqfd8t3xwgceulu7k9d9w5t2amath0qxyfjlvl3s3u4sjza2g2";
+        let headers = [("x-pc-payto", payee), ("x-pc-sver", "1"), (PRETEND, address)];
+        http.post(&format!("{}/blk/main/submit", nginx.url), &headers, b"garbage".to_vec()).unwrap()
+    };
+    assert_eq!(garbage("192.0.2.3").0, 400, "a single mistake is none");
+    let banned = eventually("the client that sends garbage to be banned", || {
+        Some(garbage("192.0.2.3")).filter(|(status, _)| *status == 403)
+    });
+    assert!(banned.1.contains("banned: "), "{}", banned.1);
+    assert_eq!(garbage("192.0.2.4").0, 400);
 }

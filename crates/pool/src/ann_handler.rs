@@ -14,7 +14,6 @@ mod batches;
 mod buffers;
 mod by_parent;
 mod checking;
-mod checking_budget;
 mod conduct;
 mod duplicates;
 mod handler_lists;
@@ -49,11 +48,13 @@ pub use batch_numbers::BatchNumbersFault;
 pub use by_parent::AcceptedOfParent;
 pub use handler_lists::HandlerListsFault;
 
+use crate::admission::{Admission, Allowance, Counted, Request, price, seconds};
 use crate::health::Health;
 use crate::intake::{ByteBudget, Intake};
 use crate::listener::{BodyLimits, Client};
 use crate::master_client::{MasterClient, MasterClientConfig};
 use crate::metrics::{Metrics, Stage, StageTimes};
+use crate::nudge::Nudge;
 use crate::outbox::{self, Outbox, OutboxConfig, OutboxError, UploadConfig};
 use crate::received_work::ReceivedWork;
 use crate::refusals::Refusals;
@@ -62,7 +63,6 @@ use batches::Batches;
 use buffers::Buffers;
 use by_parent::ByParent;
 use checking::Job;
-use checking_budget::CheckingBudget;
 use conduct::Conduct;
 use duplicates::DuplicateTable;
 use handler_lists::HandlerLists;
@@ -73,6 +73,13 @@ use sprayer_figures::sprayer_figures;
 const HEALTH_PART: &str = "pool configuration";
 /// Hard nonces whose programs are kept, about 40 KiB each.
 const PROGRAMS_KEPT: usize = 1024;
+/// Seconds of one processor that an address may owe for ungrouped announcements: what a miner leaves behind that was cut
+/// off for a while, and all miners behind one address together, are far below.
+const UNGROUPED_AT_ONCE: f64 = 30.0;
+/// More than an announcement ever costs: a thread that was put aside meanwhile is not the client's fault.
+const DEAREST: Duration = Duration::from_millis(1);
+/// A payee may have many machines, at many addresses.
+const PAYEE_FACTOR: u32 = 16;
 /// Time for one upload of events.
 const UPLOAD_TIME: Duration = Duration::from_secs(30);
 
@@ -114,6 +121,10 @@ pub struct AnnHandlerConfig {
     pub sprayer: Option<SprayerConfig>,
     /// The chain's rules for announcements.
     pub rules: Rules,
+    /// Who may post, and at what price.
+    pub admission: Arc<Admission>,
+    /// Has events uploaded at once.
+    pub uploads: Nudge,
 }
 
 impl AnnHandlerConfig {
@@ -140,6 +151,8 @@ impl AnnHandlerConfig {
             event_segment_time: Duration::from_secs(10),
             sprayer: None,
             rules,
+            admission: Arc::default(),
+            uploads: Nudge::default(),
         }
     }
 }
@@ -188,7 +201,9 @@ struct Shared {
     /// For the website.
     received: ReceivedWork<PktAddress>,
     by_parent: ByParent,
-    checking_budget: CheckingBudget,
+    admission: Arc<Admission>,
+    /// What ungrouped announcements of one client may cost (rule R-A14).
+    ungrouped: Allowance,
     /// The programs of hard nonces, for all threads.
     programs: Arc<ProgramCache>,
     buffers: Arc<Buffers>,
@@ -245,11 +260,32 @@ impl Figures {
 }
 
 impl Shared {
-    /// Refuses a client whose ungrouped announcements have cost too much (rule R-A14).
-    fn check_budget(&self, client: Client) -> Result<(), Refusal> {
-        let wait = self.checking_budget.must_wait(client, Instant::now());
-        let refusal = |wait: Duration| Refusal::TooManyHardNonces { retry_after_seconds: wait.as_secs() + 1 };
-        wait.map(refusal).map_or(Ok(()), Err)
+    /// Refuses a client, or a payee, whose ungrouped announcements have cost too much (rule R-A14).
+    fn check_budget(&self, client: Client, pay_to: &PktAddress) -> Result<(), Refusal> {
+        let (admission, ungrouped) = (&self.admission, self.ungrouped);
+        let of_client = admission.debt(Counted::Ungrouped, client, ungrouped);
+        if admission.is_exempt(client) {
+            return Ok(());
+        }
+        let of_payee = ungrouped.times(PAYEE_FACTOR);
+        let of_payee = admission.debt_of_payee(Counted::Ungrouped, &pay_to.script(), of_payee);
+        match of_client.max(of_payee) {
+            Some(wait) => Err(Refusal::TooManyHardNonces { retry_after_seconds: seconds(wait) }),
+            None => Ok(()),
+        }
+    }
+
+    /// Some ungrouped announcements of a post were checked in this time (rule R-A14): announcements of one hard nonce
+    /// are checked together for about a tenth of what one costs that shares its programs with no other, and grouped
+    /// announcements cost nothing here.
+    fn charge_ungrouped(&self, client: Client, pay_to: &PktAddress, announcements: usize, time: Duration) {
+        if self.admission.is_exempt(client) {
+            return;
+        }
+        let cost = time.min(DEAREST * announcements as u32).as_secs_f64();
+        self.admission.charge(Counted::Ungrouped, client, self.ungrouped, cost);
+        let of_payee = self.ungrouped.times(PAYEE_FACTOR);
+        self.admission.charge_payee(Counted::Ungrouped, &pay_to.script(), of_payee, cost);
     }
 
     /// Passes durably accepted announcements to block miners.
@@ -308,7 +344,8 @@ impl AnnHandler {
             conduct: Conduct::new(config.skip_check_chance),
             received: ReceivedWork::default(),
             by_parent,
-            checking_budget: CheckingBudget::new(config.ungrouped_share),
+            admission: Arc::clone(&config.admission),
+            ungrouped: Allowance::new(UNGROUPED_AT_ONCE, config.ungrouped_share),
             programs: Arc::new(ProgramCache::new(PROGRAMS_KEPT)),
             batches: Batches::new(config.files_to_keep, numbers, Arc::clone(&buffers)),
             buffers,
@@ -335,6 +372,7 @@ impl AnnHandler {
             paymaker_url: master.paymaker_url(),
             password: config.paymaker_password.clone(),
             timeout: UPLOAD_TIME,
+            now: config.uploads.clone(),
         };
         tasks.spawn(outbox::upload(shared.outbox.clone(), upload, http, metrics, shutdown.clone()));
         let tracker = Tracker::new(config.public_url, lists, tables);

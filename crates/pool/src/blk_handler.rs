@@ -32,9 +32,11 @@ use wire::{PktAddress, pool_config};
 
 pub use node::BlockNode;
 
+use crate::admission::{Admission, Request, price};
 use crate::health::Health;
 use crate::master_client::{MasterClient, MasterClientConfig};
 use crate::metrics::Metrics;
+use crate::nudge::Nudge;
 use crate::outbox::{Outbox, OutboxConfig, OutboxError, UploadConfig, upload};
 use crate::received_work::ReceivedWork;
 use crate::refusals::Refusals;
@@ -86,6 +88,10 @@ pub struct BlkHandlerConfig {
     pub poll_time: Duration,
     /// Milliseconds since 1970.
     pub clock: fn() -> u64,
+    /// Who may send shares, and at what price.
+    pub admission: Arc<Admission>,
+    /// Has events uploaded at once.
+    pub uploads: Nudge,
 }
 
 impl BlkHandlerConfig {
@@ -112,6 +118,8 @@ impl BlkHandlerConfig {
             rules: Rules::PKT,
             poll_time: Duration::from_secs(5),
             clock: system_clock,
+            admission: Arc::default(),
+            uploads: Nudge::default(),
         }
     }
 }
@@ -185,6 +193,7 @@ impl BlkHandler {
             paymaker_url: master.paymaker_url(),
             password: config.paymaker_password.clone(),
             timeout: UPLOAD_TIME,
+            now: config.uploads.clone(),
         };
         let upload = upload(outbox.clone(), uploading, http, metrics.clone(), shutdown.clone());
         let under_way = TaskTracker::new();

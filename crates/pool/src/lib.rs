@@ -5,12 +5,16 @@
 //! [`ann_handler`] (cheap checks) → [`intake`] → proof-of-work check → duplicates → [`outbox`] (durable) → reply.
 //!
 //! What all roles use:
+//! * [`admin`]: what operators see and do;
+//! * [`admission`]: what each client may cost, and who is banned;
 //! * [`listener`]: the accept loop with its limits on connections, headers, bodies and time;
 //! * [`metrics`] and [`health`]: `/metrics` and `/healthz`;
 //! * [`outbox`]: events on disk before "accepted" is answered, on their way to the PayMaker;
 //! * [`work_feed`]: the long poll for the next work;
 //! * [`master_client`]: how handlers follow a Master, ours or another.
 
+pub mod admin;
+pub mod admission;
 pub mod ann_handler;
 pub mod backoff;
 pub mod blk_handler;
@@ -26,6 +30,7 @@ pub mod metrics;
 pub mod monitor;
 pub mod nimiq;
 pub mod notify;
+pub mod nudge;
 pub mod outbox;
 pub mod pay_maker;
 mod received_work;

@@ -4,16 +4,20 @@
 //! kept-alive connection may idle), and the time a client may take to read an answer. Bodies are read by the
 //! routes themselves with [`read_body`], which bounds bytes and time. [`Client`] says who asks; it is found in the
 //! extensions of each request, and so is [`Held`], with which a task that takes a connection over keeps its place.
+//! Proxies of the operator's may name the client, in a header of each request or, by the PROXY protocol, in front of
+//! all; what anybody else says of itself counts for nothing.
 
 mod body;
 mod client;
 mod connections;
+mod proxied;
 mod stall;
 mod tls;
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +35,8 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
+use wire::forwarded::ForwardedHeader;
+use wire::proxy_protocol::ProxyHeader;
 
 pub use body::{BodyFault, BodyLimits, drain_body, read_body, read_body_into};
 pub use client::{Client, address_group};
@@ -62,10 +68,21 @@ pub struct Limits {
     pub write_time: Duration,
     /// Time that open requests have to finish after the stop signal.
     pub drain_time: Duration,
-    /// Proxies whose `x-forwarded-for` is believed.
+    /// Proxies that are believed when they say whom they speak for.
     pub trusted_proxies: Vec<IpNet>,
+    /// The header in which they say so.
+    pub forwarded_header: ForwardedHeader,
+    /// Whether each of their connections begins with a header of the PROXY protocol.
+    pub proxy_protocol: bool,
     /// Whether requests with bodies of megabytes are usual: larger read buffers, more memory per connection.
     pub large_bodies: bool,
+}
+
+impl Limits {
+    fn trusts(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.trusted_proxies.iter().any(|net| net.contains(&address))
+    }
 }
 
 impl Default for Limits {
@@ -77,6 +94,8 @@ impl Default for Limits {
             write_time: Duration::from_secs(30),
             drain_time: Duration::from_secs(5),
             trusted_proxies: Vec::new(),
+            forwarded_header: ForwardedHeader::default(),
+            proxy_protocol: false,
             large_bodies: false,
         }
     }
@@ -129,16 +148,14 @@ pub async fn serve_with(
         figures.accepted.inc();
         // Only a hint to the kernel: an answer is sent all the same where it fails.
         let _ = stream.set_nodelay(true);
-        let stream = StallGuard::new(stream, limits.write_time);
-        let connection =
-            Connection { peer, router: router.clone(), limits: limits.clone(), place: Held(Arc::new(place)) };
-        let (tls, shutdown, cut) = (tls.clone(), shutdown.clone(), cut.clone());
-        let serving = async move {
-            // On the heap, so that a connection takes the memory of its own kind, not of the greater one.
-            match tls {
-                None => Box::pin(connection.serve(stream, shutdown)).await,
-                Some(tls) => Box::pin(connection.serve_tls(&tls, stream, shutdown)).await,
-            }
+        let connection = Connection { peer, router: router.clone(), limits: limits.clone(), place };
+        let (tls, shutdown, cut, refused) =
+            (tls.clone(), shutdown.clone(), cut.clone(), figures.refused.clone());
+        // On the heap, so that a connection takes the memory of its own kind, not of the greatest one.
+        let serving: Pin<Box<dyn Future<Output = ()> + Send>> = if connection.begins_with_header() {
+            Box::pin(connection.serve_proxied(tls, stream, shutdown, refused))
+        } else {
+            connection.begin(tls, stream, shutdown)
         };
         connections.spawn(async move {
             tokio::select! { () = serving => {}, () = cut.cancelled() => {} }
@@ -198,12 +215,58 @@ struct Connection {
     peer: SocketAddr,
     router: Router,
     limits: Limits,
-    place: Held,
+    place: Place,
 }
 
 impl Connection {
+    /// Whether it must begin with a header of the PROXY protocol.
+    fn begins_with_header(&self) -> bool {
+        self.limits.proxy_protocol && self.limits.trusts(self.peer.ip())
+    }
+
+    fn begin(
+        self,
+        tls: Option<Tls>,
+        stream: TcpStream,
+        shutdown: CancellationToken,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let stream = StallGuard::new(stream, self.limits.write_time);
+        match tls {
+            None => Box::pin(self.serve(stream, shutdown)),
+            Some(tls) => Box::pin(self.serve_tls(tls, stream, shutdown)),
+        }
+    }
+
+    /// Finds out first whom a proxy speaks for; the connection then counts for that client.
+    async fn serve_proxied(
+        mut self,
+        tls: Option<Tls>,
+        mut stream: TcpStream,
+        shutdown: CancellationToken,
+        refused: Counter,
+    ) {
+        let reading = proxied::read_header(&mut stream, self.limits.header_time);
+        match shutdown.run_until_cancelled(reading).await {
+            None => return,
+            Some(Ok(ProxyHeader::Own)) => {}
+            Some(Ok(ProxyHeader::For { source, .. })) => {
+                self.peer = source;
+                if !self.place.count_for(source.ip()) {
+                    refused.inc();
+                    return;
+                }
+            }
+            Some(Err(fault)) => {
+                refused.inc();
+                tracing::warn!(proxy = %self.peer, %fault, "a trusted proxy's connection was refused");
+                return;
+            }
+        }
+        self.begin(tls, stream, shutdown).await;
+    }
+
     /// Shakes hands first, in the time that a header may take.
-    async fn serve_tls(self, tls: &Tls, stream: StallGuard<TcpStream>, shutdown: CancellationToken) {
+    async fn serve_tls(self, tls: Tls, stream: StallGuard<TcpStream>, shutdown: CancellationToken) {
         let handshake = tokio::time::timeout(self.limits.header_time, tls.acceptor.accept(stream));
         match shutdown.run_until_cancelled(handshake).await {
             Some(Ok(Ok(stream))) => self.serve(stream, shutdown).await,
@@ -218,9 +281,12 @@ impl Connection {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let Self { peer, router, limits, place } = self;
-        let trusted = limits.trusted_proxies.iter().any(|net| net.contains(&peer.ip()));
+        let (trusted, place) = (limits.trusts(peer.ip()), Held(Arc::new(place)));
+        let (trusted_proxies, header) =
+            (Arc::<[IpNet]>::from(limits.trusted_proxies), limits.forwarded_header);
         let service = service_fn(move |mut request: Request<Incoming>| {
-            let client = Client::of_request(peer.ip(), trusted, request.headers());
+            let proxies = if trusted { &trusted_proxies[..] } else { &[] };
+            let client = Client::of_request(peer.ip(), proxies, header, request.headers());
             request.extensions_mut().insert(client);
             request.extensions_mut().insert(place.clone());
             let router = router.clone();

@@ -29,6 +29,7 @@ use wire::work::WorkId;
 pub use node_source::NodeSource;
 pub use settings::{MasterSettings, SettingsFault, ShareTarget};
 
+use crate::admission::Admission;
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::refusals::Refusals;
@@ -45,6 +46,8 @@ pub struct MasterConfig {
     pub settings: MasterSettings,
     /// Who may wait for the next work.
     pub long_poll: FeedLimits,
+    /// Who may ask, and at what price.
+    pub admission: Arc<Admission>,
 }
 
 /// Why a Master does not start.
@@ -71,6 +74,7 @@ struct Shared {
     block_infos: Mutex<BlockInfos>,
     files: WorkFiles,
     feed: WorkFeed,
+    admission: Arc<Admission>,
     health: Health,
     refusals: Refusals,
 }
@@ -109,6 +113,7 @@ impl Master {
             block_infos: Mutex::new(BlockInfos::default()),
             files: WorkFiles::open(config.dir).await?,
             feed: WorkFeed::new(config.long_poll, &metrics),
+            admission: config.admission,
             health: Health::starting("master", ""),
             refusals: Refusals::new(&metrics),
         });

@@ -64,6 +64,17 @@ struct Shared {
     histograms: HashMap<&'static str, Family<Labels, Histogram, Buckets>>,
 }
 
+/// A gauge as it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GaugeReading {
+    /// Without the prefix.
+    pub name: &'static str,
+    /// Such as `role` and `name`.
+    pub labels: Vec<(String, String)>,
+    /// Its value.
+    pub value: f64,
+}
+
 /// Makes the histograms of one family.
 #[derive(Clone)]
 struct Buckets(Vec<f64>);
@@ -154,6 +165,25 @@ impl Metrics {
         })
     }
 
+    /// The gauges of these names with their labels, of all roles.
+    pub fn gauges(&self, names: &[&'static str]) -> Vec<GaugeReading> {
+        let text = self.text();
+        let lines = text.lines().filter_map(|line| line.strip_prefix(PREFIX)?.strip_prefix('_'));
+        let reading = |line: &str| {
+            let (series, value) = line.rsplit_once(' ')?;
+            let (name, labels) = series.split_once('{')?;
+            let name = names.iter().find(|wanted| **wanted == name)?;
+            let label = |pair: &str| {
+                let (key, value) = pair.split_once("=\"")?;
+                Some((key.to_owned(), value.trim_end_matches('"').to_owned()))
+            };
+            // Label values come from closed lists and from names that have no commas.
+            let labels = labels.trim_end_matches('}').split(',').filter_map(label).collect();
+            Some(GaugeReading { name, labels, value: value.parse().ok()? })
+        };
+        lines.filter_map(reading).collect()
+    }
+
     /// Everything registered, as OpenMetrics text.
     pub fn text(&self) -> String {
         let mut written = String::new();
@@ -224,6 +254,17 @@ mod tests {
         assert_eq!(text.matches("# TYPE headframe_posts counter").count(), 1, "{text}");
         assert!(text.contains(r#"headframe_posts_total{role="ann_handler",name="a"} 1"#), "{text}");
         assert!(text.contains(r#"headframe_posts_total{role="ann_handler",name="b"} 2"#), "{text}");
+    }
+
+    #[test]
+    fn gauges_are_read_with_their_labels() {
+        let metrics = Metrics::new();
+        metrics.for_role("ann_handler", "a").gauge("posts_waiting", "Posts").set(3);
+        metrics.for_role("ann_handler", "a").gauge("other", "Others").set(4);
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        let labels = vec![pair("role", "ann_handler"), pair("name", "a")];
+        let expected = GaugeReading { name: "posts_waiting", labels, value: 3.0 };
+        assert_eq!(metrics.gauges(&["posts_waiting"]), [expected]);
     }
 
     #[test]

@@ -119,6 +119,7 @@ struct Shared {
     needed_from: AtomicU32,
     /// Told whenever a segment has been closed.
     closed: Notify,
+
     /// Held for as long as the folder is used.
     _lock: File,
 }

@@ -39,8 +39,10 @@ pub use accepted_work::{AcceptedPiece, AcceptedSince};
 pub use payout_node::{ChainPlace, PayoutNode};
 pub use update_hook::UpdateHook;
 
+use crate::admission::Admission;
 use crate::health::Health;
 use crate::metrics::{Metrics, Stage, StageTimes};
+use crate::nudge::Nudge;
 use crate::refusals::Refusals;
 use accepted_work::AcceptedWork;
 use bookkeeping::Entry;
@@ -82,6 +84,10 @@ pub struct PayMakerConfig {
     pub requests: usize,
     /// The clock that events may not be far ahead of, in milliseconds since 1970.
     pub clock: fn() -> UnixMillis,
+    /// Who may try passwords, and at what price.
+    pub admission: Arc<Admission>,
+    /// Has the node told whom to pay at once.
+    pub payouts: Nudge,
 }
 
 impl PayMakerConfig {
@@ -104,6 +110,8 @@ impl PayMakerConfig {
             payout_tables_kept: Duration::from_hours(30 * 24),
             requests: 200,
             clock: system_clock,
+            admission: Arc::default(),
+            payouts: Nudge::default(),
         }
     }
 }
@@ -154,6 +162,8 @@ struct Shared {
     uploads: Semaphore,
     book_queue: mpsc::Sender<Entry>,
     clock: fn() -> UnixMillis,
+    /// Ends the pause between two payout cycles.
+    payouts: Nudge,
     metrics: Metrics,
     stages: UploadStages,
     refusals: Refusals,
@@ -190,7 +200,8 @@ impl PayMaker {
         shutdown: CancellationToken,
     ) -> Result<Self, PayMakerStartFault> {
         let rules = Rules::new(&config.rules)?;
-        let password = Password::new(&config.password).ok_or(PayMakerStartFault::NoPassword)?;
+        let password = Password::new(&config.password, Arc::clone(&config.admission))
+            .ok_or(PayMakerStartFault::NoPassword)?;
         let folder = LedgerFolder::lock(&config.dir)?;
         let book = SqlBook::open_sqlite(&config.dir.join("book.sqlite")).await?;
         let (book_queue, entries) = mpsc::channel(BOOK_QUEUE);
@@ -209,6 +220,7 @@ impl PayMaker {
             uploads: Semaphore::new(UPLOADS),
             book_queue,
             clock: config.clock,
+            payouts: config.payouts.clone(),
             health: Health::starting("pay_maker", ""),
             refusals: Refusals::new(&metrics),
             stages: UploadStages::new(&metrics),

@@ -64,6 +64,8 @@ refusals! {
     Overloaded { /** Which one. */ role: Role } = "overloaded";
     /// This sender has been refused or has asked too often, and must wait.
     TooManyRequests { /** How long to wait. */ retry_after_seconds: u64 } = "too_many_requests";
+    /// This sender, or whom it would earn for, is shut out for a time.
+    Banned { /** How long it lasts. */ retry_after_seconds: u64 } = "banned";
     /// The body is larger than any honest one.
     BodyTooLarge { /** Whose body. */ role: Role, /** Bytes allowed. */ limit: usize } = "body_too_large";
     /// The body did not arrive in time.
@@ -209,7 +211,7 @@ impl Refusal {
     pub fn status(&self) -> u16 {
         match self {
             Self::Unauthorized => 401,
-            Self::ForeignNetwork => 403,
+            Self::ForeignNetwork | Self::Banned { .. } => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::BodyTimeout { .. } => 408,
@@ -238,6 +240,16 @@ impl Refusal {
         Self::InvalidPayTo { role, address: excerpt(address), fault }
     }
 
+    /// Seconds that this sender has to wait whatever it sends; `None` where the refusal is about the request.
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        match self {
+            Self::TooManyRequests { retry_after_seconds }
+            | Self::TooManyHardNonces { retry_after_seconds }
+            | Self::Banned { retry_after_seconds } => Some(*retry_after_seconds),
+            _ => None,
+        }
+    }
+
     /// Whether a client that comes back with the same request later may be served.
     pub fn is_temporary(&self) -> bool {
         matches!(
@@ -246,6 +258,7 @@ impl Refusal {
                 | Self::Overloaded { .. }
                 | Self::TooManyRequests { .. }
                 | Self::TooManyHardNonces { .. }
+                | Self::Banned { .. }
                 | Self::StorageFailed
                 | Self::NodeUnavailable
                 | Self::UnexpectedNodeAnswer { .. }
@@ -268,6 +281,10 @@ impl Refusal {
             Self::TooManyRequests { retry_after_seconds } => {
                 format!("too many requests from this address, wait {retry_after_seconds} s")
             }
+            Self::Banned { retry_after_seconds } => format!(
+                "this address has sent too much that no honest program sends, or its operator is unwanted; the ban ends in \
+                 {retry_after_seconds} s"
+            ),
             Self::BodyTooLarge { limit, .. } => format!("too big: a body has at most {limit} bytes here"),
             Self::BodyTimeout { seconds } => format!("the body must arrive within {seconds} s"),
             Self::BodyIncomplete => "the connection ended before the body did".into(),

@@ -1,5 +1,6 @@
 //! Every section with every key, each defined once: see [`super::keys`]. Those of the Nimiq pool are in [`nimiq`].
 
+pub mod admission;
 pub mod monitor;
 pub mod nimiq;
 pub mod notify;
@@ -14,11 +15,12 @@ use ipnet::IpNet;
 use node::dev_chain::rules::ChainRules;
 use packetcrypt::check::Rules;
 use packetcrypt::target::CanonicalTarget;
+use wire::forwarded::ForwardedHeader;
 use wire::nimiq::Mode;
 use wire::{Decimal, PktAddress};
 
 use super::keys::{Keys, Section};
-use super::values::{HandlerName, PublicUrl, Secret};
+use super::values::{HandlerName, PublicUrl, Secret, network};
 
 /// `[pool]`: what all roles share.
 #[derive(Debug, Clone)]
@@ -84,7 +86,9 @@ impl Section for Pool {
 pub struct Http {
     pub listen: SocketAddr,
     pub connections: usize,
-    pub trusted_proxies: Vec<std::net::IpAddr>,
+    pub trusted_proxies: Vec<IpNet>,
+    pub forwarded_header: ForwardedHeader,
+    pub proxy_protocol: bool,
 }
 
 impl Section for Http {
@@ -108,13 +112,26 @@ impl Section for Http {
             ),
             trusted_proxies: keys.list(
                 "trusted_proxies",
-                "an IP address",
+                "an IP address or a network",
                 "[\"10.0.0.2\"]",
-                "Proxies in front of us: the limits per client address do not apply to them.",
-                |text| text.parse().map_err(|_| None),
+                "Proxies in front of us. They are believed when they name the client whom they speak for, and limits \
+                 and bans then are for that client. Nobody else is believed.",
+                network,
             ),
+            forwarded_header: forwarded_header(keys),
+            proxy_protocol: keys.flag("proxy_protocol", false, PROXY_PROTOCOL),
         }
     }
+}
+
+/// The header in which proxies name the client.
+fn forwarded_header(keys: &mut Keys<'_>) -> ForwardedHeader {
+    keys.choice(
+        "forwarded_header",
+        &[("x-forwarded-for", ForwardedHeader::XForwardedFor), ("forwarded", ForwardedHeader::Forwarded)],
+        "The header in which the trusted proxies name the client. The other one is not looked at: a proxy passes on \
+         there what the client has written.",
+    )
 }
 
 /// `[[node]]`: a pktd above us.
@@ -612,5 +629,8 @@ impl Section for Mine {
     }
 }
 
+const PROXY_PROTOCOL: &str = "Whether the trusted proxies begin every connection with a header of the PROXY \
+                              protocol (version 1 or 2; nginx: proxy_protocol on, HAProxy: send-proxy-v2). Then one of \
+                              theirs without is refused, and so is one of anybody else with.";
 const OWN_LISTEN: &str = "The address to serve on when the role runs alone. Without it: [http] listen.";
 const HANDLER_NAME: &str = "Its name in URLs, logs, metrics and on the command line.";

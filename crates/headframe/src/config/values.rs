@@ -1,6 +1,9 @@
 //! The types of configuration values that no lower crate has: names, public URLs, secrets.
 
 use std::fmt;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
 
 /// The name of a handler, as it stands in URLs (`/ann/NAME`), folders, logs and metrics.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -103,6 +106,11 @@ impl fmt::Display for ExplorerUrl {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0)
     }
+}
+
+/// An address, which is a network of one, or a network.
+pub fn network(text: &str) -> Result<IpNet, Option<String>> {
+    text.parse::<IpAddr>().map(IpNet::from).or_else(|_| text.parse::<IpNet>()).map_err(|_| None)
 }
 
 /// A text that is never shown: what prints of it is a placeholder.

@@ -16,13 +16,14 @@ use nimiq::{Address, Luna, PoolName, PrivateKey};
 use node::nimiq::{FollowSettings, NimiqClient, NimiqConfig};
 use node::{Credentials, NodeAddress, TlsTrust};
 use pool::Metrics;
+use pool::admission::Subject;
 use pool::backoff::Backoff;
 use pool::listener::Limits;
 use pool::nimiq::duty::{DutyTerms, holder_name};
 use pool::nimiq::payout::signer::{Agent, Signer, key_file};
 use pool::nimiq::payout::{OwnerPayout, PayoutConfig};
 use pool::nimiq::server::share_difficulty::DifficultyLimits;
-use pool::nimiq::server::{AdmissionLimits, NimiqServerConfig, Terms, Times, Unwanted};
+use pool::nimiq::server::{AdmissionLimits, NimiqServerConfig, Terms, Times};
 use pool::nimiq::service::ServiceConfig;
 use wire::Decimal;
 use wire::nimiq::{DeviceName, Mode};
@@ -267,13 +268,13 @@ pub fn server_config(
     server: &NimiqServer,
     folder: &Path,
 ) -> anyhow::Result<NimiqServerConfig> {
-    let banned = server.banned.iter().map(|text| text.parse::<Unwanted>()).collect::<Result<_, _>>()?;
+    let banned = server.banned.iter().map(|text| text.parse::<Subject>()).collect::<Result<_, _>>()?;
     let usual =
         NimiqServerConfig::new(server_name(server), folder, terms(config, server, pool_address(config)?)?);
     Ok(NimiqServerConfig {
         follow: follow_settings(config),
         hashing_threads: NonZeroUsize::new(threads(server.threads)).unwrap_or(NonZeroUsize::MIN),
-        admission: AdmissionLimits {
+        limits: AdmissionLimits {
             open: server.connections_per_address,
             fresh: NonZeroU32::new(server.new_connections_per_address).unwrap_or(NonZeroU32::MIN),
             banned,
@@ -290,6 +291,8 @@ pub fn server_limits(server: &NimiqServer) -> Limits {
         // The server counts by address itself: it knows whom a proxy speaks for, and which addresses are private.
         connections_per_address: server.connections,
         trusted_proxies: server.trusted_proxies.clone(),
+        forwarded_header: server.forwarded_header,
+        proxy_protocol: server.proxy_protocol,
         ..Limits::default()
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 
 use ledger::nimiq::Accounts;
 use pool::site::facts::{Explorers, Identity, Moment};
@@ -50,6 +51,7 @@ pub fn site(
             streams: site.event_streams,
             streams_per_address: site.event_streams_per_address,
         },
+        admission: Arc::default(),
     }
 }
 

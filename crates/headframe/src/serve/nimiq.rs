@@ -1,6 +1,7 @@
 //! The roles of the Nimiq pool, started like the others: each by a function of its own, those first that others ask.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use anyhow::Context;
 use axum::Router;
@@ -11,7 +12,7 @@ use pool::listener;
 use pool::listener::Tls;
 use pool::nimiq::duty::holder_name;
 use pool::nimiq::payout::Payout;
-use pool::nimiq::server::NimiqServer;
+use pool::nimiq::server::{NimiqServer, NimiqServerConfig};
 use pool::nimiq::service::Service;
 
 use super::restartable::{Instance, Start};
@@ -110,7 +111,10 @@ impl Pool {
     ) -> anyhow::Result<ServerAddress> {
         let folder = self.nimiq_folder(&format!("server/{name}"))?;
         let settings = roles::nimiq::server(&self.config, name)?;
-        let config = roles::nimiq::server_config(&self.config, settings, &folder)?;
+        let config = NimiqServerConfig {
+            admission: Arc::clone(&self.admission),
+            ..roles::nimiq::server_config(&self.config, settings, &folder)?
+        };
         let limits = roles::nimiq::server_limits(settings);
         let files = roles::nimiq::tls_files(settings);
         let tls = files.map(|(certificate, key)| Tls::from_files(certificate, key)).transpose()?;

@@ -1,8 +1,10 @@
 //! The website, started last: it asks everybody else.
 
+use std::sync::Arc;
+
 use anyhow::Context;
 use ledger::nimiq::Accounts;
-use pool::site::Site;
+use pool::site::{Site, SiteConfig};
 
 use super::Pool;
 use crate::roles;
@@ -22,7 +24,10 @@ impl Pool {
     /// The website of this process.
     pub(super) fn start_site(&mut self, accounts: Option<Accounts>) -> anyhow::Result<()> {
         let here = self.process.is_up().then_some(self.listen);
-        let config = roles::site::site(&self.config, &self.urls, here, self.listen, accounts);
+        let config = SiteConfig {
+            admission: Arc::clone(&self.admission),
+            ..roles::site::site(&self.config, &self.urls, here, self.listen, accounts)
+        };
         println!("site: shows the pool at {}", config.sources.identity.url);
         let stop = self.supervisor.stop_signal(Stage::Handlers);
         let site = Site::start(config, &pool::http_client::client()?, &self.metrics, stop).context("site")?;

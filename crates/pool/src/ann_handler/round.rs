@@ -20,7 +20,7 @@ use wire::{AnnsEvent, Event, EventId, Refusal};
 use super::checking::{Job, Outcome};
 use super::post::Summary;
 use super::slots::Slot;
-use super::{Shared, hashing, post};
+use super::{Shared, hashing, post, price};
 use crate::outbox::Record;
 
 /// A thread's means to deal with posts.
@@ -98,7 +98,7 @@ impl<'a> Round<'a> {
 
     /// The cheap checks.
     fn inspect(&self, job: &Job) -> Result<Inspected, Refusal> {
-        self.shared.check_budget(job.client)?;
+        self.shared.check_budget(job.client, &job.headers.pay_to)?;
         let announcements = announcement_post::announcements(&job.body)?;
         let got = i64::from(job.headers.work_number) - 1;
         let slots = self.shared.slots.load();
@@ -168,20 +168,19 @@ impl<'a> Round<'a> {
 
     /// Counts what was checked, and charges the senders of ungrouped announcements for the time that it took.
     fn count(&self, cost: CostClass, places: &[Place], posts: &[Option<Post>], time: Duration) {
-        let Shared { figures, checking_budget, .. } = &**self.shared;
+        let figures = &self.shared.figures;
         figures.checked.inc_by(places.len() as u64);
         if cost == CostClass::Grouped {
             return;
         }
         figures.ungrouped.inc_by(places.len() as u64);
-        let now = Instant::now();
         for (number, post) in posts.iter().enumerate() {
             let count = places.iter().filter(|place| place.post == number).count();
             if let Some(post) = post
                 && count > 0
             {
                 let time = time.mul_f64(count as f64 / places.len() as f64);
-                checking_budget.charge(post.job.client, count, time, now);
+                self.shared.charge_ungrouped(post.job.client, &post.job.headers.pay_to, count, time);
             }
         }
     }
@@ -205,6 +204,8 @@ impl<'a> Round<'a> {
                 Some((index, fault)) => {
                     let Job { client, headers, .. } = &post.job;
                     self.shared.conduct.remember(*client, &headers.pay_to, Instant::now());
+                    let checked = post.wanted.len() - post.unchecked;
+                    self.shared.admission.pay(*client, price::GROUPED_ANNOUNCEMENT * checked as u32);
                     let refusal = Refusal::InvalidAnnouncement { index, fault: fault.name() };
                     self.refuse(post.job, refusal, started);
                 }

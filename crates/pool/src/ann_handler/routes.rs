@@ -64,16 +64,18 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     let reading = matches!(*request.method(), Method::GET | Method::HEAD);
     match Asked::parse(request.uri().path()) {
         Asked::Submit if request.method() == Method::POST => {
-            let asked = Instant::now();
+            let (asked, client) = (Instant::now(), Client::of(request.extensions()));
             let sender = Sender::of(request.headers());
             let outcome = submit(&shared, request).await;
             shared.figures.reply.since(asked);
             match &outcome {
                 Ok(event) => {
+                    shared.admission.accepted(client);
                     shared.received.accepted(event.pay_to, event.accepted.into(), event.duplicate.into());
                 }
                 Err(refusal) => {
                     shared.figures.refusals.count(refusal);
+                    shared.admission.refused(client, refusal);
                     sender.is_refused(&shared, refusal);
                 }
             }
@@ -115,6 +117,7 @@ impl Sender {
 
 async fn submit(shared: &Arc<Shared>, request: Request) -> Result<AnnsEvent, Refusal> {
     let client = Client::of(request.extensions());
+    let client = Client { exempt: shared.admission.is_exempt(client), ..client };
     let (head, body) = request.into_parts();
     let headers = match check_head(shared, client, &head.headers) {
         Ok(headers) => headers,
@@ -150,8 +153,10 @@ fn check_head(shared: &Shared, client: Client, headers: &HeaderMap) -> Result<Po
     if let Some(wait) = shared.conduct.must_wait(client, Instant::now()) {
         return Err(Refusal::TooManyRequests { retry_after_seconds: wait.as_secs() + 1 });
     }
-    shared.check_budget(client)?;
+    shared.admission.enter(client, super::Request::Announcements)?;
     let headers = PostHeaders::read(|name| headers.get(name).map(HeaderValue::as_bytes))?;
+    shared.admission.payee_not_banned(&headers.pay_to)?;
+    shared.check_budget(client, &headers.pay_to)?;
     shared.slots.load().at(headers.parent_height(), i64::from(headers.work_number) - 1)?;
     Ok(headers)
 }
@@ -184,11 +189,7 @@ fn reply(outcome: Result<AnnsEvent, Refusal>) -> Response {
 
 /// How long a client shall wait before it sends the same again, in seconds; `None` if that would be of no use.
 fn wait_of(refusal: &Refusal) -> Option<u64> {
-    match refusal {
-        Refusal::TooManyRequests { retry_after_seconds }
-        | Refusal::TooManyHardNonces { retry_after_seconds } => Some(*retry_after_seconds),
-        refusal => refusal.is_temporary().then_some(1),
-    }
+    refusal.retry_after_seconds().or(refusal.is_temporary().then_some(1))
 }
 
 /// Rules R-D1 and R-D4.

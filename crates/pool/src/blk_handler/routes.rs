@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{HeaderMap, Method, StatusCode};
 use wire::announcement_post::PAY_TO_HEADER;
 use wire::refusal::Role;
@@ -17,8 +17,8 @@ use wire::share_post::{BODY_LIMIT, ShareHeaders, SharePost};
 use wire::{PktAddress, Refusal};
 
 use super::admission::Answer;
-use super::{BlockNode, Shared};
-use crate::listener::{BodyFault, BodyLimits, read_body};
+use super::{BlockNode, Shared, price};
+use crate::listener::{BodyFault, BodyLimits, Client, drain_body, read_body};
 use crate::received_work;
 
 const JSON: &str = "application/json";
@@ -44,10 +44,11 @@ async fn answer<Node: BlockNode>(State(shared): State<Arc<Shared<Node>>>, reques
         shared.refusals.count(&Refusal::MethodNotAllowed);
         return response(StatusCode::METHOD_NOT_ALLOWED, PLAIN, "");
     }
-    let asked = Instant::now();
+    let (asked, client) = (Instant::now(), Client::of(request.extensions()));
     let pay_to = request.headers().get(PAY_TO_HEADER).cloned();
     let answer = submit(&shared, request).await.unwrap_or_else(Answer::from);
     note(&shared, pay_to.as_ref(), &answer);
+    settle(&shared, client, answer.refusal.as_ref());
     let response = match answer.refusal {
         Some(Refusal::Overloaded { .. }) => overloaded(&shared),
         _ => reply(&shared, &answer),
@@ -67,9 +68,29 @@ fn note<Node: BlockNode>(shared: &Shared<Node>, pay_to: Option<&HeaderValue>, an
     }
 }
 
+/// What a share means for the client that sent it.
+fn settle<Node: BlockNode>(shared: &Shared<Node>, client: Client, refusal: Option<&Refusal>) {
+    let admission = &shared.config.admission;
+    match refusal {
+        None => admission.accepted(client),
+        Some(refusal) => {
+            if matches!(refusal, Refusal::InvalidShare { .. }) {
+                admission.pay(client, price::SHARE_PROOF);
+            }
+            admission.refused(client, refusal);
+        }
+    }
+}
+
 async fn submit<Node: BlockNode>(shared: &Arc<Shared<Node>>, request: Request) -> Result<Answer, Refusal> {
+    let client = Client::of(request.extensions());
     let (head, body) = request.into_parts();
     let limits = BodyLimits { bytes: BODY_LIMIT, time: BODY_TIME };
+    if let Err(refusal) = shared.config.admission.enter(client, super::Request::Share) {
+        // A client that is still sending would see a broken connection instead of the reason.
+        drain_body(body, limits).await;
+        return Err(refusal);
+    }
     let receiving = Instant::now();
     let body = read_body(body, limits).await.map_err(|fault| of_body(&fault))?;
     shared.figures.receive.since(receiving);
@@ -77,6 +98,7 @@ async fn submit<Node: BlockNode>(shared: &Arc<Shared<Node>>, request: Request) -
     let place = Arc::clone(&shared.places).try_acquire_owned();
     let place = place.map_err(|_| Refusal::Overloaded { role: Role::BlkHandler })?;
     let (headers, post) = parse(&head.headers, &body)?;
+    shared.config.admission.payee_not_banned(&headers.pay_to)?;
     drop(body);
     let admitting = Arc::clone(shared);
     // A task of its own, so that a client that goes away stops nothing half-way.
@@ -119,7 +141,11 @@ fn reply<Node: BlockNode>(shared: &Shared<Node>, answer: &Answer) -> Response {
             StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::BAD_REQUEST)
         }
     };
-    response(status, JSON, answer.reply.to_json(EmptyResult::EmptyText))
+    let mut response = response(status, JSON, answer.reply.to_json(EmptyResult::EmptyText));
+    if let Some(seconds) = answer.refusal.as_ref().and_then(Refusal::retry_after_seconds) {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
 }
 
 fn response(status: StatusCode, content_type: &'static str, body: impl Into<Body>) -> Response {

@@ -2,7 +2,9 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use http::{Extensions, HeaderMap};
+use http::{Extensions, HeaderMap, HeaderValue};
+use ipnet::IpNet;
+use wire::forwarded::ForwardedHeader;
 
 /// The sender of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,10 +16,20 @@ pub struct Client {
 }
 
 impl Client {
-    /// The client of a request that came from `peer`; `trusted` if that is one of the configured proxies.
-    pub(super) fn of_request(peer: IpAddr, trusted: bool, headers: &HeaderMap) -> Self {
-        let forwarded = if trusted { forwarded_for(headers) } else { None };
-        match forwarded {
+    /// The client of a request that came from `peer`. `proxies` are those that are trusted if the peer is one of them,
+    /// else none; `header` is where they name the client.
+    pub(super) fn of_request(
+        peer: IpAddr,
+        proxies: &[IpNet],
+        header: ForwardedHeader,
+        headers: &HeaderMap,
+    ) -> Self {
+        let trusted = !proxies.is_empty();
+        let is_proxy = |address: IpAddr| proxies.iter().any(|net| net.contains(&address));
+        let values = headers.get_all(header.name()).iter().map(HeaderValue::to_str);
+        // A value that is no text names nobody.
+        let values = values.map(Result::unwrap_or_default).collect::<Vec<_>>();
+        match header.client(values.into_iter(), is_proxy).filter(|_| trusted) {
             Some(address) => Self { address, exempt: address.is_loopback() },
             None => Self { address: peer, exempt: trusted || peer.is_loopback() },
         }
@@ -35,12 +47,6 @@ impl Client {
     }
 }
 
-/// The last address of the last `x-forwarded-for`: the one that the trusted proxy itself saw.
-fn forwarded_for(headers: &HeaderMap) -> Option<IpAddr> {
-    let last = headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
-    last.rsplit(',').next()?.trim().parse().ok()
-}
-
 /// The unit in which addresses are limited: an IPv4 address, or the /64 of an IPv6 address.
 pub fn address_group(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
@@ -56,6 +62,8 @@ pub fn address_group(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
+    const X: ForwardedHeader = ForwardedHeader::XForwardedFor;
+
     fn headers(value: &str) -> HeaderMap {
         let mut headers = HeaderMap::new();
         headers.insert("x-forwarded-for", value.parse().unwrap());
@@ -65,17 +73,20 @@ mod tests {
     #[test]
     fn only_a_trusted_proxy_may_name_the_client() {
         let peer: IpAddr = "192.0.2.9".parse().unwrap();
-        let named = headers("198.51.100.1, 203.0.113.7");
-        let believed = Client::of_request(peer, true, &named);
+        let named = headers("198.51.100.1, 203.0.113.7, 192.0.2.8");
+        let proxies = ["192.0.2.0/24".parse().unwrap()];
+        let believed = Client::of_request(peer, &proxies, X, &named);
         assert_eq!(believed, Client { address: "203.0.113.7".parse().unwrap(), exempt: false });
-        assert_eq!(Client::of_request(peer, false, &named), Client { address: peer, exempt: false });
+        assert_eq!(Client::of_request(peer, &[], X, &named), Client { address: peer, exempt: false });
+        let other = Client::of_request(peer, &proxies, ForwardedHeader::Forwarded, &named);
+        assert_eq!(other, Client { address: peer, exempt: true }, "not the header that its proxies write");
     }
 
     #[test]
     fn a_proxy_that_names_nobody_and_loopback_are_exempt() {
         let proxy: IpAddr = "192.0.2.9".parse().unwrap();
-        assert!(Client::of_request(proxy, true, &headers("nonsense")).exempt);
-        assert!(Client::of_request("::1".parse().unwrap(), false, &HeaderMap::new()).exempt);
+        assert!(Client::of_request(proxy, &[proxy.into()], X, &headers("nonsense")).exempt);
+        assert!(Client::of_request("::1".parse().unwrap(), &[], X, &HeaderMap::new()).exempt);
     }
 
     #[test]

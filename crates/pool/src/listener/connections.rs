@@ -30,6 +30,25 @@ struct Taken {
     by_address: HashMap<IpAddr, usize>,
 }
 
+impl Taken {
+    /// Counts a connection of an address, unless it has as many as it may.
+    fn count(&mut self, group: IpAddr, most: usize) -> bool {
+        let of_address = self.by_address.entry(group).or_insert(0);
+        let has_room = *of_address < most;
+        *of_address += usize::from(has_room);
+        has_room
+    }
+
+    fn uncount(&mut self, group: IpAddr) {
+        if let Some(of_address) = self.by_address.get_mut(&group) {
+            *of_address = of_address.saturating_sub(1);
+            if *of_address == 0 {
+                self.by_address.remove(&group);
+            }
+        }
+    }
+}
+
 /// One open connection; its place is free again when this is dropped.
 pub(super) struct Place {
     shared: Arc<Shared>,
@@ -54,19 +73,29 @@ impl Places {
         let exempt = address.is_loopback() || self.shared.exempt.iter().any(|net| net.contains(&address));
         let group = if exempt { None } else { Some(address_group(address)) };
         let mut taken = self.shared.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        if taken.total >= self.shared.total {
+        let has_room = taken.total < self.shared.total;
+        if !has_room || group.is_some_and(|group| !taken.count(group, self.shared.per_address)) {
             return None;
-        }
-        if let Some(group) = group {
-            let of_address = taken.by_address.entry(group).or_insert(0);
-            if *of_address >= self.shared.per_address {
-                return None;
-            }
-            *of_address += 1;
         }
         taken.total += 1;
         self.shared.open.inc();
         Some(Place { shared: Arc::clone(&self.shared), group })
+    }
+}
+
+impl Place {
+    /// The connection turns out to be for a client at this address, and counts for that from now on. `false` if it has as
+    /// many as it may.
+    pub(super) fn count_for(&mut self, address: IpAddr) -> bool {
+        let group = (!address.is_loopback()).then(|| address_group(address));
+        let mut taken = self.shared.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if group.is_some_and(|group| !taken.count(group, self.shared.per_address)) {
+            return false;
+        }
+        if let Some(before) = std::mem::replace(&mut self.group, group) {
+            taken.uncount(before);
+        }
+        true
     }
 }
 
@@ -75,12 +104,8 @@ impl Drop for Place {
         let mut taken = self.shared.taken.lock().unwrap_or_else(PoisonError::into_inner);
         taken.total = taken.total.saturating_sub(1);
         self.shared.open.dec();
-        let Some(group) = self.group else { return };
-        if let Some(of_address) = taken.by_address.get_mut(&group) {
-            *of_address = of_address.saturating_sub(1);
-            if *of_address == 0 {
-                taken.by_address.remove(&group);
-            }
+        if let Some(group) = self.group {
+            taken.uncount(group);
         }
     }
 }

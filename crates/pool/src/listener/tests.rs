@@ -171,3 +171,75 @@ async fn a_crowd_may_connect_before_anybody_is_accepted() {
         crowd.push(connecting.unwrap_or_else(|_| panic!("client {number} does not get in")).unwrap());
     }
 }
+
+/// A listener that answers who asks, behind a proxy on this machine that speaks the PROXY protocol.
+async fn behind_a_proxy(limits: Limits) -> Served {
+    let who = get(|Extension(client): Extension<Client>| async move { client.address.to_string() });
+    let limits =
+        Limits { proxy_protocol: true, trusted_proxies: vec!["127.0.0.1/32".parse().unwrap()], ..limits };
+    served(Router::new().route("/", who), limits).await
+}
+
+const ASK: &str = "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+
+#[tokio::test]
+async fn p12_a_trusted_proxy_names_the_client_in_both_versions() {
+    let served = behind_a_proxy(Limits::default()).await;
+    let (source, destination) = ("203.0.113.7:4711".parse().unwrap(), "192.0.2.1:80".parse().unwrap());
+    let header = ProxyHeader::For { source, destination };
+    for start in [header.to_line().into_bytes(), header.to_bytes()] {
+        let mut stream = TcpStream::connect(served.address).await.unwrap();
+        // In pieces, and what follows in one piece with the last.
+        let whole = [&start[..], ASK.as_bytes()].concat();
+        for piece in [&whole[..9], &whole[9..20], &whole[20..]] {
+            stream.write_all(piece).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.ends_with("\r\n203.0.113.7"), "{answer}");
+    }
+    let own = talk(served.address, &(ProxyHeader::Own.to_line() + ASK)).await;
+    assert!(own.ends_with("\r\n127.0.0.1"), "{own}");
+    // Whom it speaks for may not speak for anybody else.
+    let claim = ASK.replace("host: x", "host: x\r\nx-forwarded-for: 6.6.6.6");
+    let claimed = talk(served.address, &(header.to_line() + &claim)).await;
+    assert!(claimed.ends_with("\r\n203.0.113.7"), "{claimed}");
+}
+
+#[tokio::test]
+async fn p12_a_proxy_must_begin_with_its_header_and_nobody_else_may() {
+    let served = behind_a_proxy(Limits { header_time: Duration::from_millis(50), ..Limits::default() }).await;
+    for start in [ASK, "PROXY TCP4 nonsense\r\n", "PROXY TCP4 203.0.113.7 "] {
+        let mut stream = TcpStream::connect(served.address).await.unwrap();
+        stream.write_all(start.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        // Closed without an answer, or reset.
+        let _ = stream.read_to_end(&mut answer).await;
+        assert!(answer.is_empty(), "{start:?}");
+    }
+    for trusted_proxies in [vec![], vec!["192.0.2.1/32".parse().unwrap()]] {
+        let limits =
+            Limits { proxy_protocol: !trusted_proxies.is_empty(), trusted_proxies, ..Limits::default() };
+        let served = self::served(Router::new().route("/", get(|| async { "here" })), limits).await;
+        let forged = talk(served.address, &format!("PROXY TCP4 203.0.113.7 192.0.2.1 1 2\r\n{ASK}")).await;
+        assert!(forged.starts_with("HTTP/1.1 400 "), "{forged}");
+    }
+}
+
+#[tokio::test]
+async fn p12_connections_count_for_the_client_behind_the_proxy() {
+    let served = behind_a_proxy(Limits { connections_per_address: 1, ..Limits::default() }).await;
+    let start =
+        |client: &str| format!("PROXY TCP4 {client} 192.0.2.1 1 2\r\n{}", ASK.replace("close", "keep-alive"));
+    let mut held = TcpStream::connect(served.address).await.unwrap();
+    held.write_all(start("203.0.113.7").as_bytes()).await.unwrap();
+    held.readable().await.unwrap();
+    let mut second = TcpStream::connect(served.address).await.unwrap();
+    second.write_all(start("203.0.113.7").as_bytes()).await.unwrap();
+    let mut nothing = Vec::new();
+    let _ = second.read_to_end(&mut nothing).await;
+    assert!(nothing.is_empty());
+    let other = talk(served.address, &format!("PROXY TCP4 203.0.113.8 192.0.2.1 1 2\r\n{ASK}")).await;
+    assert!(other.ends_with("\r\n203.0.113.8"), "{other}");
+}

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{Request as HttpRequest, State};
 use axum::response::Response;
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Method, StatusCode};
 use packetcrypt::{BlockHash, Height};
 use wire::block_info::BlockInfo;
@@ -17,6 +17,7 @@ use wire::{Refusal, template, work};
 
 use super::block_infos::header_of;
 use super::{Published, Shared};
+use crate::admission::Request;
 use crate::listener::Client;
 use crate::work_feed::Next;
 
@@ -64,13 +65,16 @@ impl Asked {
     }
 }
 
-async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+async fn answer(State(shared): State<Arc<Shared>>, request: HttpRequest) -> Response {
     if request.method() != Method::GET && request.method() != Method::HEAD {
         return refuse(&shared, &Refusal::MethodNotAllowed, "HTTP method not allowed");
     }
     let (asked, client) = (Asked::parse(request.uri().path()), Client::of(request.extensions()));
     // A waiting request shall cost no more than it must.
     drop(request);
+    if let Err(refusal) = shared.admission.enter(client, Request::Document) {
+        return turned_away(&shared, &refusal);
+    }
     let Some(published) = shared.published.load_full() else {
         let refusal = Refusal::NotReady { role: Role::Master };
         return refuse(&shared, &refusal, "Server not ready");
@@ -189,6 +193,16 @@ fn refuse(shared: &Shared, refusal: &Refusal, text: &'static str) -> Response {
     let mut answer = Response::new(Body::from(text));
     *answer.status_mut() = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::NOT_FOUND);
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(PLAIN));
+    answer
+}
+
+/// A client that has to wait; a cache must not tell others so.
+fn turned_away(shared: &Shared, refusal: &Refusal) -> Response {
+    let mut answer = refuse(shared, refusal, "Too many requests");
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(NO_STORE));
+    if let Some(seconds) = refusal.retry_after_seconds() {
+        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
     answer
 }
 

@@ -1,5 +1,6 @@
 //! The Master on top of a node of our making.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -122,7 +123,8 @@ impl Running {
 
     async fn start_in(dir: tempfile::TempDir, node: FakeNode, settings: MasterSettings) -> Self {
         let long_poll = FeedLimits::default();
-        let config = MasterConfig { dir: dir.path().to_owned(), settings, long_poll };
+        let config =
+            MasterConfig { dir: dir.path().to_owned(), settings, long_poll, admission: Arc::default() };
         Self::start_with(config, dir, node).await
     }
 
@@ -316,7 +318,12 @@ async fn r_m5_too_many_waiting_clients_are_sent_away_without_a_300() {
     node.set_tip(1, 10);
     let dir = tempfile::tempdir().unwrap();
     let long_poll = FeedLimits { waiting: 0, ..FeedLimits::default() };
-    let config = MasterConfig { dir: dir.path().to_owned(), settings: settings(), long_poll };
+    let config = MasterConfig {
+        dir: dir.path().to_owned(),
+        settings: settings(),
+        long_poll,
+        admission: Arc::default(),
+    };
     let running = Running::start_with(config, dir, node).await;
     running.config_where(|_| true).await;
     let answer = running.ask("GET", "/work_12.bin").await;

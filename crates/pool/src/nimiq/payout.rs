@@ -32,6 +32,7 @@ use self::signer::{SignFault, Signer};
 use super::duty::{Duty, DutyTerms, FAILURES, WORK, Work};
 use crate::health::Health;
 use crate::metrics::Metrics;
+use crate::nudge::Nudge;
 
 /// The part of the role's health that says whether the pool's address holds enough.
 const RESERVE: &str = "reserve";
@@ -67,6 +68,8 @@ pub struct PayoutConfig {
     pub resend: Duration,
     /// Payments that are signed, stored and sent together.
     pub batch: usize,
+    /// Ends the pause before the next round, which is long after a failure.
+    pub rounds: Nudge,
 }
 
 impl PayoutConfig {
@@ -82,6 +85,7 @@ impl PayoutConfig {
             poll: Duration::from_secs(1),
             resend: Duration::from_mins(1),
             batch: 100,
+            rounds: Nudge::default(),
         }
     }
 
@@ -218,7 +222,7 @@ impl Work<PayoutLease> for Rounds {
                     failures.after_failure()
                 }
             };
-            tokio::time::sleep(pause).await;
+            self.config.rounds.pause(pause).await;
         }
     }
 }

@@ -4,15 +4,15 @@
 //! mine, [`session`] one registered client, [`share_difficulty`] how fast its shares shall come, [`hashing`] the threads for
 //! the dear step of a check, [`seen`] the shares that counted, [`terms`] what the pool offers everyone.
 //!
-//! Around them: `routes` and `connection` speak with clients whom `admission` lets in, `heads` puts the node's work on the
+//! Around them: `routes` and `connection` speak with clients whom the `door` lets in, `heads` puts the node's work on the
 //! board, `unknown_heads` waits for what is not there yet, `share_intake` takes a share through all steps onto the disk (`journal`), `delivery` carries it into the accounts,
 //! `submission` a block to the node; `session_nonces` keeps connections apart. [`role`] starts and stops it all.
 
-mod admission;
 pub mod board;
 mod clock;
 mod connection;
 mod delivery;
+mod door;
 mod figures;
 pub mod hashing;
 mod heads;
@@ -30,8 +30,8 @@ pub mod terms;
 mod tests;
 mod unknown_heads;
 
-pub use admission::{AdmissionLimits, Unwanted, UnwantedFault};
 pub use board::{Board, Work};
+pub use door::AdmissionLimits;
 pub use journal::exercise as exercise_share_record;
 pub use role::{NimiqServer, NimiqServerConfig, NimiqServerFault, Times};
 pub use session::Session;

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::nudge::Nudge;
 
 fn config(dir: &Path) -> OutboxConfig {
     OutboxConfig { segment_time: Duration::from_hours(1), ..OutboxConfig::new(dir) }
@@ -241,7 +242,12 @@ async fn events(
 /// Runs the upload until `done`, with waits that pass at once.
 async fn upload_until(outbox: &Outbox, url: String, done: impl Fn() -> bool) {
     let (_told, paymaker_url) = watch::channel(Some(url));
-    let config = UploadConfig { paymaker_url, password: "pw".to_owned(), timeout: Duration::from_secs(20) };
+    let config = UploadConfig {
+        paymaker_url,
+        password: "pw".to_owned(),
+        timeout: Duration::from_secs(20),
+        now: Nudge::default(),
+    };
     let shutdown = CancellationToken::new();
     let uploading = tokio::spawn(upload(
         outbox.clone(),

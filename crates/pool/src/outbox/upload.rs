@@ -17,6 +17,7 @@ use super::{Outbox, OutboxError, reading};
 use crate::backoff::Backoff;
 use crate::http_client::{self, HttpFault};
 use crate::metrics::{Metrics, Stage, StageTimes};
+use crate::nudge::Nudge;
 
 /// A segment that was refused this often is moved aside.
 const REFUSALS_ALLOWED: u32 = 10;
@@ -31,6 +32,8 @@ pub struct UploadConfig {
     pub password: String,
     /// Time for one upload.
     pub timeout: Duration,
+    /// Has what is there uploaded at once.
+    pub now: Nudge,
 }
 
 /// Uploads closed segments, oldest first, until `shutdown`.
@@ -46,6 +49,7 @@ pub async fn upload(
         authorization: authorization(&config.password),
         paymaker_url: config.paymaker_url,
         timeout: config.timeout,
+        now: config.now,
         http,
         uploads: metrics.counter("outbox_uploads", "Segments confirmed by the PayMaker"),
         failed: metrics.counter("outbox_upload_failures", "Uploads that failed and are repeated"),
@@ -64,6 +68,7 @@ struct Uploader {
     paymaker_url: watch::Receiver<Option<String>>,
     authorization: HeaderValue,
     timeout: Duration,
+    now: Nudge,
     http: reqwest::Client,
     uploads: Counter,
     failed: Counter,
@@ -105,7 +110,7 @@ impl Uploader {
         let mut refusals = (0, 0);
         loop {
             self.unconfirmed.set(self.outbox.unconfirmed() as i64);
-            let segment = self.outbox.next_closed().await;
+            let segment = self.next().await;
             self.unconfirmed.set(self.outbox.unconfirmed() as i64);
             let sending = Instant::now();
             match self.send(&segment).await {
@@ -138,7 +143,17 @@ impl Uploader {
                 }
             }
             self.failed.inc();
-            tokio::time::sleep(backoff.after_failure()).await;
+            self.now.pause(backoff.after_failure()).await;
+        }
+    }
+
+    /// The oldest segment that is closed, or that is closed since it shall be uploaded now.
+    async fn next(&self) -> Segment {
+        loop {
+            tokio::select! {
+                segment = self.outbox.next_closed() => return segment,
+                () = self.now.told() => self.outbox.rotate().await,
+            }
         }
     }
 

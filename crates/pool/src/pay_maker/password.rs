@@ -1,30 +1,30 @@
 //! Who may upload: Basic authorization, compared in constant time (rule R-P20).
 
-use std::net::IpAddr;
-use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use subtle::ConstantTimeEq;
+use wire::Refusal;
 use wire::pay_maker::USER_NAME;
 
+use crate::admission::{Admission, Allowance, Counted};
 use crate::listener::Client;
 
-/// Wrong passwords from one address in a minute before it is told to wait.
-const WRONG_PER_MINUTE: NonZeroU32 = NonZeroU32::new(30).expect("30 is not 0");
+/// Wrong passwords from one address, at once and in a minute, before it is told to wait.
+const WRONG: Allowance = Allowance::new(30.0, 0.5);
+/// What a client that guesses is told to wait at least.
+const GUESS_WAIT_SECONDS: u64 = 60;
 /// How long an answer to a wrong password takes.
 const DELAY: Duration = Duration::from_millis(500);
-/// Addresses remembered for wrong passwords before those that have behaved are forgotten.
-const REMEMBERED: usize = 10_000;
 
 /// The password for uploads.
 pub(super) struct Password {
     expected: Vec<u8>,
-    wrong: DefaultKeyedRateLimiter<IpAddr>,
+    admission: Arc<Admission>,
 }
 
 /// What to make of a request for `/events`.
@@ -34,31 +34,36 @@ pub(super) enum Verdict {
     Right,
     /// It does not; to be told so after a while.
     Wrong(Duration),
-    /// It has guessed too often.
-    TooMany,
+    /// It has guessed too often, and must wait so many seconds.
+    TooMany(u64),
+    /// It is banned for so many seconds.
+    Banned(u64),
 }
 
 impl Password {
     /// `None` if the password is empty.
-    pub(super) fn new(password: &str) -> Option<Self> {
+    pub(super) fn new(password: &str, admission: Arc<Admission>) -> Option<Self> {
         let expected = format!("{USER_NAME}:{password}").into_bytes();
-        let wrong = RateLimiter::keyed(Quota::per_minute(WRONG_PER_MINUTE));
-        (!password.is_empty()).then_some(Self { expected, wrong })
+        (!password.is_empty()).then_some(Self { expected, admission })
     }
 
+    /// Whoever knows the password is never shut out, whatever others at its address have tried.
     pub(super) fn check(&self, headers: &HeaderMap, client: Client) -> Verdict {
         if credentials(headers).is_some_and(|given| given.ct_eq(&self.expected).into()) {
             return Verdict::Right;
         }
-        if client.exempt {
+        if self.admission.is_exempt(client) {
             return Verdict::Wrong(Duration::ZERO);
         }
-        if self.wrong.len() > REMEMBERED {
-            self.wrong.retain_recent();
+        if let Some(seconds) = self.admission.ban_of(client) {
+            return Verdict::Banned(seconds);
         }
-        match self.wrong.check_key(&client.group()) {
-            Ok(()) => Verdict::Wrong(DELAY),
-            Err(_) => Verdict::TooMany,
+        match self.admission.take(Counted::Guesses, client, WRONG, 1.0) {
+            Ok(()) => {
+                self.admission.refused(client, &Refusal::Unauthorized);
+                Verdict::Wrong(DELAY)
+            }
+            Err(wait) => Verdict::TooMany(wait.as_secs().max(GUESS_WAIT_SECONDS)),
         }
     }
 }
@@ -71,6 +76,8 @@ fn credentials(headers: &HeaderMap) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use http::HeaderValue;
 
     use super::*;
@@ -88,7 +95,7 @@ mod tests {
 
     #[test]
     fn only_the_user_x_with_the_password_is_right() {
-        let password = Password::new("pw").unwrap();
+        let password = Password::new("pw", Arc::default()).unwrap();
         assert_eq!(check(&password, Some("Basic eDpwdw==")), Verdict::Right);
         assert_eq!(check(&password, Some("basic eDpwdw==")), Verdict::Right);
         for header in
@@ -100,14 +107,16 @@ mod tests {
 
     #[test]
     fn r_p20_guessing_is_slowed_down_and_then_refused() {
-        let password = Password::new("pw").unwrap();
+        let password = Password::new("pw", Arc::default()).unwrap();
         let verdicts: Vec<_> = (0..40).map(|_| check(&password, Some("Basic eDpiYWQ="))).collect();
-        assert_eq!(verdicts.last(), Some(&Verdict::TooMany));
+        assert_eq!(verdicts.last(), Some(&Verdict::TooMany(60)));
+        password.admission.ban(STRANGER, "unauthorized").unwrap();
+        assert!(matches!(check(&password, Some("Basic eDpiYWQ=")), Verdict::Banned(590..)));
         assert_eq!(check(&password, Some("Basic eDpwdw==")), Verdict::Right, "who knows it is not shut out");
     }
 
     #[test]
     fn an_empty_password_is_none() {
-        assert!(Password::new("").is_none());
+        assert!(Password::new("", Arc::default()).is_none());
     }
 }

@@ -96,7 +96,8 @@ impl<N: PayoutNode, B: Book> Payouts<N, B> {
         while !shutdown.is_cancelled() {
             let next = Instant::now() + self.cycle;
             tokio::select! { () = self.one_cycle(next) => {}, () = shutdown.cancelled() => return }
-            tokio::select! { () = tokio::time::sleep_until(next) => {}, () = shutdown.cancelled() => return }
+            let nudge = self.shared.payouts.clone();
+            tokio::select! { () = nudge.pause_until(next) => {}, () = shutdown.cancelled() => return }
         }
     }
 

@@ -29,8 +29,6 @@ const PLAIN: &str = "text/plain; charset=utf-8";
 
 /// Rule R-P3.
 const UPLOAD_TIME: Duration = Duration::from_secs(30);
-/// What a client that guesses passwords is told to wait.
-const GUESS_WAIT_SECONDS: u64 = 60;
 
 pub(super) fn router(shared: Arc<Shared>) -> Router {
     Router::new().fallback(answer).with_state(shared)
@@ -73,11 +71,11 @@ async fn events(shared: &Shared, request: Request) -> Response {
             tokio::time::sleep(delay).await;
             return unauthorized();
         }
-        Verdict::TooMany => {
-            let refusal = Refusal::TooManyRequests { retry_after_seconds: GUESS_WAIT_SECONDS };
-            let mut answer = shared.refuse(&refusal, Vec::new());
-            answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(GUESS_WAIT_SECONDS));
-            return answer;
+        Verdict::TooMany(retry_after_seconds) => {
+            return shared.refuse(&Refusal::TooManyRequests { retry_after_seconds }, Vec::new());
+        }
+        Verdict::Banned(retry_after_seconds) => {
+            return shared.refuse(&Refusal::Banned { retry_after_seconds }, Vec::new());
         }
     }
     if request.method() != Method::POST {
@@ -199,7 +197,11 @@ impl Shared {
         tracing::info!(code = refusal.code(), %refusal, "an upload was refused");
         let reply: Reply<UploadReceipt> = Reply { warn, ..Reply::refused(refusal) };
         let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::BAD_REQUEST);
-        json(status, reply.to_json(EmptyResult::EmptyText))
+        let mut answer = json(status, reply.to_json(EmptyResult::EmptyText));
+        if let Some(seconds) = refusal.retry_after_seconds() {
+            answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        answer
     }
 
     fn time_accepted(&self, times: AcceptTimes) {

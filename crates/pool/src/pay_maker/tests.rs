@@ -505,6 +505,7 @@ async fn before_the_ledger_is_loaded_only_stats_are_answered() {
     let pay_maker = pay_maker.await.unwrap();
     // The same routes over state without a ledger, as it is in the first moments.
     let shared = Shared {
+        payouts: Nudge::default(),
         ledger: OnceLock::new(),
         documents: Arc::clone(&pay_maker.shared.documents),
         reports: Reports::default(),
@@ -512,7 +513,7 @@ async fn before_the_ledger_is_loaded_only_stats_are_answered() {
         charts: Arc::default(),
         won_blocks: Arc::default(),
         book: pay_maker.shared.book.clone(),
-        password: Password::new("pw").unwrap(),
+        password: Password::new("pw", Arc::default()).unwrap(),
         upload_networks: Vec::new(),
         requests: Arc::clone(&pay_maker.shared.requests),
         uploads: Semaphore::new(1),

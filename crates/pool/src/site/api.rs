@@ -27,6 +27,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{Facts, SiteLimits};
+use crate::admission::Admission;
 use crate::metrics::Metrics;
 use answer::Prepared;
 use events::Listeners;
@@ -85,6 +86,7 @@ pub fn document() -> Document {
 pub(super) fn router(
     facts: Facts,
     limits: SiteLimits,
+    admission: Arc<Admission>,
     metrics: &Metrics,
     shutdown: CancellationToken,
 ) -> Router {
@@ -93,7 +95,7 @@ pub(super) fn router(
     let listeners = Listeners::new(limits, metrics, shutdown);
     let api = Arc::new(Api { facts, prepared: Prepared::default(), listeners });
     let routes = routes.with_state(api).merge(answer::document_route(document));
-    gate::guard(routes, limits, metrics)
+    gate::guard(routes, limits, admission, metrics)
 }
 
 #[cfg(test)]

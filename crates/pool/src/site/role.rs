@@ -11,6 +11,7 @@ use super::Facts;
 use super::gather::Sources;
 use super::pages;
 use super::static_files::{FolderError, SiteFiles};
+use crate::admission::Admission;
 use crate::health::Health;
 use crate::metrics::Metrics;
 
@@ -23,6 +24,8 @@ pub struct SiteConfig {
     pub folder: Option<PathBuf>,
     /// What clients may ask for.
     pub limits: SiteLimits,
+    /// Who counts the requests.
+    pub admission: Arc<Admission>,
 }
 
 /// What the clients of the website are granted. Loopback and trusted proxies are exempt where an address counts.
@@ -48,6 +51,7 @@ pub struct Site {
     files: Arc<SiteFiles>,
     health: Health,
     limits: SiteLimits,
+    admission: Arc<Admission>,
     metrics: Metrics,
     gathering: JoinHandle<()>,
     shutdown: CancellationToken,
@@ -67,12 +71,27 @@ impl Site {
         metrics.show_pool(facts.clone());
         health.ready();
         let metrics = metrics.for_role("site", "");
-        Ok(Self { facts, files, health, limits: config.limits, metrics, gathering, shutdown })
+        Ok(Self {
+            facts,
+            files,
+            health,
+            limits: config.limits,
+            admission: config.admission,
+            metrics,
+            gathering,
+            shutdown,
+        })
     }
 
     /// Everything that it serves.
     pub fn routes(&self) -> Router {
-        let api = super::api::router(self.facts.clone(), self.limits, &self.metrics, self.shutdown.clone());
+        let api = super::api::router(
+            self.facts.clone(),
+            self.limits,
+            Arc::clone(&self.admission),
+            &self.metrics,
+            self.shutdown.clone(),
+        );
         api.merge(pages::router(Arc::clone(&self.files), self.facts.clone()))
     }
 

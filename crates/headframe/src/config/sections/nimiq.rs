@@ -10,10 +10,11 @@ use ledger::nimiq::split::FeePpm;
 use ledger::nimiq::window::WindowRule;
 use nimiq::{Address, Luna, Network, PoolName};
 use wire::Decimal;
+use wire::forwarded::ForwardedHeader;
 
 use super::{HANDLER_NAME, OWN_LISTEN};
 use crate::config::keys::{Keys, Section};
-use crate::config::values::{HandlerName, PublicUrl, Secret};
+use crate::config::values::{HandlerName, PublicUrl, Secret, network};
 
 /// `[nimiq]`: what the roles of the Nimiq pool share.
 #[derive(Debug, Clone)]
@@ -133,6 +134,8 @@ pub struct NimiqServer {
     pub connections_per_address: u32,
     pub new_connections_per_address: u32,
     pub trusted_proxies: Vec<IpNet>,
+    pub forwarded_header: ForwardedHeader,
+    pub proxy_protocol: bool,
     pub banned: Vec<String>,
     pub shares_per_second: Decimal,
     pub least_difficulty: Decimal,
@@ -188,11 +191,13 @@ impl Section for NimiqServer {
             ),
             trusted_proxies: keys.list(
                 "trusted_proxies",
-                "a network",
-                "[\"10.0.0.2/32\"]",
-                "Proxies in front of us, whose header x-forwarded-for is believed, counted from the right.",
-                |text| text.parse().map_err(|_| None),
+                "an IP address or a network",
+                "[\"10.0.0.2\"]",
+                "Proxies in front of us. They are believed when they name the client whom they speak for.",
+                network,
             ),
+            forwarded_header: super::forwarded_header(keys),
+            proxy_protocol: keys.flag("proxy_protocol", false, super::PROXY_PROTOCOL),
             banned: keys.list(
                 "banned",
                 "an IP address, a network or a payout address",

@@ -142,14 +142,18 @@ async fn the_rest_of_a_bad_post_is_spared() {
 #[tokio::test]
 async fn r_a14_ungrouped_announcements_are_charged_to_their_sender() {
     let pool = checking().await;
-    let miner = [192, 0, 2, 2];
+    let miner = [198, 51, 100, 2];
     let lonely = vec![MINED[0][0], MINED[1][0], MINED[2][0]];
     let outcomes = pool.round(vec![pool.job(ADDRESS, &lonely), pool.job(miner, &MINED[1][1..60])]).await;
     assert!(outcomes.iter().all(Result::is_ok));
-    let (budget, now) = (&pool.handler.shared.checking_budget, Instant::now());
-    let client = |address: [u8; 4]| Client { address: address.into(), exempt: false };
-    assert!(budget.owed(client(ADDRESS), now) > 0.0);
-    assert!(budget.owed(client(miner), now) <= 0.0);
+    let owes = |address: [u8; 4]| {
+        let client = Client { address: address.into(), exempt: false };
+        // An allowance that bears nothing: whatever is owed is a debt.
+        let nothing = Allowance::new(1e-9, 1.0);
+        pool.handler.shared.admission.debt(Counted::Ungrouped, client, nothing).is_some()
+    };
+    assert!(owes(ADDRESS));
+    assert!(!owes([198, 51, 100, 2]));
 }
 
 #[tokio::test]
@@ -157,7 +161,8 @@ async fn r_a14_a_client_of_too_many_hard_nonces_waits_and_the_one_beside_it_does
     let pool = checking().await;
     let hostile = Client { address: IpAddr::from(ADDRESS), exempt: false };
     let second = Duration::from_secs(1);
-    (0..60).for_each(|_| pool.handler.shared.checking_budget.charge(hostile, 1000, second, Instant::now()));
+    let pay_to = PAY_TO.parse().unwrap();
+    (0..60).for_each(|_| pool.handler.shared.charge_ungrouped(hostile, &pay_to, 1000, second));
     let refused = pool.submit_from(ADDRESS, &MINED[0][..2]).await;
     assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS);
     assert!(refused.error().starts_with("too_many_hard_nonces: ") && refused.retry_after);

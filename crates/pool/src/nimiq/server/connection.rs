@@ -23,14 +23,15 @@ use wire::nimiq::{
     Share,
 };
 
-use super::admission::Admitted;
 use super::board::Board;
 use super::clock;
+use super::door::Admitted;
 use super::figures::Closing;
 use super::role::Shared;
 use super::session::Session;
 use super::session_nonces::TakenNonce;
 use super::share_intake::{self, NotTaken};
+use crate::admission::price;
 use crate::listener::{Client, Held};
 use orders::Order;
 
@@ -145,7 +146,7 @@ impl Connection {
         if register.genesis_hash != self.shared.config.terms.network.genesis_hash() {
             return Err(self.refuse(Reason::DifferentGenesis).await);
         }
-        if self.shared.admission.is_unwanted(&register.address) {
+        if self.shared.door.is_unwanted(&register.address) {
             return Err(self.refuse(Reason::Banned).await);
         }
         Ok(register)
@@ -345,8 +346,11 @@ impl Registered {
                     refusal => shared.received.refused(self.session.address(), refusal.code(), 1),
                 }
                 let consequences = self.session.refused(refusal);
+                if refusal == Refusal::InvalidProofOfWork {
+                    shared.door.pay(self.connection.client, price::NIMIQ_PROOF);
+                }
                 if consequences.ban {
-                    shared.admission.ban(self.connection.client, refusal.code());
+                    shared.door.ban(self.connection.client, refusal.code());
                 }
                 self.connection.say([consequences.message]).await?;
                 if consequences.close { Err(Closing::Refused) } else { Ok(()) }

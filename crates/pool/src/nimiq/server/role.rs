@@ -16,10 +16,10 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::admission::{Admission, AdmissionLimits};
 use super::board::Board;
 use super::clock;
 use super::delivery::Deliverer;
+use super::door::{AdmissionLimits, Door};
 use super::figures::Figures;
 use super::hashing::Hashing;
 use super::heads::HeadKeeper;
@@ -31,6 +31,7 @@ use super::share_intake::ShareNumbers;
 use super::submission::Submissions;
 use super::terms::Terms;
 use super::unknown_heads::UnknownHeads;
+use crate::admission::Admission;
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::outbox::{Outbox, OutboxConfig, OutboxError};
@@ -57,7 +58,9 @@ pub struct NimiqServerConfig {
     /// Threads that compute proofs of work.
     pub hashing_threads: NonZeroUsize,
     /// Who may connect.
-    pub admission: AdmissionLimits,
+    pub limits: AdmissionLimits,
+    /// What clients may cost, and who is banned.
+    pub admission: Arc<Admission>,
     /// How long things may take.
     pub times: Times,
     /// How long shares wait for others to be delivered with them.
@@ -101,7 +104,8 @@ impl NimiqServerConfig {
             terms,
             follow: FollowSettings::default(),
             hashing_threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
-            admission: AdmissionLimits::default(),
+            limits: AdmissionLimits::default(),
+            admission: Arc::default(),
             times: Times::default(),
             segment_time: Duration::from_secs(2),
         }
@@ -143,7 +147,7 @@ pub(super) struct Shared {
     pub accounts: Accounts,
     pub submissions: Submissions,
     pub unknown_heads: UnknownHeads,
-    pub admission: Arc<Admission>,
+    pub door: Arc<Door>,
     pub nonces: Arc<SessionNonces>,
     pub figures: Figures,
     /// For the website.
@@ -188,9 +192,9 @@ impl NimiqServer {
         let (outbox, replay) = open_outbox(&config, &metrics).await?;
         let last = accounts.last_server_sequence(server).await?.max(replay.last_sequence);
         let (under_way, connections) = (TaskTracker::new(), TaskTracker::new());
-        let admission =
-            Admission::new(config.admission.clone(), accounts.clone(), under_way.clone(), &metrics);
-        admission.refresh().await?;
+        let (limits, admission) = (config.limits.clone(), Arc::clone(&config.admission));
+        let door = Door::new(limits, admission, accounts.clone(), under_way.clone(), &metrics);
+        door.refresh().await?;
         let folder = config.folder.join("blocks");
         let submissions =
             Submissions::start(node.clone(), folder, under_way.clone(), shutdown.clone(), &metrics)?;
@@ -215,7 +219,7 @@ impl NimiqServer {
             accounts,
             submissions,
             unknown_heads: UnknownHeads::new(node, config.times.unknown_head),
-            admission: Arc::clone(&admission),
+            door: Arc::clone(&door),
             nonces: SessionNonces::new(server),
             figures: Figures::new(&metrics),
             received: ReceivedWork::default(),
@@ -228,7 +232,7 @@ impl NimiqServer {
         let tasks = vec![
             tokio::spawn(keeper.run(replay, shutdown.clone())),
             tokio::spawn(deliverer.run(shutdown.clone())),
-            tokio::spawn(admission.keep(shutdown)),
+            tokio::spawn(door.keep(shutdown)),
         ];
         health.ready();
         let site_routes = routes::site_router(Arc::clone(&shared));

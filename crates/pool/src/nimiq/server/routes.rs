@@ -55,7 +55,7 @@ async fn answer(
         .max_write_buffer_size(MOST_WAITING)
         .max_message_size(LARGEST_CLIENT_MESSAGE)
         .max_frame_size(LARGEST_CLIENT_MESSAGE);
-    match shared.admission.admit(client) {
+    match shared.door.admit(client) {
         Ok(admitted) => upgrade.on_upgrade(move |socket| {
             let tracker = shared.connections.clone();
             let connection = Connection { shared, socket, client, _place: place, _admitted: admitted };

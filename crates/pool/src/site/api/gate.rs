@@ -1,15 +1,11 @@
 //! What stands before every answer: who may ask how often, how long a question may be, who may read the answer.
 
-use std::net::IpAddr;
-use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use http::header::{
     ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ALLOW,
     HeaderValue, X_CONTENT_TYPE_OPTIONS,
@@ -18,30 +14,32 @@ use http::{Method, StatusCode};
 use prometheus_client::metrics::counter::Counter;
 
 use super::answer::Fault;
+use crate::admission::{Admission, Allowance, Counted};
 use crate::listener::Client;
 use crate::metrics::Metrics;
 use crate::site::SiteLimits;
 
 /// Bytes of a path with its parameters.
 const LONGEST: usize = 2048;
-/// Addresses remembered for the rate limit before those that have not asked for a while are forgotten.
-const REMEMBERED: usize = 50_000;
-/// Requests between two looks at how many are remembered.
-const LOOK_EVERY: u64 = 1024;
 
 struct Gate {
-    rate: DefaultKeyedRateLimiter<IpAddr>,
-    asked: AtomicU64,
+    admission: Arc<Admission>,
+    allowance: Allowance,
     answered: Counter,
     refused: Counter,
 }
 
 /// Puts the gate before `routes`.
-pub(super) fn guard(routes: Router, limits: SiteLimits, metrics: &Metrics) -> Router {
-    let per_minute = NonZeroU32::new(limits.requests_per_minute).unwrap_or(NonZeroU32::MIN);
+pub(super) fn guard(
+    routes: Router,
+    limits: SiteLimits,
+    admission: Arc<Admission>,
+    metrics: &Metrics,
+) -> Router {
+    let per_minute = f64::from(limits.requests_per_minute.max(1));
     let gate = Arc::new(Gate {
-        rate: RateLimiter::keyed(Quota::per_minute(per_minute)),
-        asked: AtomicU64::new(0),
+        admission,
+        allowance: Allowance::new(per_minute, per_minute / 60.0),
         answered: metrics.counter("api_requests", "Requests to the API that were let through"),
         refused: metrics
             .counter("api_requests_refused", "Requests to the API that came too often or were too long"),
@@ -86,15 +84,10 @@ impl Gate {
             return Err(Fault::new(StatusCode::URI_TOO_LONG, "too_long", message));
         }
         let client = Client::of(request.extensions());
-        if self.asked.fetch_add(1, Ordering::Relaxed).is_multiple_of(LOOK_EVERY)
-            && self.rate.len() > REMEMBERED
-        {
-            self.rate.retain_recent();
-        }
-        if client.exempt || self.rate.check_key(&client.group()).is_ok() {
-            return Ok(());
-        }
-        let message = "too many requests from this address; try again in a few seconds";
-        Err(Fault::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", message))
+        // Who is banned may look all the same: the ban is for what was sent, and here is told what became of it.
+        self.admission.take(Counted::Looks, client, self.allowance, 1.0).map_err(|_wait| {
+            let message = "too many requests from this address; try again in a few seconds";
+            Fault::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", message)
+        })
     }
 }

@@ -12,7 +12,7 @@ use super::*;
 use crate::site::facts::{MinerFacts, PoolFacts, Series, sample};
 
 fn api(limits: SiteLimits) -> Router {
-    router(Facts::sample(), limits, &Metrics::new(), CancellationToken::new())
+    router(Facts::sample(), limits, Arc::default(), &Metrics::new(), CancellationToken::new())
 }
 
 async fn ask(router: &Router, method: Method, path: &str) -> Response {
@@ -207,7 +207,7 @@ async fn listeners_have_places_and_give_them_back() {
 async fn a_reader_who_is_too_slow_is_cut_off_and_the_others_hear_everything() {
     let facts = Facts::sample();
     let limits = SiteLimits { streams: 2, ..SiteLimits::default() };
-    let router = router(facts.clone(), limits, &Metrics::new(), CancellationToken::new());
+    let router = router(facts.clone(), limits, Arc::default(), &Metrics::new(), CancellationToken::new());
     let address = crate::site::address::read(sample::PKT_MINER, &facts.now().chains()).unwrap();
     let question = format!("/api/v1/events?address={}", sample::PKT_MINER);
     let mut quick = ask(&router, Method::GET, &question).await.into_body();

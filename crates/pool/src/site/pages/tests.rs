@@ -77,6 +77,7 @@ async fn every_link_leads_somewhere() {
     let api = crate::site::api::router(
         Facts::sample(),
         crate::site::SiteLimits::default(),
+        std::sync::Arc::default(),
         &crate::metrics::Metrics::new(),
         tokio_util::sync::CancellationToken::new(),
     );

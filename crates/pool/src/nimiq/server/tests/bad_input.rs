@@ -10,7 +10,8 @@ use tokio_tungstenite::tungstenite::Message;
 use wire::nimiq::{ClientMessage, Mode, Share};
 
 use super::stand::{Miner, Stand, mined, share_target};
-use crate::nimiq::server::{AdmissionLimits, Unwanted};
+use crate::admission::Subject;
+use crate::nimiq::server::AdmissionLimits;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_message_ends_the_connection_without_a_word() {
@@ -289,8 +290,8 @@ async fn too_many_connections_of_one_address_are_told_so() {
     let stand = Stand::new().await;
     let payee = Miner::connect(&stand.start().await).await.address();
     let mut config = stand.config("limited");
-    let banned = vec!["198.51.100.0/24".parse().unwrap(), Unwanted::Payee(payee)];
-    config.admission = AdmissionLimits { open: 2, banned, ..AdmissionLimits::default() };
+    let banned = vec!["198.51.100.0/24".parse().unwrap(), Subject::Payee(payee.to_string())];
+    config.limits = AdmissionLimits { open: 2, banned, ..AdmissionLimits::default() };
     let server = stand.start_with(config, None).await;
     let connect = |from: &'static str| Miner::try_connect(&server, from, None);
     let (_one, _two) = (connect("192.0.2.1").await.unwrap(), connect("192.0.2.1").await.unwrap());
