@@ -11,6 +11,7 @@ mod limits;
 mod load;
 mod master;
 mod mined;
+mod monitor;
 mod nimiq;
 mod nimiq_backlog;
 mod nimiq_clients;
@@ -94,6 +95,9 @@ const POOL: &[Measurement] = &[
     ("at-rest", at_rest::measure),
 ];
 
+/// What `cargo xtask bench monitor` measures.
+const MONITOR: &[Measurement] = &[("monitor", monitor::measure)];
+
 /// What `cargo xtask bench nimiq` measures, in this order.
 const NIMIQ: &[Measurement] = &[
     ("argon2d", nimiq::measure),
@@ -133,9 +137,12 @@ pub fn run(area: &str, only: Option<&str>) -> anyhow::Result<()> {
         "pool" => measure(POOL, only),
         "nimiq" => measure(NIMIQ, only),
         "site" => measure(SITE, only),
+        "monitor" => measure(MONITOR, only),
         "limits" => measure(LIMITS, only),
         "kernels" => kernels::run(only),
-        _ => anyhow::bail!("there is no area {area:?}; there are: pool, nimiq, site, limits, kernels"),
+        _ => {
+            anyhow::bail!("there is no area {area:?}; there are: pool, nimiq, site, monitor, limits, kernels")
+        }
     }
 }
 

@@ -62,6 +62,8 @@ pub enum Command {
     Site(Site),
     /// Runs the monitor alone: it watches the whole pool, starts again what died, and tells people
     Monitor(Monitor),
+    /// Shows a running pool on this terminal: roles, chains, queues, blocks, alerts
+    Top(Top),
     /// Mines
     #[command(subcommand)]
     Mine(Mine),
@@ -154,6 +156,15 @@ pub enum SiteCommand {
         /// The folder; what is in it already is not overwritten
         folder: PathBuf,
     },
+}
+
+/// `top`
+#[derive(Debug, Args)]
+pub struct Top {
+    /// The website of the pool, such as http://127.0.0.1:8080 [default: where the configuration says]
+    pub url: Option<String>,
+    #[command(flatten)]
+    pub configuration: Configuration,
 }
 
 /// `monitor`

@@ -14,5 +14,6 @@ pub mod nimiq_dev_chain;
 pub mod nimiq_payout;
 pub mod reference_tables;
 pub mod site_export;
+pub mod top;
 pub mod verify;
 pub mod who_to_pay;

@@ -8,6 +8,7 @@ mod nimiq;
 mod restartable;
 mod site;
 
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -413,6 +414,9 @@ impl Pool {
     fn serve(&mut self, listener: TcpListener) -> anyhow::Result<()> {
         let address = listener.local_addr()?;
         println!("health: http://{address}/healthz\nfigures: http://{address}/metrics");
+        if self.process.is_up() && self.config.site.run && std::io::stdout().is_terminal() {
+            println!("on another terminal: headframe top http://{}", roles::site::reachable(address));
+        }
         let health = std::mem::take(&mut self.health);
         self.metrics.show_readiness_of(health.clone());
         self.metrics.show_disk_of(&self.config.pool.data);

@@ -23,6 +23,7 @@ mod payout_request;
 pub mod reward;
 pub mod share;
 pub mod signature;
+pub mod signed_message;
 pub mod target;
 mod timestamp;
 pub mod transaction;

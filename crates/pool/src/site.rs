@@ -16,7 +16,8 @@ pub mod pages;
 mod pool_figures;
 mod role;
 pub mod static_files;
+pub mod subscriptions;
 mod texts;
 
 pub use answers::{Facts, FactsFault};
-pub use role::{Site, SiteConfig, SiteLimits};
+pub use role::{Site, SiteConfig, SiteFault, SiteLimits, SubscriptionsConfig};

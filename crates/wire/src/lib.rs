@@ -31,6 +31,7 @@ mod json;
 pub mod nimiq;
 pub mod pay_maker;
 pub mod pkt_address;
+pub mod pkt_signed_message;
 pub mod pool_config;
 pub mod proxy_protocol;
 pub mod refusal;

@@ -6,6 +6,7 @@ mod certificates;
 mod finding;
 mod machine;
 mod nodes;
+mod notify;
 mod pool;
 mod ports;
 
@@ -48,6 +49,7 @@ async fn examine(config: &Config) -> Vec<Finding> {
     findings.push(machine::open_files(config));
     let running = ports::examine(config, &mut findings).await;
     findings.extend(certificates::examine(config));
+    findings.push(notify::examine(config));
     if config.runs_packetcrypt() {
         findings.extend(nodes::pktd(config, running).await);
         findings.extend(pool::examine(config, running).await);

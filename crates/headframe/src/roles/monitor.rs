@@ -165,6 +165,12 @@ pub fn token_of_running(config: &Config, folder: &Path) -> anyhow::Result<Secret
     Ok(Secret::new(token.trim()))
 }
 
+/// Where website and monitor of this configuration answer, as seen from their machine.
+pub fn where_to_ask(config: &Config) -> (String, String) {
+    let site = format!("http://{}", reachable(config.site.listen.unwrap_or(config.http.listen)));
+    (site, url(config))
+}
+
 /// Where a monitor of this configuration answers.
 pub fn url(config: &Config) -> String {
     format!("http://{}", reachable(config.monitor.listen.unwrap_or(config.http.listen)))

@@ -2,24 +2,26 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 
 use ledger::nimiq::Accounts;
 use pool::site::facts::{Explorers, Identity, Moment};
 use pool::site::gather::{ComponentSource, Expected, NimiqSource, PacketCryptSource, Sources};
-use pool::site::{SiteConfig, SiteLimits};
+use pool::site::{SiteConfig, SiteLimits, SubscriptionsConfig};
 
 use super::nimiq::{pool_address, server_name, server_path, thresholds};
 use super::{Urls, ann_name, blk_name};
 use crate::config::{Config, NimiqServer};
 
 /// The website. `here` is the address of this process if it runs the whole pool: then everybody is asked there, however
-/// the pool is reached from outside. `accounts` are those of a Nimiq pool.
+/// the pool is reached from outside. What it keeps is in `folder`; `accounts` are those of a Nimiq pool.
 pub fn site(
     config: &Config,
     urls: &Urls,
     here: Option<SocketAddr>,
     shown_at: SocketAddr,
+    folder: &Path,
     accounts: Option<Accounts>,
 ) -> SiteConfig {
     let site = &config.site;
@@ -46,6 +48,10 @@ pub fn site(
             components: components(config, urls, here),
         },
         folder: site.folder.clone(),
+        subscriptions: site.subscriptions.then(|| SubscriptionsConfig {
+            folder: folder.to_owned(),
+            private_targets: site.private_targets,
+        }),
         limits: SiteLimits {
             requests_per_minute: site.requests_per_minute,
             streams: site.event_streams,
@@ -143,7 +149,7 @@ pub(super) fn origin(url: &str) -> String {
 }
 
 /// An address to connect to: whoever listens everywhere is reached on loopback.
-pub(super) fn reachable(listen: SocketAddr) -> SocketAddr {
+pub fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),

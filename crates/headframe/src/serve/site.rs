@@ -23,10 +23,11 @@ impl Pool {
 
     /// The website of this process.
     pub(super) fn start_site(&mut self, accounts: Option<Accounts>) -> anyhow::Result<()> {
+        let folder = self.folder("site")?;
         let here = self.process.is_up().then_some(self.listen);
         let config = SiteConfig {
             admission: Arc::clone(&self.admission),
-            ..roles::site::site(&self.config, &self.urls, here, self.listen, accounts)
+            ..roles::site::site(&self.config, &self.urls, here, self.listen, &folder, accounts)
         };
         println!("site: shows the pool at {}", config.sources.identity.url);
         let stop = self.supervisor.stop_signal(Stage::Handlers);

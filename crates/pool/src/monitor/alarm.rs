@@ -47,6 +47,11 @@ impl Alarm {
         }
     }
 
+    /// A thing of which was said last, perhaps long ago, that it is `bad`.
+    pub fn resumed(now: Instant, bad: bool) -> Self {
+        Self { bad, told_bad: bad, ..Self::new(now) }
+    }
+
     /// Takes note of a look. The state changes after `needed` looks in a row that say so.
     pub fn look(&mut self, now: Instant, bad: bool, needed: u32) {
         if bad == self.bad {

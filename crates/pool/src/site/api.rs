@@ -11,6 +11,7 @@ mod events;
 mod figures;
 mod gate;
 mod miners;
+mod notifications;
 mod parameters;
 mod pool;
 mod self_description;
@@ -20,12 +21,14 @@ mod tables;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::routing::get;
 use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi;
 use utoipa::openapi::OpenApi as Document;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::subscriptions::Subscriptions;
 use super::{Facts, SiteLimits};
 use crate::admission::Admission;
 use crate::metrics::Metrics;
@@ -37,6 +40,8 @@ pub(super) struct Api {
     facts: Facts,
     prepared: Prepared,
     listeners: Listeners,
+    /// Who is told about which address; none in a pool that tells nobody.
+    subscriptions: Option<Arc<Subscriptions>>,
 }
 
 #[derive(OpenApi)]
@@ -85,6 +90,7 @@ pub fn document() -> Document {
 /// The routes, with their limits.
 pub(super) fn router(
     facts: Facts,
+    subscriptions: Option<Arc<Subscriptions>>,
     limits: SiteLimits,
     admission: Arc<Admission>,
     metrics: &Metrics,
@@ -93,7 +99,9 @@ pub(super) fn router(
     let (routes, _) = described().split_for_parts();
     let document = document().to_pretty_json().unwrap_or_default();
     let listeners = Listeners::new(limits, metrics, shutdown);
-    let api = Arc::new(Api { facts, prepared: Prepared::default(), listeners });
+    let api = Arc::new(Api { facts, prepared: Prepared::default(), listeners, subscriptions });
+    let orders = get(notifications::notifications).post(notifications::order);
+    let routes = routes.route("/api/v1/{chain}/miners/{address}/notifications", orders);
     let routes = routes.with_state(api).merge(answer::document_route(document));
     gate::guard(routes, limits, admission, metrics)
 }

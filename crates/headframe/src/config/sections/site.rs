@@ -22,6 +22,8 @@ pub struct Site {
     pub requests_per_minute: u32,
     pub event_streams: usize,
     pub event_streams_per_address: usize,
+    pub subscriptions: bool,
+    pub private_targets: bool,
 }
 
 impl Section for Site {
@@ -82,6 +84,18 @@ impl Section for Site {
                 1..=1_000_000,
                 "streams",
                 "The same for one client address. Loopback and trusted proxies are exempt.",
+            ),
+            subscriptions: keys.flag(
+                "subscriptions",
+                true,
+                "Whether miners may be told when their work stops arriving, at a webhook or a topic of ntfy that they name \
+                 with the signature of their address.",
+            ),
+            private_targets: keys.flag(
+                "private_targets",
+                false,
+                "Whether those may be on this machine, in its networks, and without TLS. With a public website never: \
+                 anybody could make the pool ask what only it can reach.",
             ),
         }
     }

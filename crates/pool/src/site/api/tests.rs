@@ -12,7 +12,7 @@ use super::*;
 use crate::site::facts::{MinerFacts, PoolFacts, Series, sample};
 
 fn api(limits: SiteLimits) -> Router {
-    router(Facts::sample(), limits, Arc::default(), &Metrics::new(), CancellationToken::new())
+    router(Facts::sample(), None, limits, Arc::default(), &Metrics::new(), CancellationToken::new())
 }
 
 async fn ask(router: &Router, method: Method, path: &str) -> Response {
@@ -207,7 +207,8 @@ async fn listeners_have_places_and_give_them_back() {
 async fn a_reader_who_is_too_slow_is_cut_off_and_the_others_hear_everything() {
     let facts = Facts::sample();
     let limits = SiteLimits { streams: 2, ..SiteLimits::default() };
-    let router = router(facts.clone(), limits, Arc::default(), &Metrics::new(), CancellationToken::new());
+    let router =
+        router(facts.clone(), None, limits, Arc::default(), &Metrics::new(), CancellationToken::new());
     let address = crate::site::address::read(sample::PKT_MINER, &facts.now().chains()).unwrap();
     let question = format!("/api/v1/events?address={}", sample::PKT_MINER);
     let mut quick = ask(&router, Method::GET, &question).await.into_body();
@@ -235,4 +236,57 @@ async fn a_table_that_was_sent_proves_what_its_blocks_paid() {
     assert_eq!(page["items"][0]["address"], sample::PKT_FEE);
     let (status, body) = get("/api/v1/packetcrypt/payees?table=1").await;
     assert_eq!((status, body.contains("no such table")), (404, true), "{body}");
+}
+
+#[tokio::test]
+async fn what_must_be_signed_is_told_and_a_pool_without_subscriptions_takes_no_orders() {
+    let base = format!("/api/v1/packetcrypt/miners/{}/notifications", sample::PKT_MINER);
+    let (status, body) =
+        get(&format!("{base}?action=subscribe&kind=ntfy&url=https%3A%2F%2Fntfy.sh%2Ft&time=1790000000"))
+            .await;
+    let state: Value = serde_json::from_str(&body).unwrap();
+    let pool = sample::pool().identity.url;
+    let line = format!(
+        "Headframe notifications: subscribe ntfy https://ntfy.sh/t for {} at {pool}, time 1790000000",
+        sample::PKT_MINER
+    );
+    assert_eq!((status, state["sign"].as_str(), &state["targets"]), (200, Some(&*line), &0.into()));
+    let (status, body) = get(&format!("{base}?kind=ntfy&url=https://127.0.0.1/t")).await;
+    assert!(status == 400 && body.contains("public address"), "{body}");
+    let order = ask(&api(SiteLimits::default()), Method::POST, &base).await;
+    assert_eq!(order.status(), 404);
+}
+
+#[tokio::test]
+async fn an_order_without_a_good_signature_is_told_what_must_be_signed() {
+    let folder = tempfile::tempdir().unwrap();
+    let subscriptions = Some(Arc::new(Subscriptions::open(folder.path(), false).unwrap()));
+    let limits = SiteLimits::default();
+    let router = router(
+        Facts::sample(),
+        subscriptions,
+        limits,
+        Arc::default(),
+        &Metrics::new(),
+        CancellationToken::new(),
+    );
+    let base = format!("/api/v1/packetcrypt/miners/{}/notifications", sample::PKT_MINER);
+    let now = crate::site::facts::Moment::now().0 / 1000;
+    let order = |time: u64, signature: &str| {
+        serde_json::json!({
+            "action": "subscribe", "kind": "ntfy", "url": "https://ntfy.sh/t", "time": time, "signature": signature,
+        })
+    };
+    for (body, status, part) in [
+        ("{}".to_owned(), 400, "action"),
+        (order(now, "x").to_string(), 403, "for pkt1"),
+        (order(now - 700, "x").to_string(), 400, "sign it anew"),
+        (" ".repeat(5000), 400, "4096"),
+    ] {
+        let request = Request::post(&base).body(Body::from(body.clone())).unwrap();
+        let answer = router.clone().oneshot(request).await.unwrap();
+        assert_eq!(answer.status(), status, "{body}");
+        let said = text(answer).await;
+        assert!(said.contains(part), "{body}: {said}");
+    }
 }

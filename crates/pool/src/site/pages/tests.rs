@@ -76,6 +76,7 @@ async fn identifiers_are_unique_on_every_page() {
 async fn every_link_leads_somewhere() {
     let api = crate::site::api::router(
         Facts::sample(),
+        None,
         crate::site::SiteLimits::default(),
         std::sync::Arc::default(),
         &crate::metrics::Metrics::new(),

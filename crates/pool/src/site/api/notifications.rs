@@ -1,0 +1,170 @@
+//! Orders of miners to be told when their work stops arriving: what must be signed, and the order itself.
+//!
+//! The only thing that is not just read; `docs/operators/monitor.md` describes it.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use serde::{Deserialize, Serialize};
+
+use super::Api;
+use super::answer::{Fault, Whole};
+use super::miners::read;
+use super::parameters::{self, MOST, Parameters};
+use crate::site::facts::Moment;
+use crate::site::subscriptions::{
+    Action, MOST_OF_ADDRESS, Order, OrderFault, Subscriptions, Target, TargetFault,
+};
+
+/// Bytes of an order.
+const LONGEST: usize = 4096;
+
+/// What an address has, and what must be signed for the order that is asked about.
+#[derive(Debug, Serialize)]
+pub(super) struct NotificationsState {
+    /// The address, without spaces.
+    address: String,
+    /// Targets that are told about it. Which, nobody is told.
+    targets: usize,
+    /// So many it may have.
+    most: usize,
+    /// How to order it.
+    how: &'static str,
+    /// The line that the key of the address must sign (`signmessage`), if an order was asked about.
+    sign: Option<String>,
+}
+
+const HOW: &str = "Ask here with ?action=subscribe&kind=ntfy&url=https://ntfy.sh/TOPIC (or kind=webhook): `sign` is the line that \
+                   your wallet signs. POST {action, kind, url, time, signature} here within ten minutes; for Nimiq also `key`, \
+                   the public key.";
+
+/// An order, signed by the key of the address.
+#[derive(Debug, Deserialize)]
+pub(super) struct NotificationsOrder {
+    /// `subscribe` or `unsubscribe`.
+    action: String,
+    /// `webhook` or `ntfy`.
+    kind: String,
+    /// Where to tell: a public https URL.
+    url: String,
+    /// When it was signed, in seconds since 1970; each order of an address is later than the one before.
+    time: u64,
+    /// What the wallet made of the line: base64 for PKT, hexadecimal digits or base64 for Nimiq.
+    signature: String,
+    /// Of Nimiq: the public key, in hexadecimal digits.
+    #[serde(default)]
+    key: String,
+}
+
+/// What an address has after an order.
+#[derive(Debug, Serialize)]
+pub(super) struct NotificationsObeyed {
+    /// The address, without spaces.
+    address: String,
+    /// Its targets.
+    targets: usize,
+    /// The secret that bodies for a new webhook are signed with; it is told only now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<String>,
+}
+
+/// How many targets are told about an address; with action, kind, url and time also the line to be signed for that order.
+pub(super) async fn notifications(
+    State(api): State<Arc<Api>>,
+    Path((chain, address)): Path<(String, String)>,
+    headers: HeaderMap,
+    parameters: Parameters,
+) -> Result<Response, Fault> {
+    parameters.only(&["action", "kind", "url", "time"])?;
+    let address = read(&api, parameters::chain(&chain)?, &address)?;
+    let url = parameters.decoded("url")?;
+    let sign = match url {
+        None => None,
+        Some(url) => {
+            let time = parameters.number("time", 0, MOST)?.unwrap_or(Moment::now().0 / 1000);
+            let action = parameters.decoded("action")?.unwrap_or_else(|| "subscribe".to_owned());
+            let target = target(&api, &parameters.decoded("kind")?.unwrap_or_default(), &url)?;
+            let order = Order { address, action: action_of(&action)?, target, time };
+            Some(order.text(&api.facts.now().identity.url))
+        }
+    };
+    let targets = api.subscriptions.as_ref().map_or(0, |subscriptions| subscriptions.count(&address));
+    let state =
+        NotificationsState { address: address.compact(), targets, most: MOST_OF_ADDRESS, how: HOW, sign };
+    Ok(Whole::json(&state)?.answer(&headers))
+}
+
+/// Tells a webhook or a topic of ntfy when the work of an address stops arriving, and when it is back; or not any more.
+pub(super) async fn order(
+    State(api): State<Arc<Api>>,
+    Path((chain, address)): Path<(String, String)>,
+    parameters: Parameters,
+    body: Bytes,
+) -> Result<Response, Fault> {
+    parameters.only(&[])?;
+    let address = read(&api, parameters::chain(&chain)?, &address)?;
+    let subscriptions = subscriptions(&api)?;
+    if body.len() > LONGEST {
+        return Err(Fault::bad(format!("an order has at most {LONGEST} bytes")));
+    }
+    let asked: NotificationsOrder =
+        serde_json::from_slice(&body).map_err(|error| Fault::bad(format!("this is no order: {error}")))?;
+    let target = target(&api, &asked.kind, &asked.url)?;
+    let order = Order { address, action: action_of(&asked.action)?, target, time: asked.time };
+    let (pool, now) = (api.facts.now().identity.url.clone(), Moment::now());
+    order
+        .check(&pool, &asked.signature, &asked.key, now)
+        .map_err(|fault| Fault::from(fault).suggesting(order.text(&pool)))?;
+    let standing = Arc::clone(subscriptions).obey(order, now).await?;
+    let obeyed = NotificationsObeyed {
+        address: address.compact(),
+        targets: standing.targets,
+        secret: standing.secret,
+    };
+    let mut response = Whole::json(&obeyed)?.answer(&HeaderMap::new());
+    // A secret may be in it.
+    response.headers_mut().insert(http::header::CACHE_CONTROL, http::HeaderValue::from_static("no-store"));
+    Ok(response.into_response())
+}
+
+fn subscriptions(api: &Api) -> Result<&Arc<Subscriptions>, Fault> {
+    api.subscriptions.as_ref().ok_or_else(|| Fault::not_found("this pool tells nobody about an address"))
+}
+
+/// Where no pool is, the strictest rules hold.
+fn target(api: &Api, kind: &str, url: &str) -> Result<Target, Fault> {
+    let target = match &api.subscriptions {
+        Some(subscriptions) => subscriptions.target(kind, url),
+        None => Target::read(kind, url, false),
+    };
+    target.map_err(Fault::from)
+}
+
+fn action_of(text: &str) -> Result<Action, Fault> {
+    Action::read(text).ok_or_else(|| Fault::bad("action is one of subscribe, unsubscribe"))
+}
+
+impl From<TargetFault> for Fault {
+    fn from(fault: TargetFault) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_target", fault.to_string())
+    }
+}
+
+impl From<OrderFault> for Fault {
+    fn from(fault: OrderFault) -> Self {
+        let (status, code) = match fault {
+            OrderFault::Time => (StatusCode::BAD_REQUEST, "bad_time"),
+            OrderFault::NimiqForm => (StatusCode::BAD_REQUEST, "bad_signature"),
+            OrderFault::Signature(_) => (StatusCode::FORBIDDEN, "bad_signature"),
+            OrderFault::Repeated => (StatusCode::CONFLICT, "repeated"),
+            OrderFault::TooMany => (StatusCode::CONFLICT, "too_many"),
+            OrderFault::Unknown => (StatusCode::CONFLICT, "unknown_target"),
+            OrderFault::Full => (StatusCode::SERVICE_UNAVAILABLE, "full"),
+            OrderFault::Storage => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+        };
+        Self::new(status, code, fault.to_string())
+    }
+}
