@@ -714,6 +714,15 @@ pub enum ConfigCommand {
     Check {
         /// The file
         file: PathBuf,
+        /// Files and programs that it names may be on other machines
+        #[arg(long)]
+        elsewhere: bool,
+    },
+    /// Prints a configuration made from those of the reference programs, and what could not be carried over
+    ImportReference {
+        /// pool.toml (packetcrypt_rs), pool.js (PacketCrypt), or .conf files of a Nimiq pool; several of one pool at once
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
     },
 }
 

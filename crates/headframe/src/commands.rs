@@ -5,6 +5,7 @@ pub mod bench;
 pub mod config;
 pub mod dev_chain;
 pub mod doctor;
+pub mod import_reference;
 pub mod ledger;
 pub mod manual;
 pub mod mine;

@@ -9,19 +9,24 @@ mod keys;
 mod problem;
 mod rules;
 mod sections;
+mod settings;
 mod values;
 mod written;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
+pub use example::Filled;
+pub use keys::InForce;
 pub use problem::{Place, Problem, Problems};
 pub use sections::admission::Admission;
+pub use sections::log::Log;
 pub use sections::monitor::Monitor;
 pub use sections::nimiq::{Nimiq, NimiqDevChain, NimiqNode, NimiqPayout, NimiqServer, NimiqService};
 pub use sections::notify::{Notify, NotifyKind};
 pub use sections::site::Site;
 pub use sections::{AnnHandler, BlkHandler, DevChain, Http, Master, Mine, Node, PayMaker, Pool};
+pub use settings::{Change, Settings};
 pub use values::{PublicUrl, Secret};
 
 use ::nimiq::Network;
@@ -31,6 +36,9 @@ use written::Table;
 /// Everything an operator can say.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// Every key with its value, as it was written.
+    pub settings: Settings,
+    pub log: Log,
     pub pool: Pool,
     pub http: Http,
     pub admission: Admission,
@@ -107,26 +115,30 @@ impl Config {
     }
 
     fn read(tables: &[Table], problems: &mut Vec<Problem>) -> Self {
+        let mut reader = Reader { tables, settings: Settings::default(), problems };
+        let reader = &mut reader;
         Self {
-            pool: single(tables, problems),
-            http: single(tables, problems),
-            admission: single(tables, problems),
-            nodes: repeated(tables, problems),
-            dev_chain: single(tables, problems),
-            master: single(tables, problems),
-            ann_handlers: repeated(tables, problems),
-            blk_handlers: repeated(tables, problems),
-            pay_maker: single(tables, problems),
-            nimiq: single(tables, problems),
-            nimiq_nodes: repeated(tables, problems),
-            nimiq_dev_chain: single(tables, problems),
-            nimiq_servers: repeated(tables, problems),
-            nimiq_service: single(tables, problems),
-            nimiq_payout: single(tables, problems),
-            site: single(tables, problems),
-            monitor: single(tables, problems),
-            notify: repeated(tables, problems),
-            mine: single(tables, problems),
+            log: reader.single(),
+            pool: reader.single(),
+            http: reader.single(),
+            admission: reader.single(),
+            nodes: reader.repeated(),
+            dev_chain: reader.single(),
+            master: reader.single(),
+            ann_handlers: reader.repeated(),
+            blk_handlers: reader.repeated(),
+            pay_maker: reader.single(),
+            nimiq: reader.single(),
+            nimiq_nodes: reader.repeated(),
+            nimiq_dev_chain: reader.single(),
+            nimiq_servers: reader.repeated(),
+            nimiq_service: reader.single(),
+            nimiq_payout: reader.single(),
+            site: reader.single(),
+            monitor: reader.single(),
+            notify: reader.repeated(),
+            mine: reader.single(),
+            settings: std::mem::take(&mut reader.settings),
         }
     }
 
@@ -148,7 +160,13 @@ impl Config {
 
     /// The commented example of every key.
     pub fn example() -> String {
-        example::render(&[
+        Self::example_with(&[])
+    }
+
+    /// The commented example with some values in it.
+    pub fn example_with(filled: &[Filled]) -> String {
+        let sections = [
+            sketch::<Log>(),
             sketch::<Pool>(),
             sketch::<Http>(),
             sketch::<Admission>(),
@@ -168,12 +186,14 @@ impl Config {
             sketch::<Monitor>(),
             sketch::<Notify>(),
             sketch::<Mine>(),
-        ])
+        ];
+        example::render(&sections, filled)
     }
 }
 
 /// Every section by name, and whether it is a repeated one.
 const SECTIONS: &[(&str, bool)] = &[
+    (Log::NAME, Log::REPEATED),
     (Pool::NAME, Pool::REPEATED),
     (Http::NAME, Http::REPEATED),
     (Admission::NAME, Admission::REPEATED),
@@ -195,18 +215,32 @@ const SECTIONS: &[(&str, bool)] = &[
     (Mine::NAME, Mine::REPEATED),
 ];
 
-fn single<S: Section>(tables: &[Table], problems: &mut Vec<Problem>) -> S {
-    let absent = Table::absent(S::NAME);
-    let table = tables.iter().find(|table| table.section == S::NAME).unwrap_or(&absent);
-    read_section(table, S::NAME.to_owned(), problems).0
+/// Reads sections of a configuration, one after the other.
+struct Reader<'a> {
+    tables: &'a [Table],
+    settings: Settings,
+    problems: &'a mut Vec<Problem>,
 }
 
-fn repeated<S: Section>(tables: &[Table], problems: &mut Vec<Problem>) -> Vec<S> {
-    let of_this_kind = tables.iter().filter(|table| table.section == S::NAME);
-    of_this_kind
-        .enumerate()
-        .map(|(index, table)| read_section(table, label(table, index), problems).0)
-        .collect()
+impl Reader<'_> {
+    fn single<S: Section>(&mut self) -> S {
+        let absent = Table::absent(S::NAME);
+        let tables = self.tables;
+        let table = tables.iter().find(|table| table.section == S::NAME).unwrap_or(&absent);
+        self.section(table, S::NAME)
+    }
+
+    fn repeated<S: Section>(&mut self) -> Vec<S> {
+        let tables = self.tables;
+        let of_this_kind = tables.iter().filter(|table| table.section == S::NAME);
+        of_this_kind.enumerate().map(|(index, table)| self.section(table, &label(table, index))).collect()
+    }
+
+    fn section<S: Section>(&mut self, table: &Table, label: &str) -> S {
+        let (section, definitions) = read_section(table, label.to_owned(), self.problems);
+        self.settings.add(S::NAME, label, table, &definitions);
+        section
+    }
 }
 
 fn read_section<S: Section>(

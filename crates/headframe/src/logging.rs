@@ -1,31 +1,54 @@
 //! Log lines: to standard error, for people or as JSON, filtered.
 
 use std::io::IsTerminal;
+use std::sync::OnceLock;
 
 use anyhow::Context;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{CommandLine, LogFormat};
+use crate::config::Log;
 
-/// What is logged when nobody says otherwise.
-const USUAL: &str = "info,hyper=warn,reqwest=warn,sqlx=warn";
+/// Replaces the filter; there is none where the command line or the environment decides.
+static REPLACE: OnceLock<Box<dyn Fn(EnvFilter) + Send + Sync>> = OnceLock::new();
 
 /// Starts logging for the whole process. `RUST_LOG` works as in the reference programs.
 pub fn start(command_line: &CommandLine) -> anyhow::Result<()> {
-    let filter = match (&command_line.log, std::env::var("RUST_LOG")) {
-        (Some(filter), _) => filter.clone(),
-        (None, _) if command_line.verbose => format!("debug,{USUAL}").replace(",info", ""),
-        (None, Ok(filter)) => filter,
-        (None, Err(_)) => USUAL.to_owned(),
+    let said = match (&command_line.log, std::env::var("RUST_LOG")) {
+        (Some(filter), _) => Some(filter.clone()),
+        (None, _) if command_line.verbose => Some(format!("debug,{}", Log::USUAL).replace(",info", "")),
+        (None, said) => said.ok(),
     };
-    let filter = EnvFilter::try_new(&filter).with_context(|| format!("log filter {filter:?}"))?;
+    let filter = said.as_deref().unwrap_or(Log::USUAL);
+    let filter = EnvFilter::try_new(filter).with_context(|| format!("log filter {filter:?}"))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
-    match command_line.log_format {
-        LogFormat::Text => builder.init(),
-        LogFormat::Json => builder.json().init(),
+    let replace: Box<dyn Fn(EnvFilter) + Send + Sync> = match command_line.log_format {
+        LogFormat::Text => {
+            let builder = builder.with_filter_reloading();
+            let handle = builder.reload_handle();
+            builder.init();
+            // It fails only when nothing is logged any more.
+            Box::new(move |filter| drop(handle.reload(filter)))
+        }
+        LogFormat::Json => {
+            let builder = builder.json().with_filter_reloading();
+            let handle = builder.reload_handle();
+            builder.init();
+            Box::new(move |filter| drop(handle.reload(filter)))
+        }
+    };
+    if said.is_none() {
+        REPLACE.get_or_init(|| replace);
     }
     Ok(())
+}
+
+/// Logs what the configuration says, unless the command line or the environment has decided. The text has been checked.
+pub fn use_filter(filter: &str) {
+    if let (Some(replace), Ok(filter)) = (REPLACE.get(), EnvFilter::try_new(filter)) {
+        replace(filter);
+    }
 }

@@ -9,6 +9,7 @@ mod open_files;
 mod roles;
 mod serve;
 mod signals;
+mod sockets;
 mod supervision;
 
 use std::process::ExitCode;
@@ -23,6 +24,7 @@ use serve::Process;
 const WRONG_CONFIGURATION: u8 = 3;
 
 fn main() -> ExitCode {
+    sockets::inherit();
     let command_line = CommandLine::parse();
     let result = logging::start(&command_line).and_then(|()| {
         if let Some(backend) = command_line.backend {
@@ -62,7 +64,10 @@ async fn run(command_line: CommandLine) -> anyhow::Result<ExitCode> {
         Command::Doctor(arguments) => return commands::doctor::run(&arguments).await,
         Command::WhoToPay(arguments) => commands::who_to_pay::run(&arguments)?,
         Command::Config(ConfigCommand::Example) => commands::config::example()?,
-        Command::Config(ConfigCommand::Check { file }) => commands::config::check(&file)?,
+        Command::Config(ConfigCommand::Check { file, elsewhere }) => {
+            commands::config::check(&file, elsewhere)?;
+        }
+        Command::Config(ConfigCommand::ImportReference { files }) => commands::import_reference::run(&files)?,
         Command::Completions { shell } => commands::manual::completions(shell)?,
         Command::Manual { folder } => commands::manual::pages(&folder)?,
     }

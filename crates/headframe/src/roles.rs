@@ -92,6 +92,27 @@ impl Urls {
         }
     }
 
+    /// The same with the handlers of another configuration, for a Master that runs alone: they are others' processes.
+    #[must_use]
+    pub fn with_handlers_of(&self, config: &Config, listen: SocketAddr) -> Self {
+        let Self { ann_handlers, blk_handlers, .. } = Self::new(config, listen);
+        Self { ann_handlers, blk_handlers, ..self.clone() }
+    }
+
+    /// The same with the Master's list of another configuration, where it is written out; else the handlers that run.
+    #[must_use]
+    pub fn with_list_of(&self, config: &Config) -> Self {
+        let list = |written: &[PublicUrl], running: &[(String, String)]| match written {
+            [] => running.iter().map(|(_, url)| url.clone()).collect(),
+            urls => urls.iter().map(ToString::to_string).collect(),
+        };
+        Self {
+            ann_handlers: list(&config.master.announcement_urls, &self.own_ann),
+            blk_handlers: list(&config.master.block_urls, &self.own_blk),
+            ..self.clone()
+        }
+    }
+
     /// Base URL of an AnnHandler of this configuration.
     pub fn ann_handler(&self, name: &str) -> Option<&str> {
         self.own_ann.iter().find(|(own, _)| own == name).map(|(_, url)| url.as_str())
@@ -148,6 +169,11 @@ pub fn master_settings(config: &Config, urls: &Urls) -> MasterSettings {
         private_seed: private_seed(config),
         blkinfo_url: None,
     }
+}
+
+/// The settings of a Master that was started with `old`, after it has read `new`: what others rely on stays.
+pub fn master_settings_after(old: &Config, new: &Config, urls: &Urls) -> MasterSettings {
+    MasterSettings { private_seed: private_seed(old), ..master_settings(new, urls) }
 }
 
 /// The Master.

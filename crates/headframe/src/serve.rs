@@ -5,6 +5,7 @@
 
 mod monitor;
 mod nimiq;
+mod reload;
 mod restartable;
 mod site;
 
@@ -20,20 +21,21 @@ use node::PktdClient;
 use pool::admission::Admission;
 use pool::ann_handler::{AnnHandler, AnnHandlerConfig};
 use pool::blk_handler::{BlkHandler, BlkHandlerConfig};
-use pool::master::{Master, MasterConfig, MasterSettings};
+use pool::master::{Master, MasterConfig, MasterHandle};
 use pool::pay_maker::{PayMaker, PayMakerConfig};
 use pool::{Health, Metrics, health, listener};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 use crate::commands::{dev_chain, mine};
 use crate::config::Config;
 use crate::data_folder::DataFolder;
+use crate::logging;
 use crate::open_files;
 use crate::roles::{self, Urls};
 use crate::signals;
+use crate::sockets;
 use crate::supervision::{Stage, Supervisor};
+use reload::Prepare;
 use restartable::{Instance, Orders, Restartable, Start};
 
 /// What one process runs.
@@ -70,13 +72,18 @@ pub type LoadConfig = Box<dyn Fn() -> anyhow::Result<Config> + Send + Sync>;
 /// Runs until ^C, or until a role cannot go on.
 pub async fn run(process: Process, load: LoadConfig) -> anyhow::Result<()> {
     let config = load()?;
+    logging::use_filter(&config.log.filter);
     let listen = process.listen(&config)?;
+    let hangups = signals::Hangups::new()?;
     let shutdown = signals::shutdown("open requests and unfinished events")?;
     open_files::make_room_for(process.connections(&config));
-    let listener = listener::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
+    let listener = sockets::listen(listen).with_context(|| format!("cannot listen on {listen}"))?;
     let mut pool = Pool::new(process, config, listener.local_addr()?);
     tokio::select! {
-        started = pool.start() => started?,
+        started = pool.start() => {
+            started?;
+            sockets::close_the_rest();
+        }
         // It may wait for a database.
         () = shutdown.cancelled() => {}
     }
@@ -84,7 +91,7 @@ pub async fn run(process: Process, load: LoadConfig) -> anyhow::Result<()> {
     if let Process::Up { mine: true } = pool.process {
         pool.start_miners()?;
     }
-    pool.reload_at_hangup(load, shutdown.clone())?;
+    pool.reload_at(hangups, load, shutdown.clone());
     pool.supervisor.until(shutdown).await
 }
 
@@ -156,8 +163,8 @@ struct Pool {
     health: Vec<Health>,
     /// Who starts a role of this process again.
     orders: Orders,
-    /// Takes new settings for the Master, if it runs here.
-    settings: Option<mpsc::Sender<MasterSettings>>,
+    /// Who takes settings that may change while the process runs.
+    prepares: Vec<Prepare>,
     /// A Nimiq server of this process, if there is one.
     nimiq: Option<nimiq::Started>,
     /// Held as long as the process runs.
@@ -177,7 +184,10 @@ impl Pool {
             router: Router::new(),
             health: Vec::new(),
             orders: Orders::default(),
-            settings: None,
+            prepares: vec![Box::new(|config| {
+                let filter = config.log.filter.clone();
+                Ok(Box::new(move || logging::use_filter(&filter)))
+            })],
             nimiq: None,
             folders: Vec::new(),
         }
@@ -292,10 +302,35 @@ impl Pool {
         let master = Master::start(config, node, &self.metrics, stop.clone()).await.context("Master")?;
         println!("Master: serves work to everyone at {}", self.urls.master);
         self.add("/master", master.routes(), master.health());
-        let (sender, settings) = mpsc::channel(1);
-        self.settings = Some(sender);
-        self.supervisor.run(Stage::Master, "Master", run_master(master, settings, stop));
+        self.direct(&master.handle());
+        self.supervisor.run(Stage::Master, "Master", async {
+            master.stopped().await;
+            Ok(())
+        });
         Ok(())
+    }
+
+    /// The Master takes new settings, and lets go who waits when the listener stops.
+    fn direct(&mut self, master: &MasterHandle) {
+        let (urls, old, alone) = (self.urls.clone(), self.config.clone(), !self.process.is_up());
+        let (directed, listen) = (master.clone(), self.listen);
+        self.prepares.push(Box::new(move |new| {
+            let urls = if alone { urls.with_handlers_of(new, listen) } else { urls.with_list_of(new) };
+            let settings = roles::master_settings_after(&old, new, &urls);
+            settings.check()?;
+            let master = directed.clone();
+            Ok(Box::new(move || {
+                if let Err(error) = master.apply_settings(settings) {
+                    tracing::error!(%error, "the Master's settings stay as they were");
+                }
+            }))
+        }));
+        let (waiting, stop) = (master.clone(), self.supervisor.stop_signal(Stage::Listener));
+        self.supervisor.run(Stage::Listener, "long polls", async move {
+            stop.cancelled().await;
+            waiting.let_waiters_go();
+            Ok(())
+        });
     }
 
     async fn start_pay_maker(&mut self, node: PktdClient) -> anyhow::Result<()> {
@@ -451,23 +486,6 @@ impl Pool {
         Ok(())
     }
 
-    /// At SIGHUP: the Master's settings anew, from the same sources. What else has changed waits for a restart.
-    fn reload_at_hangup(&self, load: LoadConfig, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let Some(sender) = self.settings.clone() else { return Ok(()) };
-        let urls = self.urls.clone();
-        signals::on_hangup(shutdown, move || {
-            let settings = load().map(|config| roles::master_settings(&config, &urls));
-            let sender = sender.clone();
-            async move {
-                match settings {
-                    // The Master is gone only when the process ends.
-                    Ok(settings) => drop(sender.send(settings).await),
-                    Err(error) => tracing::error!("the Master's settings stay as they were: {error:#}"),
-                }
-            }
-        })
-    }
-
     /// The password between handlers and PayMaker. In one process nobody else needs to know it.
     fn password(&mut self) -> anyhow::Result<crate::config::Secret> {
         let section = &mut self.config.pool;
@@ -491,23 +509,6 @@ impl Pool {
         self.folders.push(DataFolder::lock(&path, &self.process.name())?);
         Ok(path)
     }
-}
-
-/// The Master's life: it takes new settings until it is told to stop.
-async fn run_master(
-    master: Master,
-    mut settings: mpsc::Receiver<MasterSettings>,
-    stop: CancellationToken,
-) -> anyhow::Result<()> {
-    while let Some(Some(settings)) = stop.run_until_cancelled(settings.recv()).await {
-        let (target, mine_old_anns) = (settings.ann_target, settings.mine_old_anns);
-        match master.apply_settings(settings) {
-            Ok(()) => tracing::info!(%target, mine_old_anns, "the Master has new settings"),
-            Err(error) => tracing::error!(%error, "the Master's settings stay as they were"),
-        }
-    }
-    master.stopped().await;
-    Ok(())
 }
 
 fn names<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {

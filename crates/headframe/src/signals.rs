@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// The exit code after a second ^C.
@@ -37,20 +37,18 @@ fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-/// Calls `reload` at each SIGHUP, one at a time, until shutdown.
-pub fn on_hangup<F, Fut>(shutdown: CancellationToken, reload: F) -> anyhow::Result<()>
-where
-    F: Fn() -> Fut + Send + 'static,
-    Fut: Future<Output = ()> + Send,
-{
-    let mut hangup = signal(SignalKind::hangup())?;
-    tokio::spawn(async move {
-        while tokio::select! {
-            received = hangup.recv() => received.is_some(),
-            () = shutdown.cancelled() => false,
-        } {
-            reload().await;
-        }
-    });
-    Ok(())
+/// Every SIGHUP from now on. Without anybody who waits for them they are kept, and do not end the process.
+pub struct Hangups(Signal);
+
+impl Hangups {
+    /// Begins to take them.
+    pub fn new() -> anyhow::Result<Self> {
+        Ok(Self(signal(SignalKind::hangup())?))
+    }
+
+    /// Waits for the next one.
+    pub async fn next(&mut self) {
+        // The stream does not end as long as the runtime runs.
+        self.0.recv().await;
+    }
 }

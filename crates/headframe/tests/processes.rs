@@ -4,11 +4,11 @@
 
 mod sandbox;
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use sandbox::{Http, Program, eventually, folder};
+use sandbox::{Http, Program, eventually, folder, free_ports};
 
 /// `up` without miners; gives the URL of its Master.
 fn up(data: &Path, more: &[&str]) -> (Program, String) {
@@ -66,7 +66,7 @@ fn a_program_whose_messages_nobody_reads_any_more_still_stops() {
 }
 
 #[test]
-fn a_new_announcement_target_needs_no_restart() {
+fn a_reload_changes_what_it_may_says_what_waits_and_drops_nobody() {
     let (_folder, path) = folder();
     let configuration = path.join("pool.toml");
     let write = |text: &str| std::fs::write(&configuration, text).unwrap();
@@ -77,16 +77,110 @@ fn a_new_announcement_target_needs_no_restart() {
     let config = || http.json(&format!("{master}/config.json"));
     let before = eventually("the Master to have work", config);
     assert_eq!(before["annTarget"], 0x2001_ffff);
+    let mut kept = KeptConnection::open(&master);
+    assert_eq!(kept.ask("config.json"), 200);
 
-    write("[master]\nannouncement_work = 256\nmine_old_anns = 1\n");
+    write("[master]\nannouncement_work = 256\nmine_old_anns = 1\n[http]\nconnections = 99\n");
     program.signal("HUP");
     let after = eventually("the new target", || config().filter(|config| config["mineOldAnns"] == 1));
     assert_eq!(after["annTarget"], 0x2000_ffff);
     assert_eq!(after["tipHash"], before["tipHash"]);
+    program.line(&["in force now: master.mine_old_anns is 1 (it was 2)"]);
+    program.line(&["waits for a restart: http.connections is 20480, and will be 99"]);
+    assert_eq!(kept.ask("config.json"), 200, "the connection of before the reload");
 
     // A mistake changes nothing and says what it is.
-    write("[master]\nannouncement_work = 0\n");
+    write("[master]\nannouncement_work = 0\nmine_old_anns = 9\n");
     program.signal("HUP");
+    program.line(&["nothing has changed: 2 errors in the configuration"]);
     program.line(&["pool.toml:2:21", "announcement_work", "must be a whole number from 1"]);
+    program.line(&["pool.toml:3:17", "mine_old_anns"]);
     assert_eq!(config().unwrap()["annTarget"], 0x2000_ffff);
+    assert_eq!(kept.ask("config.json"), 200);
+
+    // What the first reload could not put in force still waits, although nobody has touched it again.
+    write(
+        "[log]\nfilter = \"debug,hyper=warn\"\n[master]\nannouncement_work = 256\nmine_old_anns = 1\n[http]\nconnections = 98\n",
+    );
+    program.signal("HUP");
+    program.line(&["waits for a restart: http.connections is 20480, and will be 98"]);
+    program.line(&["in force now: log.filter is"]);
+}
+
+#[test]
+fn a_reload_takes_up_a_new_certificate_and_no_wrong_one() {
+    let (_folder, path) = folder();
+    let [port] = free_ports();
+    let (certificate, key) = (path.join("certificate.pem"), path.join("key.pem"));
+    let renew = || {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        std::fs::write(&certificate, made.cert.pem()).unwrap();
+        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        made.cert.pem()
+    };
+    let first = renew();
+    let listen = format!("nimiq_server.main.listen=127.0.0.1:{port}");
+    let shown = format!("nimiq_server.main.certificate={}", certificate.display());
+    let secret = format!("nimiq_server.main.key={}", key.display());
+    let arguments = [
+        ("--listen", "127.0.0.1:0"),
+        ("--set", "pool.run_packetcrypt=no"),
+        ("--set", "nimiq_dev_chain.listen=127.0.0.1:0"),
+        ("--set", &listen),
+        ("--set", &shown),
+        ("--set", &secret),
+    ]
+    .map(|(flag, value)| [flag, value])
+    .concat();
+    let data = path.join("data");
+    let mut program =
+        Program::headframe(&[&["up", "--data", data.to_str().unwrap()], &arguments[..]].concat());
+    program.line(&["figures: http"]);
+    let url = format!("https://localhost:{port}/");
+    let answers = |trusted: &str| Http::trusting(trusted).get(&url).is_some();
+    assert!(answers(&first));
+
+    let second = renew();
+    program.signal("HUP");
+    eventually("the new certificate to be shown", || answers(&second).then_some(()));
+    assert!(!answers(&first));
+
+    std::fs::write(&certificate, "no certificate").unwrap();
+    program.signal("HUP");
+    program.line(&["nothing has changed: Nimiq server main", "holds no certificate"]);
+    assert!(answers(&second));
+}
+
+/// A connection that a client keeps open between its requests.
+struct KeptConnection {
+    stream: BufReader<std::net::TcpStream>,
+    path: String,
+}
+
+impl KeptConnection {
+    fn open(url: &str) -> Self {
+        let (address, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+        let stream = std::net::TcpStream::connect(address).unwrap();
+        Self { stream: BufReader::new(stream), path: format!("/{path}") }
+    }
+
+    /// Gets a document; gives the status.
+    fn ask(&mut self, document: &str) -> u16 {
+        let request = format!("GET {}/{document} HTTP/1.1\r\nhost: pool\r\n\r\n", self.path);
+        self.stream.get_mut().write_all(request.as_bytes()).unwrap();
+        let mut lines = Vec::new();
+        while lines.last().is_none_or(|line: &String| line != "\r\n") {
+            let mut line = String::new();
+            assert!(
+                self.stream.read_line(&mut line).unwrap() > 0,
+                "the connection was closed after {lines:?}"
+            );
+            lines.push(line);
+        }
+        let length = lines
+            .iter()
+            .find_map(|line| line.to_lowercase().strip_prefix("content-length:")?.trim().parse().ok());
+        self.stream.read_exact(&mut vec![0; length.unwrap()]).unwrap();
+        lines[0].split(' ').nth(1).unwrap().parse().unwrap()
+    }
 }

@@ -23,7 +23,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use http::Request;
+use http::header::{CONNECTION, HeaderValue};
+use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -52,6 +53,9 @@ const READ_BUFFER_BYTES: usize = 8 * 1024;
 const LARGE_READ_BUFFER_BYTES: usize = 64 * 1024;
 /// Connections waiting to be accepted; systems cut this to their own limit, 4096 on Linux.
 const BACKLOG: u32 = 4096;
+/// Time after the stop signal in which a client may still ask on a connection that it has kept open. A request that is on
+/// its way when a connection is closed is lost; so nearly all of them get an answer, which says that it is the last.
+const LAST_REQUEST: Duration = Duration::from_millis(500);
 /// Pause after a failed accept (usually: no file descriptors left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -267,7 +271,7 @@ impl Connection {
 
     /// Shakes hands first, in the time that a header may take.
     async fn serve_tls(self, tls: Tls, stream: StallGuard<TcpStream>, shutdown: CancellationToken) {
-        let handshake = tokio::time::timeout(self.limits.header_time, tls.acceptor.accept(stream));
+        let handshake = tokio::time::timeout(self.limits.header_time, tls.acceptor().accept(stream));
         match shutdown.run_until_cancelled(handshake).await {
             Some(Ok(Ok(stream))) => self.serve(stream, shutdown).await,
             Some(Ok(Err(error))) => tracing::debug!(peer = %self.peer, %error, "no TLS"),
@@ -281,6 +285,7 @@ impl Connection {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let Self { peer, router, limits, place } = self;
+        let stops = shutdown.clone();
         let (trusted, place) = (limits.trusts(peer.ip()), Held(Arc::new(place)));
         let (trusted_proxies, header) =
             (Arc::<[IpNet]>::from(limits.trusted_proxies), limits.forwarded_header);
@@ -289,10 +294,14 @@ impl Connection {
             let client = Client::of_request(peer.ip(), proxies, header, request.headers());
             request.extensions_mut().insert(client);
             request.extensions_mut().insert(place.clone());
-            let router = router.clone();
+            let (router, stops) = (router.clone(), stops.clone());
             async move {
                 let answer = router.oneshot(request.map(Body::new)).await;
-                answer.map_err(|impossible: Infallible| match impossible {})
+                let mut answer = answer.map_err(|impossible: Infallible| match impossible {})?;
+                if stops.is_cancelled() && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+                    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Infallible>(answer)
             }
         });
         let buffer = if limits.large_bodies { LARGE_READ_BUFFER_BYTES } else { READ_BUFFER_BYTES };
@@ -306,8 +315,12 @@ impl Connection {
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
             () = shutdown.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
+                if let Ok(ended) = tokio::time::timeout(LAST_REQUEST, connection.as_mut()).await {
+                    ended
+                } else {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
             }
         };
         if let Err(error) = ended {

@@ -67,6 +67,27 @@ pub struct Master {
     production: JoinHandle<()>,
 }
 
+/// With which a Master is directed while it runs.
+#[derive(Clone)]
+pub struct MasterHandle {
+    shared: Arc<Shared>,
+}
+
+impl MasterHandle {
+    /// Puts new settings in force without a restart: `config.json` shows them at once, work from the next height on.
+    /// Settings that are wrong change nothing (rule R-M8).
+    pub fn apply_settings(&self, settings: MasterSettings) -> Result<(), SettingsFault> {
+        settings.check()?;
+        self.shared.settings.send_replace(Arc::new(settings));
+        Ok(())
+    }
+
+    /// Tells everybody who waits for the next work, now or later, to ask again: whoever listens is about to stop.
+    pub fn let_waiters_go(&self) {
+        self.shared.feed.close();
+    }
+}
+
 /// What requests read and the production writes.
 struct Shared {
     settings: watch::Sender<Arc<MasterSettings>>,
@@ -131,12 +152,9 @@ impl Master {
         self.shared.health.clone()
     }
 
-    /// Puts new settings in force without a restart: `config.json` shows them at once, work from the next height on.
-    /// Settings that are wrong change nothing (rule R-M8).
-    pub fn apply_settings(&self, settings: MasterSettings) -> Result<(), SettingsFault> {
-        settings.check()?;
-        self.shared.settings.send_replace(Arc::new(settings));
-        Ok(())
+    /// With which others direct it.
+    pub fn handle(&self) -> MasterHandle {
+        MasterHandle { shared: Arc::clone(&self.shared) }
     }
 
     /// Returns when the Master has ended after the stop signal.

@@ -118,7 +118,13 @@ impl WorkFeed {
     /// Makes `file` the newest work and answers everybody who waits for `height`.
     pub fn publish(&self, height: Height, file: Bytes) {
         let published = Instant::now();
-        self.shared.newest.send_replace(Newest::Work { height, file, published });
+        self.shared.newest.send_if_modified(|newest| {
+            let is_open = !matches!(newest, Newest::Closed);
+            if is_open {
+                *newest = Newest::Work { height, file, published };
+            }
+            is_open
+        });
     }
 
     /// Ends all waiting, now and later.
@@ -265,5 +271,7 @@ mod tests {
         let waiting = wait(&feed, 8, "127.0.0.1").await;
         feed.close();
         assert_eq!(waiting.await.unwrap(), Next::TryAgain);
+        feed.publish(Height(7), Bytes::from_static(b"seven"));
+        assert_eq!(feed.next(Height(8), client("127.0.0.1")).await, Next::TryAgain, "nobody waits any more");
     }
 }

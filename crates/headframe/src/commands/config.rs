@@ -17,9 +17,10 @@ pub fn example() -> anyhow::Result<()> {
 
 /// Prints that a file is good, or fails with every problem. Looks at the file and at what it names, not at the
 /// environment.
-pub fn check(file: &Path) -> anyhow::Result<()> {
+pub fn check(file: &Path, elsewhere: bool) -> anyhow::Result<()> {
     let text = read(file)?;
-    Config::load(Some((file, &text)), [], &[], Files::MustBeHere)?;
+    let files = if elsewhere { Files::MayBeElsewhere } else { Files::MustBeHere };
+    Config::load(Some((file, &text)), [], &[], files)?;
     writeln!(std::io::stdout(), "{}: no errors", file.display())?;
     Ok(())
 }

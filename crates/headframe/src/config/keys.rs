@@ -15,6 +15,7 @@ use ledger::nimiq::window::WindowRule;
 use nimiq::{Address, Luna, PoolName};
 use packetcrypt::CompactTarget;
 use packetcrypt::target::CanonicalTarget;
+use tracing_subscriber::EnvFilter;
 use wire::{Decimal, PktAddress};
 
 use super::problem::{Problem, nearest};
@@ -47,6 +48,19 @@ pub struct Definition {
     pub default: Option<String>,
     /// A value to show where there is no default, as TOML.
     pub sample: String,
+    /// Whether no log may show its value.
+    pub is_secret: bool,
+    /// When a change of it takes effect.
+    pub in_force: InForce,
+}
+
+/// When a change of a key takes effect in a process that runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InForce {
+    /// When the process reads the configuration again (SIGHUP).
+    AtReload,
+    /// When it is started again.
+    AtRestart,
 }
 
 /// Reads one table; collects definitions and faults on the way.
@@ -55,6 +69,8 @@ pub struct Keys<'a> {
     label: String,
     definitions: Vec<Definition>,
     problems: &'a mut Vec<Problem>,
+    /// Of the key that is asked for next.
+    in_force: InForce,
 }
 
 /// How one key is described and converted; the common shape behind the methods of [`Keys`].
@@ -72,7 +88,13 @@ type Unfit = Option<String>;
 impl<'a> Keys<'a> {
     /// For one table. `label` is the section as an operator would name it: `master`, `ann_handler.main`.
     pub fn new(table: &'a Table, label: String, problems: &'a mut Vec<Problem>) -> Self {
-        Self { table, label, definitions: Vec::new(), problems }
+        Self { table, label, definitions: Vec::new(), problems, in_force: InForce::AtRestart }
+    }
+
+    /// The key that is asked for next takes effect at a reload; whoever says so sees to it (`crate::serve::reload`).
+    pub fn at_reload(&mut self) -> &mut Self {
+        self.in_force = InForce::AtReload;
+        self
     }
 
     /// Reports the keys of the table that nobody asked for, and hands over the definitions.
@@ -314,6 +336,19 @@ impl<'a> Keys<'a> {
         })
     }
 
+    /// Which messages are logged.
+    pub fn log_filter(&mut self, name: &'static str, default: &'static str, about: &'static str) -> String {
+        let expected = "a level (error, warn, info, debug, trace), or a list of MODULE=LEVEL".to_owned();
+        let ask = Ask { name, about, expected, default: Some(format!("{default:?}")), sample: "" };
+        self.read(ask, |content| match content {
+            Content::Text(text) => {
+                EnvFilter::try_new(text).map(|_| text.clone()).map_err(|error| Some(error.to_string()))
+            }
+            _ => Err(None),
+        })
+        .unwrap_or_else(|| default.to_owned())
+    }
+
     /// A URL under which others reach something.
     pub fn url(
         &mut self,
@@ -459,14 +494,14 @@ impl<'a> Keys<'a> {
 
     /// Records the definition, converts what was written, and reports what does not fit.
     fn read<T>(&mut self, ask: Ask<'_>, convert: impl FnOnce(&Content) -> Result<T, Unfit>) -> Option<T> {
-        let secret = ask.expected.contains("kept out of logs");
+        let is_secret = ask.expected.contains("kept out of logs");
         let found = self.table.get(ask.name);
         let result = found.map(|value| (value, convert(&value.content)));
         let taken = match result {
             None => None,
             Some((_, Ok(value))) => Some(value),
             Some((value, Err(reason))) => {
-                let shown = if secret { "something else".to_owned() } else { value.content.describe() };
+                let shown = if is_secret { "something else".to_owned() } else { value.content.describe() };
                 let reason = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
                 self.problems.push(Problem {
                     place: value.place.clone(),
@@ -483,6 +518,8 @@ impl<'a> Keys<'a> {
             expected: ask.expected,
             default: ask.default,
             sample: ask.sample.to_owned(),
+            is_secret,
+            in_force: std::mem::replace(&mut self.in_force, InForce::AtRestart),
         });
         taken
     }

@@ -1,6 +1,7 @@
 //! Every section with every key, each defined once: see [`super::keys`]. Those of the Nimiq pool are in [`nimiq`].
 
 pub mod admission;
+pub mod log;
 pub mod monitor;
 pub mod nimiq;
 pub mod notify;
@@ -229,20 +230,20 @@ impl Section for Master {
     fn read(keys: &mut Keys<'_>) -> Self {
         Self {
             listen: keys.socket("listen", "127.0.0.1:8081", OWN_LISTEN),
-            announcement_work: keys.whole(
+            announcement_work: keys.at_reload().whole(
                 "announcement_work",
                 128,
                 1..=1 << 24,
                 "hashes",
                 "Work of the easiest announcement that is accepted. Greater: fewer announcements for the same \
-                 work, less bandwidth, less memory for block miners. Can be changed while running (SIGHUP).",
+                 work, less bandwidth, less memory for block miners.",
             ),
-            announcement_target: keys.target(
+            announcement_target: keys.at_reload().target(
                 "announcement_target",
                 "0x2001fffe",
                 "The same as a compact target, instead of announcement_work.",
             ),
-            share_divisor: keys.whole(
+            share_divisor: keys.at_reload().whole(
                 "share_divisor",
                 4,
                 1..=1 << 20,
@@ -250,22 +251,22 @@ impl Section for Master {
                 "How much easier than a block a share is, before announcements count in (which enter cubed). \
                  Greater: more shares, steadier income, more load on BlkHandlers.",
             ),
-            mine_old_anns: keys.whole(
+            mine_old_anns: keys.at_reload().whole(
                 "mine_old_anns",
                 2,
                 0..=5,
                 "blocks",
                 "How many blocks below the tip announcement miners take their parent. At 2 announcements are \
-                 usable at once. Can be changed while running (SIGHUP).",
+                 usable at once.",
             ),
-            announcement_urls: keys.urls(
+            announcement_urls: keys.at_reload().urls(
                 "announcement_urls",
                 "[\"http://pool.example/ann/main\"]",
                 "Base URLs of all AnnHandlers in the order that assigns announcements to them; the order must \
                  not change without need. Without it: the url of each [[ann_handler]]. An entry on the host \
                  `invalid` makes miners drop its part of the announcements, to shed load.",
             ),
-            block_urls: keys.urls(
+            block_urls: keys.at_reload().urls(
                 "block_urls",
                 "[\"http://pool.example/blk/main\"]",
                 "Base URLs of all BlkHandlers. Without it: the url of each [[blk_handler]].",

@@ -15,11 +15,13 @@ use pool::nimiq::payout::Payout;
 use pool::nimiq::server::{NimiqServer, NimiqServerConfig};
 use pool::nimiq::service::Service;
 
+use super::reload::Prepare;
 use super::restartable::{Instance, Start};
 use super::{Pool, names};
 use crate::commands::{dev_chain, nimiq_dev_chain};
 use crate::roles;
 use crate::roles::nimiq::ServerAddress;
+use crate::sockets;
 use crate::supervision::Stage;
 
 /// What miners of this process are told.
@@ -118,7 +120,8 @@ impl Pool {
         let limits = roles::nimiq::server_limits(settings);
         let files = roles::nimiq::tls_files(settings);
         let tls = files.map(|(certificate, key)| Tls::from_files(certificate, key)).transpose()?;
-        let listener = listener::bind(settings.listen);
+        self.prepares.extend(tls.clone().map(|tls| new_certificate(tls, name.to_owned())));
+        let listener = sockets::listen(settings.listen);
         let listener = listener.with_context(|| format!("cannot listen on {}", settings.listen))?;
         let address = ServerAddress {
             address: listener.local_addr()?,
@@ -155,4 +158,20 @@ impl Pool {
     fn nimiq_folder(&mut self, path: &str) -> anyhow::Result<std::path::PathBuf> {
         self.folder(format!("{}/{path}", roles::nimiq::FOLDER))
     }
+}
+
+/// Reads the certificate of a server again, from where a new configuration says.
+fn new_certificate(tls: Tls, name: String) -> Prepare {
+    Box::new(move |config| {
+        let files = roles::nimiq::server(config, &name).ok().and_then(roles::nimiq::tls_files);
+        let new = files.map(|(certificate, key)| Tls::from_files(certificate, key)).transpose();
+        let new = new.with_context(|| format!("Nimiq server {name}"))?;
+        let tls = tls.clone();
+        Ok(Box::new(move || {
+            // Without one in the configuration it goes on with what it has until it is started again.
+            if let Some(new) = new {
+                tls.replace(&new);
+            }
+        }))
+    })
 }

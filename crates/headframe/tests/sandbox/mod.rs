@@ -7,6 +7,7 @@ pub mod relay;
 use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -62,12 +63,31 @@ impl Program {
         rustix::process::prlimit(process, rustix::process::Resource::Fsize, limit).unwrap();
     }
 
+    /// Starts headframe as systemd does: it is told where to give its sockets to, and is handed one that was given before.
+    pub fn headframe_under_a_keeper(arguments: &[&str], keeper: &Path, socket: Option<OwnedFd>) -> Self {
+        let program = env!("CARGO_BIN_EXE_headframe");
+        let script = r#"export LISTEN_PID=$$ LISTEN_FDS=1; exec "$0" "$@" 3<&0 </dev/null"#;
+        let mut command = match &socket {
+            Some(_) => Command::new("sh"),
+            None => Command::new(program),
+        };
+        if socket.is_some() {
+            command.args(["-c", script, program]);
+        }
+        let stdin = socket.map_or_else(Stdio::null, Stdio::from);
+        Self::spawn_with(arguments[0].to_owned(), command.args(arguments).env("NOTIFY_SOCKET", keeper), stdin)
+    }
+
     fn spawn(name: String, command: &mut Command) -> Self {
+        Self::spawn_with(name, command, Stdio::null())
+    }
+
+    fn spawn_with(name: String, command: &mut Command, stdin: Stdio) -> Self {
         let mut child = command
             .env_remove("HEADFRAME_CONFIG")
             .env_remove("RUST_LOG")
             .env("RUST_BACKTRACE", "0")
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -198,6 +218,15 @@ impl Http {
         let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).pool_max_idle_per_host(0);
         let client = client.build().unwrap();
         Self { runtime, client }
+    }
+
+    /// One that trusts nobody but this certificate (PEM).
+    pub fn trusting(certificate: &str) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let certificate = reqwest::Certificate::from_pem(certificate.as_bytes()).unwrap();
+        let client =
+            reqwest::Client::builder().timeout(Duration::from_secs(30)).tls_certs_only([certificate]);
+        Self { runtime, client: client.build().unwrap() }
     }
 
     /// The body of a document, if it is served.

@@ -3,16 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 
-/// What clients are shown. Cheap to clone.
+/// What clients are shown. Clones share it, so that all of them show what replaces it.
 #[derive(Clone)]
 pub struct Tls {
-    pub(super) acceptor: TlsAcceptor,
+    config: Arc<ArcSwap<ServerConfig>>,
 }
 
 /// Why certificate and key cannot be used.
@@ -56,7 +57,17 @@ impl Tls {
         // A connection lasts for hours: tickets to resume one would cost more than they save.
         config.send_tls13_tickets = 0;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)) })
+        Ok(Self { config: Arc::new(ArcSwap::from_pointee(config)) })
+    }
+
+    /// Shows new clients what `other` shows; connections that are open go on.
+    pub fn replace(&self, other: &Self) {
+        self.config.store(other.config.load_full());
+    }
+
+    /// For the next client.
+    pub(super) fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(self.config.load_full())
     }
 }
 

@@ -411,9 +411,9 @@ async fn r_m3_old_files_are_deleted() {
 async fn settings_change_without_a_restart_and_wrong_ones_change_nothing() {
     let running = Running::at(1, 10).await;
     let wrong = MasterSettings { ann_target: CompactTarget(0x2000_0001), ..settings() };
-    assert!(running.master.apply_settings(wrong).is_err());
+    assert!(running.master.handle().apply_settings(wrong).is_err());
     let right = MasterSettings { ann_target: CompactTarget(0x2000_ffff), mine_old_anns: 4, ..settings() };
-    running.master.apply_settings(right).unwrap();
+    running.master.handle().apply_settings(right).unwrap();
     let config = running.config_where(|config| config.mine_old_anns == 4).await;
     assert_eq!((config.ann_target, config.current_height), (Some(CompactTarget(0x2000_ffff)), Height(11)));
     assert_eq!(running.work(11).await.unwrap().ann_target, CompactTarget(0x2020_0000), "work never changes");

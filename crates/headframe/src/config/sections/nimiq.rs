@@ -161,12 +161,13 @@ impl Section for NimiqServer {
                 "The address for miners (WebSocket). Loopback by default; 0.0.0.0:8443 serves the world.",
             ),
             metrics_listen: keys.socket("metrics_listen", "127.0.0.1:8085", OWN_LISTEN),
-            certificate: keys.file(
+            certificate: keys.at_reload().file(
                 "certificate",
                 "/etc/headframe/certificate.pem",
-                "The certificate chain (PEM) for TLS. Stock miners speak only TLS: without it, a proxy must do that in front.",
+                "The certificate chain (PEM) for TLS. Stock miners speak only TLS: without it, a proxy must do that in front. \
+                 Each reload reads the file again; to begin or end with TLS needs a restart.",
             ),
-            key: keys.file("key", "/etc/headframe/key.pem", "The certificate's private key (PEM)."),
+            key: keys.at_reload().file("key", "/etc/headframe/key.pem", "The certificate's private key (PEM)."),
             threads: keys.whole("threads", 0, 0..=1024, "threads; 0: one per processor", "Threads that compute proofs of work."),
             connections: keys.whole(
                 "connections",
