@@ -21,13 +21,12 @@ use super::Measure;
 const HARD_NONCES: u32 = 32;
 /// Hard nonces of which one is taken, as the miner does.
 const CANDIDATES: u32 = 8;
-/// Attempts with each of them, a quarter of those that there are at difficulty 128. The first thousand behind a table take a
-/// tenth longer.
-const ATTEMPTS: u32 = 8192;
 /// Difficulty 128: of a hard nonce's 32,768 soft nonces one in 128 makes an announcement.
 const DIFFICULTY_128: CompactTarget = CompactTarget(0x2002_0000);
-const SOFT_NONCES: f64 = 32_768.0;
+const SOFT_NONCES: u32 = 32_768;
 const DIFFICULTY: f64 = 128.0;
+/// Soft nonces that are tried where only the tables are measured.
+const FEW: u32 = 1024;
 
 /// Hard nonces of the announcements to check, and announcements of each.
 const ORIGINS: usize = 128;
@@ -69,11 +68,12 @@ impl Ours {
     /// One measurement.
     pub fn measure(&mut self, measure: Measure, backend: Backend) -> anyhow::Result<f64> {
         Ok(match measure {
-            Measure::Attempts => 1.0 / mining(backend)?.attempt,
-            Measure::HardNonce => 1e3 * mining(backend)?.hard_nonce,
+            Measure::Attempts => 1.0 / mining(backend, SOFT_NONCES)?.attempt,
+            Measure::HardNonce => 1e3 * mining(backend, FEW)?.hard_nonce,
             Measure::Announcements => {
-                let mined = mining(backend)?;
-                SOFT_NONCES / DIFFICULTY / (mined.hard_nonce + SOFT_NONCES * mined.attempt)
+                let mined = mining(backend, SOFT_NONCES)?;
+                let soft_nonces = f64::from(SOFT_NONCES);
+                soft_nonces / DIFFICULTY / (mined.hard_nonce + soft_nonces * mined.attempt)
             }
             Measure::CheckGrouped => 1e6 * check(backend, self.announcements.chunks(OF_EACH))?,
             Measure::CheckUnrelated => {
@@ -128,7 +128,8 @@ struct Mined {
     attempt: f64,
 }
 
-fn mining(backend: Backend) -> anyhow::Result<Mined> {
+/// Mines some hard nonces, so many attempts with each.
+fn mining(backend: Backend, attempts: u32) -> anyhow::Result<Mined> {
     let (mut miner, stop) = (Miner::on(backend), AtomicBool::new(false));
     let (mut preparing, mut attempting, mut found) = (0.0, 0.0, 0u32);
     for first in (0..HARD_NONCES).map(|round| CANDIDATES * round) {
@@ -139,7 +140,7 @@ fn mining(backend: Backend) -> anyhow::Result<Mined> {
         }
         let mut job = miner.prepare(&header, &parent, &stop)?;
         let prepared = of_this_thread();
-        job.attempt(0..ATTEMPTS, |_| found += 1);
+        job.attempt(0..attempts, |_| found += 1);
         attempting += of_this_thread() - prepared;
         preparing += prepared - start;
     }
@@ -147,7 +148,7 @@ fn mining(backend: Backend) -> anyhow::Result<Mined> {
     let hard_nonces = f64::from(HARD_NONCES);
     Ok(Mined {
         hard_nonce: preparing / hard_nonces,
-        attempt: attempting / (hard_nonces * f64::from(ATTEMPTS)),
+        attempt: attempting / (hard_nonces * f64::from(attempts)),
     })
 }
 
