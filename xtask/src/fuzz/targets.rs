@@ -1,6 +1,8 @@
 //! What is fuzzed: every parser of `wire`, and those of the crates beside it.
 
 use packetcrypt::block::{Elements, Proof, Transaction};
+use pool::monitor::figures::Figures;
+use pool::site::subscriptions;
 
 use super::{Target, nimiq};
 
@@ -20,6 +22,9 @@ pub fn all() -> Vec<Target> {
         },
         Target { name: "transaction", seeds: &["blocks-real", "pktd-rpc"], feed: transaction },
         Target { name: "node_reply", seeds: &["pktd-rpc", "pool/node_rpc"], feed: node_reply },
+        Target { name: "monitor_figures", seeds: &[], feed: monitor_figures },
+        Target { name: "signed_message", seeds: &[], feed: signed_message },
+        Target { name: "subscription_target", seeds: &[], feed: subscription_target },
     ];
     wire.chain(beside).chain(nimiq::all()).collect()
 }
@@ -55,5 +60,28 @@ fn transaction(input: &[u8]) {
 fn node_reply(input: &[u8]) {
     if let Ok(value) = serde_json::from_slice::<serde_json::Value>(input) {
         let _ = node::pktd::template::read(value);
+    }
+}
+
+fn monitor_figures(input: &[u8]) {
+    let figures = Figures::read(&String::from_utf8_lossy(input));
+    let _ = Figures::together([&figures, &figures]);
+}
+
+/// An address, a signature and a text, a line each.
+fn signed_message(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    let mut lines = text.splitn(3, '\n');
+    let (Some(address), Some(signature), Some(text)) = (lines.next(), lines.next(), lines.next()) else {
+        return;
+    };
+    if let Ok(address) = address.parse() {
+        let _ = wire::pkt_signed_message::check(&address, text, signature);
+    }
+}
+
+fn subscription_target(input: &[u8]) {
+    if let Ok(target) = subscriptions::Target::read("webhook", &String::from_utf8_lossy(input), false) {
+        assert_eq!(target.url.get(..6).map(str::to_lowercase).as_deref(), Some("https:"), "{target:?}");
     }
 }
