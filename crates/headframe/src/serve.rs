@@ -457,7 +457,9 @@ impl Pool {
         self.metrics.show_disk_of(&self.config.pool.data);
         let router =
             std::mem::take(&mut self.router).merge(self.metrics.routes()).merge(health::routes(health));
-        let limits = roles::limits(&self.config, !matches!(self.process, Process::Master));
+        // Whoever only gives things out receives no large bodies.
+        let is_asked_only = matches!(self.process, Process::Master | Process::Site);
+        let limits = roles::limits(&self.config, !is_asked_only);
         let metrics = self.metrics.for_role("listener", "");
         let stop = self.supervisor.stop_signal(Stage::Listener);
         self.supervisor.run(Stage::Listener, "listener", async move {

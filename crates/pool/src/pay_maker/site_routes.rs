@@ -30,6 +30,10 @@ use crate::site::facts::{Chain, PaymentsPage, Range, SeriesName, SeriesQuery};
 /// The most of a table that one answer holds.
 const MOST: u32 = 500;
 
+/// Blocks that are looked through at once for payments to an address, and how often that is done for one answer.
+const BLOCKS_OF_A_LOOK: u32 = 100;
+const LOOKS: usize = 8;
+
 /// The last segments of the paths that are answered here.
 pub(super) const NAMES: [&str; 8] =
     ["series", "acceptedwork", "poolfacts", "minerfacts", "payments", "wonblocks", "payouttables", "payees"];
@@ -82,9 +86,22 @@ async fn series(shared: &Shared, query: &Query<'_>) -> Response {
 
 async fn payments(shared: &Shared, query: &Query<'_>) -> Response {
     let Some(address) = query.address() else { return no_address() };
-    let before = UnixMillis(query.number("before").unwrap_or(u64::MAX));
-    let (payments, next) = miner_report::payments(shared, address, before, query.limit()).await;
-    of_value(&PaymentsPage { payments, next: next.map(|next| next.0) })
+    let (most, mut page) = (query.limit() as usize, PaymentsPage::default());
+    let mut before = UnixMillis(query.number("before").unwrap_or(u64::MAX));
+    for _ in 0..LOOKS {
+        let (found, next) = miner_report::payments(shared, address, before, BLOCKS_OF_A_LOOK).await;
+        page.payments.extend(found);
+        page.next = next.map(|next| next.0);
+        match next {
+            Some(next) if page.payments.len() < most => before = next,
+            _ => break,
+        }
+    }
+    if page.payments.len() > most {
+        page.payments.truncate(most);
+        page.next = page.payments.last().map(|last| last.at.0);
+    }
+    of_value(&page)
 }
 
 async fn payees_of_table(shared: &Shared, query: &Query<'_>) -> Response {
