@@ -85,6 +85,8 @@ pub enum Command {
     Ledger(LedgerCommand),
     /// Looks at everything that a pool stands on, and says for each fault how to mend it
     Doctor(Role),
+    /// Asks a running process what waits, whom it bans and by what it runs, and has it do things at once
+    Admin(AdminArguments),
     /// Prints or checks a configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -703,6 +705,75 @@ pub enum ReferenceVersion {
     #[default]
     #[value(name = "1.1")]
     V1_1,
+}
+
+/// `admin`
+#[derive(Debug, Args)]
+pub struct AdminArguments {
+    #[command(flatten)]
+    pub configuration: Configuration,
+    /// Where the API is, such as http://10.0.0.2:8079 [default: as configured, or as `up` has noted in the data folder]
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// The file with the token [default: as configured]
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// What to ask or to do
+    #[command(subcommand)]
+    pub command: AdminCommand,
+}
+
+/// `admin …`
+#[derive(Debug, Subcommand)]
+pub enum AdminCommand {
+    /// Shows what waits, of each role
+    Queues,
+    /// Shows, adds and lifts bans
+    #[command(subcommand)]
+    Bans(BansCommand),
+    /// Shows every key with the value that is in force
+    Config,
+    /// Shows what the file says by now that is not in force
+    ConfigDiff,
+    /// Has something done at once: payouts, nimiq-payouts or outboxes
+    Retry {
+        /// What
+        what: String,
+        /// Only says what would be told to whom
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Shows what operators did last
+    Audit,
+}
+
+/// `admin bans …`
+#[derive(Debug, Subcommand)]
+pub enum BansCommand {
+    /// Shows the bans that hold, newest first
+    List,
+    /// Bans somebody
+    Add {
+        /// An IP address, a network or a payout address
+        subject: String,
+        /// For how long
+        #[arg(long)]
+        minutes: u64,
+        /// Why, for whoever looks at it later
+        #[arg(long)]
+        reason: String,
+        /// Only says what would be done
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Ends a ban
+    Lift {
+        /// As the list shows it
+        subject: String,
+        /// Only says what would be done
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 /// `config`

@@ -19,6 +19,7 @@ use std::path::Path;
 pub use example::Filled;
 pub use keys::InForce;
 pub use problem::{Place, Problem, Problems};
+pub use sections::admin::Admin;
 pub use sections::admission::Admission;
 pub use sections::log::Log;
 pub use sections::monitor::Monitor;
@@ -42,6 +43,7 @@ pub struct Config {
     pub pool: Pool,
     pub http: Http,
     pub admission: Admission,
+    pub admin: Admin,
     /// The nodes in the order of preference; none: the dev chain.
     pub nodes: Vec<Node>,
     pub dev_chain: DevChain,
@@ -122,6 +124,7 @@ impl Config {
             pool: reader.single(),
             http: reader.single(),
             admission: reader.single(),
+            admin: reader.single(),
             nodes: reader.repeated(),
             dev_chain: reader.single(),
             master: reader.single(),
@@ -170,6 +173,7 @@ impl Config {
             sketch::<Pool>(),
             sketch::<Http>(),
             sketch::<Admission>(),
+            sketch::<Admin>(),
             sketch::<Node>(),
             sketch::<DevChain>(),
             sketch::<Master>(),
@@ -197,6 +201,7 @@ const SECTIONS: &[(&str, bool)] = &[
     (Pool::NAME, Pool::REPEATED),
     (Http::NAME, Http::REPEATED),
     (Admission::NAME, Admission::REPEATED),
+    (Admin::NAME, Admin::REPEATED),
     (Node::NAME, Node::REPEATED),
     (DevChain::NAME, DevChain::REPEATED),
     (Master::NAME, Master::REPEATED),

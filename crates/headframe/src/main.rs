@@ -61,6 +61,7 @@ async fn run(command_line: CommandLine) -> anyhow::Result<ExitCode> {
         Command::Nimiq(command) => return nimiq(command).await,
         Command::Verify(verify) => return commands::verify::run(&verify),
         Command::Ledger(command) => return commands::ledger::run(&command).await,
+        Command::Admin(arguments) => commands::admin::run(&arguments).await?,
         Command::Doctor(arguments) => return commands::doctor::run(&arguments).await,
         Command::WhoToPay(arguments) => commands::who_to_pay::run(&arguments)?,
         Command::Config(ConfigCommand::Example) => commands::config::example()?,

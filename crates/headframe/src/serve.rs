@@ -3,6 +3,7 @@
 //! `run` is the whole story: read the configuration, listen, start what this process runs, serve it, and wait for
 //! the end. Each role is started by a function of its own below, which hands over routes, health and a task.
 
+pub mod admin;
 mod monitor;
 mod nimiq;
 mod reload;
@@ -12,12 +13,14 @@ mod site;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use anyhow::Context;
 use axum::Router;
+use ledger::nimiq::Accounts;
 use miner::status_line::StatusOutput;
 use node::PktdClient;
+use pool::admin::Retry;
 use pool::admission::Admission;
 use pool::ann_handler::{AnnHandler, AnnHandlerConfig};
 use pool::blk_handler::{BlkHandler, BlkHandlerConfig};
@@ -27,7 +30,7 @@ use pool::{Health, Metrics, health, listener};
 use tokio::net::TcpListener;
 
 use crate::commands::{dev_chain, mine};
-use crate::config::Config;
+use crate::config::{Config, Settings};
 use crate::data_folder::DataFolder;
 use crate::logging;
 use crate::open_files;
@@ -67,7 +70,7 @@ pub enum Process {
 }
 
 /// Reads the configuration; called again at each SIGHUP.
-pub type LoadConfig = Box<dyn Fn() -> anyhow::Result<Config> + Send + Sync>;
+pub type LoadConfig = Arc<dyn Fn() -> anyhow::Result<Config> + Send + Sync>;
 
 /// Runs until ^C, or until a role cannot go on.
 pub async fn run(process: Process, load: LoadConfig) -> anyhow::Result<()> {
@@ -87,6 +90,7 @@ pub async fn run(process: Process, load: LoadConfig) -> anyhow::Result<()> {
         // It may wait for a database.
         () = shutdown.cancelled() => {}
     }
+    pool.serve_admin(Arc::clone(&load))?;
     pool.serve(listener)?;
     if let Process::Up { mine: true } = pool.process {
         pool.start_miners()?;
@@ -158,6 +162,12 @@ struct Pool {
     metrics: Metrics,
     /// Who may ask what, for all roles of this process.
     admission: Arc<Admission>,
+    /// Where a Nimiq server of this process shares its bans.
+    shared_bans: Option<Accounts>,
+    /// What the operator may have done at once.
+    retries: Vec<Retry>,
+    /// The settings that are in force, as reloads change them.
+    in_force: Arc<Mutex<Settings>>,
     supervisor: Supervisor,
     router: Router,
     health: Vec<Health>,
@@ -175,11 +185,14 @@ impl Pool {
     fn new(process: Process, config: Config, listen: SocketAddr) -> Self {
         Self {
             urls: Urls::new(&config, listen),
+            in_force: Arc::new(Mutex::new(config.settings.clone())),
             listen,
             process,
             config,
             metrics: Metrics::new(),
             admission: Arc::default(),
+            shared_bans: None,
+            retries: Vec::new(),
             supervisor: Supervisor::new(),
             router: Router::new(),
             health: Vec::new(),
@@ -338,6 +351,7 @@ impl Pool {
         let password = self.password()?;
         let config = PayMakerConfig {
             admission: Arc::clone(&self.admission),
+            payouts: self.offer("payouts", "PayMaker".to_owned()),
             ..roles::pay_maker(&self.config, &password, &folder)?
         };
         let metrics = self.metrics.clone();
@@ -356,9 +370,11 @@ impl Pool {
     async fn start_ann_handler(&mut self, name: &str) -> anyhow::Result<()> {
         let folder = self.folder(format!("ann/{name}"))?;
         let password = self.password()?;
+        let uploads = self.offer("outboxes", format!("AnnHandler {name}"));
         let handler = roles::ann_handler(&self.config, name)?;
         let config = AnnHandlerConfig {
             admission: Arc::clone(&self.admission),
+            uploads,
             ..roles::ann_handler_config(&self.config, handler, &self.urls, &password, &folder)?
         };
         let (http, metrics) = (pool::http_client::client()?, self.metrics.clone());
@@ -383,9 +399,11 @@ impl Pool {
     async fn start_blk_handler(&mut self, name: &str, node: PktdClient) -> anyhow::Result<()> {
         let folder = self.folder(format!("blk/{name}"))?;
         let password = self.password()?;
+        let uploads = self.offer("outboxes", format!("BlkHandler {name}"));
         let handler = roles::blk_handler(&self.config, name)?;
         let config = BlkHandlerConfig {
             admission: Arc::clone(&self.admission),
+            uploads,
             ..roles::blk_handler_config(&self.config, handler, &self.urls, &password, &folder)
         };
         let (http, metrics) = (pool::http_client::client()?, self.metrics.clone());

@@ -25,10 +25,8 @@ mod token;
 #[cfg(test)]
 mod tests;
 
-use std::future::Future;
 use std::io;
 use std::path::Path;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::Router;
@@ -42,6 +40,7 @@ pub use token::{AdminToken, TokenFault};
 
 use crate::admission::Admission;
 use crate::metrics::Metrics;
+use crate::nudge::Nudge;
 use acts::Act;
 use audit::AuditLog;
 use fault::Fault;
@@ -52,8 +51,8 @@ pub struct Retry {
     pub what: &'static str,
     /// Whose it is, for people: `PayMaker`, `AnnHandler main`.
     pub role: String,
-    /// Has it done; returns when it has begun.
-    pub now: Box<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>,
+    /// What the role waits with.
+    pub nudge: Nudge,
 }
 
 /// The configuration of the process, for people.

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context;
 
@@ -52,7 +53,7 @@ fn read(file: &Path) -> anyhow::Result<String> {
 impl Up {
     /// How its configuration is read, now and at each SIGHUP.
     pub fn load(self) -> LoadConfig {
-        Box::new(move || {
+        Arc::new(move || {
             let dev_chain = self.dev_chain_listen.map(|listen| Override {
                 key: "dev_chain.listen".to_owned(),
                 value: listen.to_string(),
@@ -66,27 +67,27 @@ impl Up {
 impl Role {
     /// How its configuration is read, now and at each SIGHUP.
     pub fn load(self) -> LoadConfig {
-        Box::new(move || load(&self.configuration, Vec::new(), Files::MayBeElsewhere))
+        Arc::new(move || load(&self.configuration, Vec::new(), Files::MayBeElsewhere))
     }
 }
 
 impl NimiqPayout {
     /// How its configuration is read, now and at each SIGHUP.
     pub fn load(self) -> LoadConfig {
-        Box::new(move || load(&self.configuration, Vec::new(), Files::MayBeElsewhere))
+        Arc::new(move || load(&self.configuration, Vec::new(), Files::MayBeElsewhere))
     }
 }
 
 impl NimiqServerRole {
     /// How its configuration is read.
     pub fn load(self) -> LoadConfig {
-        Box::new(move || load(&self.configuration, Vec::new(), Files::MayBeElsewhere))
+        Arc::new(move || load(&self.configuration, Vec::new(), Files::MayBeElsewhere))
     }
 }
 
 impl NamedRole {
     /// How its configuration is read.
     pub fn load(self) -> LoadConfig {
-        Box::new(move || load(&self.configuration, Vec::new(), Files::MayBeElsewhere))
+        Arc::new(move || load(&self.configuration, Vec::new(), Files::MayBeElsewhere))
     }
 }

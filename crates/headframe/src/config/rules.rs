@@ -23,6 +23,7 @@ pub fn check(config: &Config, tables: &[Table], files: Files) -> Vec<Problem> {
     rules.handlers(config, "blk_handler", "block_urls");
     rules.public_addresses(config);
     rules.passwords(config);
+    rules.admin(config);
     rules.payees(config);
     rules.nimiq_nodes(config);
     rules.nimiq_servers(config);
@@ -184,6 +185,16 @@ impl Rules<'_> {
                 let key = format!("{label}.password");
                 self.report_at(table.place.clone(), key, fault, Some(DRAW.to_owned()));
             }
+        }
+    }
+
+    /// What others can reach asks for a token.
+    fn admin(&mut self, config: &Config) {
+        let public = config.admin.listen.filter(|listen| !listen.ip().is_loopback());
+        if let (Some(listen), None) = (public, &config.admin.token_file) {
+            let fault = format!("is missing: the admin API at {listen} can be reached from other machines");
+            let suggestion = "write one with: openssl rand -hex 32 > FILE".to_owned();
+            self.report("admin", "token_file", fault, Some(suggestion));
         }
     }
 

@@ -1,5 +1,6 @@
 //! Every section with every key, each defined once: see [`super::keys`]. Those of the Nimiq pool are in [`nimiq`].
 
+pub mod admin;
 pub mod admission;
 pub mod log;
 pub mod monitor;

@@ -72,6 +72,11 @@ impl Settings {
         }));
     }
 
+    /// Each key with its value, for people.
+    pub fn shown(&self) -> impl Iterator<Item = (String, String)> + '_ {
+        self.0.iter().map(|setting| (format!("{}.{}", setting.table, setting.key), setting.shown()))
+    }
+
     /// What is different in `new`, in its order; tables that are gone come last.
     pub fn changes_to(&self, new: &Self) -> Vec<Change> {
         let mut changes: Vec<Change> = Vec::new();

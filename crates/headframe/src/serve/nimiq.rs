@@ -11,7 +11,7 @@ use node::NimiqClient;
 use pool::listener;
 use pool::listener::Tls;
 use pool::nimiq::duty::holder_name;
-use pool::nimiq::payout::Payout;
+use pool::nimiq::payout::{Payout, PayoutConfig};
 use pool::nimiq::server::{NimiqServer, NimiqServerConfig};
 use pool::nimiq::service::Service;
 
@@ -91,7 +91,10 @@ impl Pool {
         node: NimiqClient,
     ) -> anyhow::Result<()> {
         let folder = self.nimiq_folder("payout")?;
-        let config = roles::nimiq::payout(&self.config, holder_name(&folder)?)?;
+        let config = PayoutConfig {
+            rounds: self.offer("nimiq-payouts", "Nimiq payout".to_owned()),
+            ..roles::nimiq::payout(&self.config, holder_name(&folder)?)?
+        };
         let signer = roles::nimiq::signer(&self.config)?;
         println!("Nimiq payout: pays miners from {}", config.rules.pool_address);
         let metrics = self.metrics.clone();
@@ -112,6 +115,7 @@ impl Pool {
         node: NimiqClient,
     ) -> anyhow::Result<ServerAddress> {
         let folder = self.nimiq_folder(&format!("server/{name}"))?;
+        self.shared_bans = Some(accounts.clone());
         let settings = roles::nimiq::server(&self.config, name)?;
         let config = NimiqServerConfig {
             admission: Arc::clone(&self.admission),

@@ -5,6 +5,8 @@
 //! when it starts. All of them get ready before the first changes anything: a configuration that one of them cannot use
 //! changes nothing.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use tokio_util::sync::CancellationToken;
 
 use super::{LoadConfig, Pool, Process};
@@ -19,7 +21,7 @@ pub(super) type Prepare = Box<dyn Fn(&Config) -> anyhow::Result<Commit> + Send>;
 /// What the process runs with, and who takes new settings.
 struct Reload {
     process: Process,
-    in_force: Settings,
+    in_force: Arc<Mutex<Settings>>,
     prepares: Vec<Prepare>,
 }
 
@@ -33,7 +35,7 @@ impl Pool {
     ) {
         let mut reload = Reload {
             process: self.process.clone(),
-            in_force: self.config.settings.clone(),
+            in_force: Arc::clone(&self.in_force),
             prepares: std::mem::take(&mut self.prepares),
         };
         tokio::spawn(async move {
@@ -66,14 +68,15 @@ impl Reload {
         for commit in commits {
             commit();
         }
-        let changes = self.in_force.changes_to(&config.settings);
+        let mut in_force = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
+        let changes = in_force.changes_to(&config.settings);
         let of_this_process =
             changes.into_iter().filter_map(|change| Some((when(&self.process, &change)?, change)));
         let (now, waiting): (Vec<_>, Vec<_>) =
             of_this_process.partition(|(when, _)| *when == InForce::AtReload);
         report(&now, &waiting);
         let waiting: Vec<Change> = waiting.into_iter().map(|(_, change)| change).collect();
-        self.in_force = self.in_force.changed_to(&config.settings, &waiting);
+        *in_force = in_force.changed_to(&config.settings, &waiting);
     }
 }
 
@@ -123,7 +126,7 @@ fn when(process: &Process, change: &Change) -> Option<InForce> {
 }
 
 fn read_by_all(section: &str) -> bool {
-    ["log", "pool", "http", "admission"].contains(&section)
+    ["log", "pool", "http", "admission", "admin"].contains(&section)
 }
 
 /// Sections that a role alone reads, besides its own of several.

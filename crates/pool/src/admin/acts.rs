@@ -85,7 +85,7 @@ impl Act {
         match self {
             Self::Ban(request) => request.carry_out(config).await,
             Self::Lift(request) => request.carry_out(config).await,
-            Self::Retry(request) => request.carry_out(config).await,
+            Self::Retry(request) => request.carry_out(config),
         }
     }
 }
@@ -146,7 +146,7 @@ impl LiftRequest {
 }
 
 impl RetryRequest {
-    async fn carry_out(&self, config: &AdminConfig) -> Result<Value, Fault> {
+    fn carry_out(&self, config: &AdminConfig) -> Result<Value, Fault> {
         let chosen: Vec<_> = config.retries.iter().filter(|retry| retry.what == self.what).collect();
         if chosen.is_empty() {
             let mut known: Vec<_> = config.retries.iter().map(|retry| retry.what).collect();
@@ -162,7 +162,7 @@ impl RetryRequest {
             return Ok(json!({"would_tell": roles}));
         }
         for retry in &chosen {
-            (retry.now)().await;
+            retry.nudge.now();
         }
         Ok(json!({"told": roles}))
     }

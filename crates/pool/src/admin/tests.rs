@@ -1,7 +1,7 @@
 //! The API as an operator meets it, and as everybody else does.
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use axum::body::Body;
 use http::Request;
@@ -16,7 +16,7 @@ const TOKEN: &str = "0f9a3c5e7b1d24680f9a3c5e7b1d2468";
 
 struct Stand {
     admission: Arc<Admission>,
-    told: Arc<AtomicUsize>,
+    payouts: Nudge,
     routes: Router,
     folder: tempfile::TempDir,
 }
@@ -30,26 +30,22 @@ impl Stand {
 
     fn with_audit(token: Option<&str>, audit: &Path, folder: tempfile::TempDir) -> Self {
         let admission = Arc::<Admission>::default();
-        let (told, metrics) = (Arc::<AtomicUsize>::default(), Metrics::new());
+        let (payouts, metrics) = (Nudge::default(), Metrics::new());
         metrics.for_role("ann_handler", "main").gauge("posts_waiting", "Posts").set(7);
-        let count = Arc::clone(&told);
-        let now = Box::new(move || -> Pin<Box<dyn Future<Output = ()> + Send>> {
-            count.fetch_add(1, Ordering::Relaxed);
-            Box::pin(std::future::ready(()))
-        });
+        let nudge = payouts.clone();
         let config = AdminConfig {
             token: token.and_then(AdminToken::parse),
             admission: Arc::clone(&admission),
             accounts: None,
             metrics,
-            retries: vec![Retry { what: "payouts", role: "PayMaker".to_owned(), now }],
+            retries: vec![Retry { what: "payouts", role: "PayMaker".to_owned(), nudge }],
             configuration: Configuration {
                 in_force: Box::new(|| json!({"http.listen": "127.0.0.1:8080"})),
                 difference: Box::new(|| Err("cannot read it".to_owned())),
             },
         };
         let routes = Admin::open(config, audit).unwrap().routes();
-        Self { admission, told, routes, folder }
+        Self { admission, payouts, routes, folder }
     }
 
     async fn send(&self, from: &str, mut request: Request<Body>) -> (u16, Value) {
@@ -69,6 +65,11 @@ impl Stand {
     async fn post(&self, path: &str, body: Value) -> (u16, Value) {
         let request = Request::post(path).header("host", "localhost").body(Body::from(body.to_string()));
         self.send("127.0.0.1", request.unwrap()).await
+    }
+
+    /// Whether the PayMaker's pause has been ended since it was asked last.
+    async fn is_told(&self) -> bool {
+        tokio::time::timeout(Duration::ZERO, self.payouts.told()).await.is_ok()
     }
 
     fn audit(&self) -> Vec<Value> {
@@ -123,12 +124,12 @@ async fn u8_queues_configuration_and_retry() {
         stand.post("/admin/retry", retry("payouts", true)).await,
         (200, json!({"would_tell": ["PayMaker"]}))
     );
-    assert_eq!(stand.told.load(Ordering::Relaxed), 0);
+    assert!(!stand.is_told().await);
     assert_eq!(
         stand.post("/admin/retry", retry("payouts", false)).await,
         (200, json!({"told": ["PayMaker"]}))
     );
-    assert_eq!(stand.told.load(Ordering::Relaxed), 1);
+    assert!(stand.is_told().await);
     let (status, fault) = stand.post("/admin/retry", retry("everything", false)).await;
     assert!(status == 404 && fault["message"].as_str().unwrap().ends_with("this process can do: payouts"));
 }

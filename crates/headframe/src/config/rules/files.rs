@@ -3,8 +3,10 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::{Rules, place_in};
-use crate::config::Config;
+use pool::admin::{AdminToken, TokenFault};
+
+use super::{DRAW, GUESSABLE, Rules, place_in};
+use crate::config::{Config, Secret};
 
 impl Rules<'_> {
     /// A node's cookie is not looked for: the node makes one at each of its starts.
@@ -24,8 +26,23 @@ impl Rules<'_> {
         let secrets = config.notify.iter().map(|notify| notify.secret_file.as_deref());
         self.readable("notify", "secret_file", secrets);
         self.program("monitor", "restart_command", &config.monitor.restart_command);
+        self.admin_token(config);
         self.program("pay_maker", "update_hook", &config.pay_maker.update_hook);
         self.program("nimiq_payout", "signing_command", &config.nimiq_payout.signing_command);
+    }
+
+    /// It is read, since a token that is none, or that anyone would guess, guards nothing.
+    fn admin_token(&mut self, config: &Config) {
+        let Some(file) = &config.admin.token_file else { return };
+        let public = config.admin.listen.is_some_and(|listen| !listen.ip().is_loopback());
+        let fault = match AdminToken::from_file(file) {
+            Err(fault @ TokenFault::NoToken { .. }) => Some(fault.to_string()),
+            Err(TokenFault::Unreadable { .. }) => unreadable(file),
+            Ok(token) => (public && Secret::new(token.reveal()).is_weak()).then(|| GUESSABLE.to_owned()),
+        };
+        if let Some(fault) = fault {
+            self.report("admin", "token_file", fault, Some(DRAW.to_owned()));
+        }
     }
 
     fn readable<'f>(&mut self, section: &str, key: &str, files: impl Iterator<Item = Option<&'f Path>>) {

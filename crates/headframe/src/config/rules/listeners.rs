@@ -18,6 +18,7 @@ impl Rules<'_> {
     /// is not looked at.
     pub(super) fn listeners(&mut self, config: &Config) {
         let mut tcp = vec![self.listener("http", "listen", config.http.listen)];
+        tcp.extend(config.admin.listen.map(|at| self.listener("admin", "listen", at)));
         if config.nodes.is_empty() && config.runs_packetcrypt() {
             tcp.push(self.listener("dev_chain", "listen", config.dev_chain.listen));
         }

@@ -1,0 +1,114 @@
+//! `headframe admin` against a running `up`: it finds it by the data folder, sees what waits, bans and lifts, has things
+//! done at once, and sees what the file says by now; and all that it did is in the audit log, over a restart too.
+
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
+mod sandbox;
+
+use std::path::Path;
+use std::process::Command;
+
+use sandbox::{Http, Program, eventually};
+use serde_json::Value;
+
+/// Runs the client; gives what it printed, or its error.
+fn admin(file: &Path, arguments: &[&str]) -> Result<Value, String> {
+    let output = Command::new(env!("CARGO_BIN_EXE_headframe"))
+        .arg("admin")
+        .args(["--config", file.to_str().unwrap()])
+        .args(arguments)
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    if !output.status.success() {
+        return Err(text(&output.stderr));
+    }
+    Ok(serde_json::from_str(&text(&output.stdout)).unwrap())
+}
+
+/// Writes the file of a pool on free ports.
+fn write(file: &Path, data: &Path, mine_old_anns: u32) {
+    let data = data.display();
+    let text = format!(
+        "[pool]\ndata = \"{data}\"\n[http]\nlisten = \"127.0.0.1:0\"\n[dev_chain]\nlisten = \"127.0.0.1:0\"\n\
+         [nimiq]\nrun = \"no\"\n[site]\nrun = false\n[master]\nmine_old_anns = {mine_old_anns}\n"
+    );
+    std::fs::write(file, text).unwrap();
+}
+
+#[test]
+fn u8_operators_see_and_act_and_all_of_it_is_written_down() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, data) = (folder.path().join("pool.toml"), folder.path().join("data"));
+    write(&file, &data, 2);
+    let mut program = Program::headframe(&["up", "--config", file.to_str().unwrap()]);
+    let line = program.line(&["admin API:", "http://"]);
+    let url = line[line.find("http://").unwrap()..].split("/admin").next().unwrap().to_owned();
+    let ask = |arguments: &[&str]| admin(&file, arguments);
+    eventually("queues", || {
+        ask(&["queues"]).ok().filter(|queues| queues.to_string().contains("posts_waiting"))
+    });
+
+    let ban = ["bans", "add", "198.51.100.0/24", "--minutes", "60", "--reason", "floods"];
+    assert_eq!(ask(&[&ban[..], &["--dry-run"]].concat()).unwrap()["would_ban"]["reason"], "floods");
+    assert_eq!(ask(&["bans", "list"]).unwrap().as_array().unwrap().len(), 0);
+    ask(&ban).unwrap();
+    ask(&["bans", "add", "192.0.2.1", "--minutes", "60", "--reason", "floods"]).unwrap();
+    assert_eq!(ask(&["retry", "payouts"]).unwrap()["told"][0], "PayMaker");
+    assert_eq!(ask(&["retry", "outboxes", "--dry-run"]).unwrap()["would_tell"].as_array().unwrap().len(), 2);
+    assert!(ask(&["retry", "everything"]).unwrap_err().contains("this process can do: payouts, outboxes"));
+    assert!(
+        ask(&["bans", "add", "nobody", "--minutes", "1", "--reason", "x"])
+            .unwrap_err()
+            .contains("expected an IP")
+    );
+
+    assert_eq!(ask(&["config-diff"]).unwrap(), Value::Array(Vec::new()));
+    write(&file, &data, 3);
+    let difference = ask(&["config-diff"]).unwrap();
+    assert_eq!(
+        (&difference[0]["key"], &difference[0]["in_force"], &difference[0]["written"]),
+        (&"master.mine_old_anns".into(), &"2".into(), &"3".into())
+    );
+    assert_eq!(ask(&["config"]).unwrap()["master.mine_old_anns"], "2");
+
+    // A page in a browser on this machine.
+    let (status, _) = Http::new()
+        .post(&format!("{url}/admin/bans/lift"), &[("origin", "http://evil.example")], b"{}".to_vec())
+        .unwrap();
+    assert_eq!(status, 403);
+
+    program.kill();
+    let mut program = Program::headframe(&["up", "--config", file.to_str().unwrap()]);
+    program.line(&["admin API:"]);
+    assert_eq!(ask(&["bans", "list"]).unwrap().as_array().unwrap().len(), 2, "bans outlive a kill");
+    ask(&["bans", "lift", "192.0.2.1"]).unwrap();
+    let audit = ask(&["audit"]).unwrap();
+    let acts: Vec<_> = audit.as_array().unwrap().iter().map(|act| act["act"].as_str().unwrap()).collect();
+    assert_eq!(acts, ["lift", "ban", "retry", "retry", "retry", "ban", "ban", "ban"]);
+    assert!(audit.as_array().unwrap().iter().all(|act| act["who"] == "127.0.0.1"));
+}
+
+#[test]
+fn u8_a_public_admin_api_wants_a_token_that_nobody_guesses() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    let set = format!("admin.token_file={}", token.display());
+    let starts = |more: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_headframe"))
+            .args([
+                "doctor",
+                "--set",
+                "admin.listen=192.0.2.1:8079",
+                "--data",
+                folder.path().to_str().unwrap(),
+            ])
+            .args(more)
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(starts(&[]).contains("`admin.token_file` is missing: the admin API at 192.0.2.1:8079"));
+    std::fs::write(&token, "0123456789abcdef0123456789abcdef\n").unwrap();
+    assert!(starts(&["--set", &set]).contains("`admin.token_file` is easy to guess"));
+}
