@@ -1,5 +1,6 @@
 //! What is fuzzed: every parser of `wire`, and those of the crates beside it.
 
+use ledger::backup::Manifest;
 use packetcrypt::block::{Elements, Proof, Transaction};
 use pool::monitor::figures::Figures;
 use pool::site::subscriptions;
@@ -25,6 +26,7 @@ pub fn all() -> Vec<Target> {
         Target { name: "monitor_figures", seeds: &[], feed: monitor_figures },
         Target { name: "signed_message", seeds: &[], feed: signed_message },
         Target { name: "subscription_target", seeds: &[], feed: subscription_target },
+        Target { name: "backup_manifest", seeds: &[], feed: backup_manifest },
     ];
     wire.chain(beside).chain(nimiq::all()).collect()
 }
@@ -83,5 +85,12 @@ fn signed_message(input: &[u8]) {
 fn subscription_target(input: &[u8]) {
     if let Ok(target) = subscriptions::Target::read("webhook", &String::from_utf8_lossy(input), false) {
         assert_eq!(target.url.get(..6).map(str::to_lowercase).as_deref(), Some("https:"), "{target:?}");
+    }
+}
+
+fn backup_manifest(input: &[u8]) {
+    let Ok(text) = str::from_utf8(input) else { return };
+    if let Ok(manifest) = Manifest::parse(text) {
+        assert_eq!(manifest.to_text().trim_end(), text.trim_end(), "a manifest has one text");
     }
 }

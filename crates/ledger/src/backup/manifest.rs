@@ -75,7 +75,8 @@ impl Manifest {
         if lines.next().is_none_or(|(line, _)| line.trim_end() != FIRST_LINE) {
             return Err(fault(1, "\"headframe backup 1\""));
         }
-        let begun = lines.next().and_then(|(line, _)| line.trim_end().strip_prefix("begun ")?.parse().ok());
+        let begun =
+            lines.next().and_then(|(line, _)| line.trim_end().strip_prefix("begun ").and_then(number));
         let begun = UnixMillis(begun.ok_or(fault(2, "begun, and a time"))?);
         let (mut files, mut length) = (BTreeMap::new(), 0);
         for (line, number) in lines {

@@ -49,6 +49,14 @@ pub enum OpeningFault {
         /// What is missing.
         what: String,
     },
+    /// More than all the money there is.
+    #[error("row {row} of table {table} makes more money than an account can hold")]
+    TooMuch {
+        /// The table.
+        table: &'static str,
+        /// Which of its rows, counted from 1.
+        row: usize,
+    },
 }
 
 /// Works out the balances.
@@ -69,10 +77,10 @@ pub fn openings(tables: &ReferenceTables) -> Result<Openings, OpeningFault> {
             continue;
         }
         openings.payins += 1;
-        *openings.balances.entry(*address).or_default() += payin.amount;
+        add(openings.balances.entry(*address).or_default(), payin.amount, "payin", index)?;
         let depth = head.unwrap_or_default().saturating_sub(height.unwrap_or_default());
         if depth < CONFIRMATIONS {
-            openings.unconfirmed += payin.amount;
+            add(&mut openings.unconfirmed, payin.amount, "payin", index)?;
         }
     }
     credited.sort_unstable();
@@ -89,9 +97,15 @@ pub fn openings(tables: &ReferenceTables) -> Result<Openings, OpeningFault> {
             what: format!("user {}", payout.user),
         })?;
         openings.payouts += 1;
-        *openings.balances.entry(*address).or_default() -= payout.amount;
+        add(openings.balances.entry(*address).or_default(), -payout.amount, "payout", index)?;
     }
     Ok(openings)
+}
+
+/// Adds what a row says, the `index`th of its table.
+fn add(sum: &mut i64, amount: i64, table: &'static str, index: usize) -> Result<(), OpeningFault> {
+    *sum = sum.checked_add(amount).ok_or(OpeningFault::TooMuch { table, row: index + 1 })?;
+    Ok(())
 }
 
 fn users(

@@ -228,3 +228,12 @@ fn dumps_of_mariadb_are_read() {
         assert_eq!((openings.requests, openings.unconfirmed), (1, 5));
     }
 }
+
+/// Found by counting what a dump of the fuzzer's could add up to.
+#[test]
+fn more_money_than_there_is_is_an_error() {
+    let payouts: Vec<_> = (0..1025).map(|_| "(1, 9007199254740992)").collect();
+    let fault =
+        read(&format!("INSERT INTO payout (user, amount) VALUES {};", payouts.join(","))).unwrap_err();
+    assert_eq!(fault, "row 1025 of table payout makes more money than an account can hold");
+}

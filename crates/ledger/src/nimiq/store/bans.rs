@@ -1,7 +1,7 @@
 //! Who may not connect, and until when: kept over restarts and shared by all servers.
 
 use super::connection::{Accounts, AccountsError, failed};
-use super::rows::{Fields, column, millis};
+use super::rows::{Fields, column, millis, read_all};
 use crate::UnixMillis;
 
 /// A ban.
@@ -49,27 +49,22 @@ impl Accounts {
     /// The bans that hold at `now`, newest first, at most `limit`.
     pub async fn bans(&self, now: UnixMillis, limit: u32) -> Result<Vec<Ban>, AccountsError> {
         let doing = "reading bans";
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "SELECT subject, reason, since_ms, until_ms, times FROM bans WHERE until_ms > $1 \
              ORDER BY since_ms DESC, subject LIMIT $2",
         )
         .bind(millis(now))
-        .bind(i64::from(limit))
-        .fetch_all(&self.reader)
-        .await
-        .map_err(failed(doing))?;
-        rows.iter()
-            .map(|row| {
-                let fields = Fields { row, doing };
-                Ok(Ban {
-                    subject: fields.text(0)?,
-                    reason: fields.text(1)?,
-                    since: UnixMillis(fields.number(2)?),
-                    until: UnixMillis(fields.number(3)?),
-                    times: fields.number(4)?,
-                })
+        .bind(i64::from(limit));
+        read_all(&self.reader, doing, query, |fields| {
+            Ok(Ban {
+                subject: fields.text(0)?,
+                reason: fields.text(1)?,
+                since: UnixMillis(fields.number(2)?),
+                until: UnixMillis(fields.number(3)?),
+                times: fields.number(4)?,
             })
-            .collect()
+        })
+        .await
     }
 
     /// Ends a ban and forgets that there was one. Says whether there was.

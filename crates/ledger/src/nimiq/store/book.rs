@@ -1,6 +1,6 @@
 //! Entries into the book, their lines and the balances, in one transaction; and entries that take others back.
 
-use sqlx::{Any, Transaction};
+use sqlx::{Any, Executor, Transaction};
 
 use super::CHAIN;
 use super::connection::{AccountsError, failed};
@@ -164,9 +164,9 @@ async fn write(
     Ok(number)
 }
 
-/// The balance of an account, as this transaction sees it.
-pub(super) async fn balance(
-    transaction: &mut Transaction<'static, Any>,
+/// The balance of an account, as a transaction or anybody sees it.
+pub(super) async fn balance<'e>(
+    reader: impl Executor<'e, Database = Any>,
     account: Account,
 ) -> Result<i64, AccountsError> {
     let doing = "reading a balance";
@@ -175,7 +175,7 @@ pub(super) async fn balance(
         .bind(CHAIN)
         .bind(name)
         .bind(user as i64)
-        .fetch_optional(&mut **transaction)
+        .fetch_optional(reader)
         .await
         .map_err(failed(doing))?;
     row.map_or(Ok(0), |row| Fields { row: &row, doing }.signed(0))

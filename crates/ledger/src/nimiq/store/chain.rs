@@ -9,7 +9,7 @@ use super::book::{Subject, add_entry, reverse, standing_entry};
 use super::connection::{Accounts, AccountsError, failed};
 use super::intake::block_number;
 use super::leases::ServiceLease;
-use super::rows::{Fields, column, height, millis};
+use super::rows::{Fields, column, height, millis, read_all};
 use super::settlement::book_stored_window;
 use crate::UnixMillis;
 use crate::nimiq::found_block::{Booking, FoundState, FoundTurn};
@@ -65,20 +65,13 @@ impl Accounts {
     /// The newest blocks of the main chain, newest first.
     pub async fn main_chain(&self, limit: u32) -> Result<Vec<(Height, BlockHash)>, AccountsError> {
         let doing = "reading the main chain";
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "SELECT height, hash FROM blocks WHERE chain = $1 AND main_chain = 1 ORDER BY height DESC LIMIT $2",
         )
         .bind(CHAIN)
-        .bind(i64::from(limit))
-        .fetch_all(&self.reader)
-        .await
-        .map_err(failed(doing))?;
-        rows.iter()
-            .map(|row| {
-                let fields = Fields { row, doing };
-                Ok((fields.height(0)?, BlockHash(fields.hash(1)?)))
-            })
-            .collect()
+        .bind(i64::from(limit));
+        read_all(&self.reader, doing, query, |fields| Ok((fields.height(0)?, BlockHash(fields.hash(1)?))))
+            .await
     }
 
     /// Makes the stored main chain that of the node: books what the update means, and matures what is

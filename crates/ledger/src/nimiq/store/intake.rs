@@ -7,7 +7,7 @@ use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use super::CHAIN;
 use super::connection::{Accounts, AccountsError, failed};
-use super::rows::{Fields, NumberTable, add_rows, column, list, millis, take_numbers};
+use super::rows::{Fields, NumberTable, add_rows, column, list, millis, read_all, take_numbers};
 use crate::UnixMillis;
 use crate::nimiq::{Sequence, ServerId};
 
@@ -132,16 +132,13 @@ impl Accounts {
     /// Hashes of the shares stored on a block, for a server that starts while miners work on it.
     pub async fn share_hashes(&self, previous_block: BlockHash) -> Result<Vec<BlockHash>, AccountsError> {
         let doing = "reading the shares on a block";
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "SELECT shares.hash FROM shares JOIN blocks ON blocks.id = shares.previous_block \
              WHERE blocks.chain = $1 AND blocks.hash = $2",
         )
         .bind(CHAIN)
-        .bind(previous_block.0.to_vec())
-        .fetch_all(&self.reader)
-        .await
-        .map_err(failed(doing))?;
-        rows.iter().map(|row| Fields { row, doing }.hash(0).map(BlockHash)).collect()
+        .bind(previous_block.0.to_vec());
+        read_all(&self.reader, doing, query, |fields| fields.hash(0).map(BlockHash)).await
     }
 
     async fn add_shares(&self, server: ServerId, shares: &[NewShare]) -> Result<IntakeReport, AccountsError> {

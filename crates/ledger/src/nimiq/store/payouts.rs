@@ -10,7 +10,7 @@ use super::CHAIN;
 use super::book::{Subject, add_entry, balance, reverse};
 use super::connection::{Accounts, AccountsError, failed};
 use super::leases::PayoutLease;
-use super::rows::{Fields, NumberTable, column, height, millis, take_numbers};
+use super::rows::{Fields, NumberTable, column, height, millis, read_all, take_numbers};
 use crate::UnixMillis;
 use crate::nimiq::journal::{self, Account, EntryKind, Holder};
 use crate::nimiq::payout_plan::{Candidate, MOST_PENDING, PayoutKind, PlannedPayment, Surroundings};
@@ -67,7 +67,7 @@ impl Accounts {
     /// threshold that it has chosen.
     pub async fn candidates(&self, above: Luna) -> Result<Vec<Candidate>, AccountsError> {
         let doing = "reading who might be paid";
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "SELECT users.id, users.address, COALESCE(balances.amount, 0), \
              CAST(CASE WHEN payout_requests.user_id IS NULL THEN 0 ELSE 1 END AS BIGINT), \
              payout_thresholds.threshold FROM users \
@@ -79,22 +79,17 @@ impl Accounts {
              ORDER BY users.id",
         )
         .bind(CHAIN)
-        .bind(i64::try_from(above.0).unwrap_or(i64::MAX))
-        .fetch_all(&self.reader)
-        .await
-        .map_err(failed(doing))?;
-        rows.iter()
-            .map(|row| {
-                let fields = Fields { row, doing };
-                Ok(Candidate {
-                    user: UserId(fields.number(0)?),
-                    address: fields.address(1)?,
-                    confirmed: fields.signed(2)?,
-                    requested: fields.signed(3)? == 1,
-                    chosen: fields.optional(4)?.map(|luna| Luna(luna.cast_unsigned())),
-                })
+        .bind(i64::try_from(above.0).unwrap_or(i64::MAX));
+        read_all(&self.reader, doing, query, |fields| {
+            Ok(Candidate {
+                user: UserId(fields.number(0)?),
+                address: fields.address(1)?,
+                confirmed: fields.signed(2)?,
+                requested: fields.signed(3)? == 1,
+                chosen: fields.optional(4)?.map(|luna| Luna(luna.cast_unsigned())),
             })
-            .collect()
+        })
+        .await
     }
 
     /// What a plan at `head` must stay clear of; `on_chain` is what the node says the pool's address holds.
@@ -258,7 +253,7 @@ async fn prepare(
     let doing = "storing a payout";
     let payment = &signed.payment;
     let account = Account::Mature(payment.user.map_or(Holder::Fee, Holder::User));
-    let (available, debit) = (balance(transaction, account).await?, payment.debit());
+    let (available, debit) = (balance(&mut **transaction, account).await?, payment.debit());
     if i128::from(available) < i128::from(debit.0) {
         let recipient = payment.recipient.to_string();
         return Err(AccountsError::BalanceTooSmall { balance: available, debit: debit.0, recipient });

@@ -5,7 +5,7 @@ use nimiq::{Address, Luna};
 use sqlx::{Any, Transaction};
 
 use super::connection::{Accounts, AccountsError, failed};
-use super::rows::{Fields, column, millis};
+use super::rows::{column, millis, read_all};
 use crate::UnixMillis;
 use crate::nimiq::UserId;
 
@@ -88,11 +88,8 @@ impl Accounts {
     /// Users whose requests are not answered, oldest first.
     pub async fn payout_requests(&self) -> Result<Vec<UserId>, AccountsError> {
         let doing = "reading payout requests";
-        let rows = sqlx::query("SELECT user_id FROM payout_requests ORDER BY requested_at_ms, user_id")
-            .fetch_all(&self.reader)
-            .await
-            .map_err(failed(doing))?;
-        rows.iter().map(|row| Fields { row, doing }.number(0).map(UserId)).collect()
+        let query = sqlx::query("SELECT user_id FROM payout_requests ORDER BY requested_at_ms, user_id");
+        read_all(&self.reader, doing, query, |fields| fields.number(0).map(UserId)).await
     }
 }
 

@@ -97,6 +97,17 @@ pub(super) enum NumberTable {
     Book,
 }
 
+/// What a statement finds, each row as `read` makes it.
+pub(super) async fn read_all<T, C: FromIterator<T>>(
+    reader: &sqlx::AnyPool,
+    doing: &'static str,
+    statement: Statement<'_>,
+    read: impl Fn(Fields<'_>) -> Result<T, AccountsError>,
+) -> Result<C, AccountsError> {
+    let rows = statement.fetch_all(reader).await.map_err(failed(doing))?;
+    rows.iter().map(|row| read(Fields { row, doing })).collect()
+}
+
 /// The fields of a row, in the order of its SELECT.
 pub(super) struct Fields<'a> {
     pub(super) row: &'a AnyRow,
@@ -123,6 +134,10 @@ impl Fields<'_> {
     }
 
     pub(super) fn text(&self, index: usize) -> Result<String, AccountsError> {
+        self.row.try_get(index).map_err(failed(self.doing))
+    }
+
+    pub(super) fn optional_text(&self, index: usize) -> Result<Option<String>, AccountsError> {
         self.row.try_get(index).map_err(failed(self.doing))
     }
 

@@ -10,7 +10,7 @@ use super::book::{Subject, add_entry};
 use super::chain::turn;
 use super::connection::{Accounts, AccountsError, failed};
 use super::leases::ServiceLease;
-use super::rows::{Fields, add_rows, column, millis};
+use super::rows::{Fields, add_rows, column, millis, read_all};
 use crate::UnixMillis;
 use crate::nimiq::found_block::{FoundState, FoundTurn};
 use crate::nimiq::journal::{self, EntryKind};
@@ -97,7 +97,7 @@ impl Accounts {
     /// up in two halves, since their sum may have more bits than a column.
     async fn sums(&self, span: Span, height: Height) -> Result<Vec<SpanSum>, AccountsError> {
         let doing = "adding up shares";
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "SELECT user_id, COUNT(*), CAST(SUM(weight >> 32) AS BIGINT), \
              CAST(SUM(weight & 4294967295) AS BIGINT), MIN(id) FROM shares WHERE id BETWEEN $1 AND $2 \
              AND previous_block NOT IN (SELECT id FROM blocks WHERE main_chain = 0 UNION ALL \
@@ -106,47 +106,37 @@ impl Accounts {
         .bind(column("sequence number", span.first.0)?)
         .bind(column("sequence number", span.last.0)?)
         .bind(CHAIN)
-        .bind(i64::from(height.0))
-        .fetch_all(&self.reader)
-        .await
-        .map_err(failed(doing))?;
-        rows.iter()
-            .map(|row| {
-                let fields = Fields { row, doing };
-                Ok(SpanSum {
-                    user: UserId(fields.number(0)?),
-                    shares: fields.number(1)?,
-                    weight: (u128::from(fields.number(2)?) << 32) + u128::from(fields.number(3)?),
-                    oldest: Sequence(fields.number(4)?),
-                })
+        .bind(i64::from(height.0));
+        read_all(&self.reader, doing, query, |fields| {
+            Ok(SpanSum {
+                user: UserId(fields.number(0)?),
+                shares: fields.number(1)?,
+                weight: (u128::from(fields.number(2)?) << 32) + u128::from(fields.number(3)?),
+                oldest: Sequence(fields.number(4)?),
             })
-            .collect()
+        })
+        .await
     }
 
     async fn unsettled(&self) -> Result<Vec<Unsettled>, AccountsError> {
         let doing = "reading blocks that are not settled";
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "SELECT found_blocks.block, blocks.hash, blocks.height, blocks.seen_at_ms, found_blocks.reward, \
              found_blocks.fees, found_blocks.work FROM found_blocks JOIN blocks ON blocks.id = found_blocks.block \
              WHERE found_blocks.state = $1 ORDER BY blocks.height",
         )
-        .bind(FoundState::Found.name())
-        .fetch_all(&self.reader)
-        .await
-        .map_err(failed(doing))?;
-        rows.iter()
-            .map(|row| {
-                let fields = Fields { row, doing };
-                Ok(Unsettled {
-                    number: fields.signed(0)?,
-                    hash: BlockHash(fields.hash(1)?),
-                    at: fields.height(2)?,
-                    seen_at: UnixMillis(fields.number(3)?),
-                    total: Luna(fields.number(4)? + fields.number(5)?),
-                    work: ShareWeight(fields.number(6)?),
-                })
+        .bind(FoundState::Found.name());
+        read_all(&self.reader, doing, query, |fields| {
+            Ok(Unsettled {
+                number: fields.signed(0)?,
+                hash: BlockHash(fields.hash(1)?),
+                at: fields.height(2)?,
+                seen_at: UnixMillis(fields.number(3)?),
+                total: Luna(fields.number(4)? + fields.number(5)?),
+                work: ShareWeight(fields.number(6)?),
             })
-            .collect()
+        })
+        .await
     }
 
     /// The share that the block was: it lies on the block below.

@@ -6,12 +6,11 @@
 use std::collections::BTreeMap;
 
 use nimiq::{Address, BlockHash, Height, Luna};
-use sqlx::Row;
 
 use super::CHAIN;
 use super::connection::{Accounts, AccountsError, failed};
 use super::payouts::PayoutRow;
-use super::rows::{Fields, millis};
+use super::rows::{Fields, millis, read_all};
 use crate::UnixMillis;
 use crate::nimiq::found_block::FoundState;
 use crate::nimiq::{PayoutId, Sequence, UserId};
@@ -131,28 +130,23 @@ impl Accounts {
         last: Sequence,
     ) -> Result<Vec<DeviceWork>, AccountsError> {
         let doing = "adding up recent shares";
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "SELECT user_id, device, COUNT(*), CAST(SUM(weight >> 32) AS BIGINT), \
              CAST(SUM(weight & 4294967295) AS BIGINT), MAX(accepted_at_ms) FROM shares \
              WHERE id >= $1 AND id <= $2 GROUP BY user_id, device",
         )
         .bind(first.0 as i64)
-        .bind(last.0 as i64)
-        .fetch_all(&self.reader)
-        .await
-        .map_err(failed(doing))?;
-        rows.iter()
-            .map(|row| {
-                let fields = Fields { row, doing };
-                Ok(DeviceWork {
-                    user: UserId(fields.number(0)?),
-                    device: fields.signed(1)? as u32,
-                    shares: fields.number(2)?,
-                    weight: (u128::from(fields.number(3)?) << 32) + u128::from(fields.number(4)?),
-                    newest: UnixMillis(fields.number(5)?),
-                })
+        .bind(last.0 as i64);
+        read_all(&self.reader, doing, query, |fields| {
+            Ok(DeviceWork {
+                user: UserId(fields.number(0)?),
+                device: fields.signed(1)? as u32,
+                shares: fields.number(2)?,
+                weight: (u128::from(fields.number(3)?) << 32) + u128::from(fields.number(4)?),
+                newest: UnixMillis(fields.number(5)?),
             })
-            .collect()
+        })
+        .await
     }
 
     /// How many shares there are from `first` to `last`, and what they weigh.
@@ -226,7 +220,7 @@ impl Accounts {
         limit: u32,
     ) -> Result<Vec<ShownBlock>, AccountsError> {
         let doing = "reading the pool's blocks";
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "SELECT blocks.hash, blocks.height, blocks.seen_at_ms, found_blocks.reward, found_blocks.fees, \
              found_blocks.state, found_blocks.work, found_blocks.window_last, \
              (SELECT users.address FROM blocks AS previous \
@@ -239,28 +233,23 @@ impl Accounts {
         )
         .bind(CHAIN)
         .bind(millis(before))
-        .bind(i64::from(limit))
-        .fetch_all(&self.reader)
-        .await
-        .map_err(failed(doing))?;
-        rows.iter()
-            .map(|row| {
-                let fields = Fields { row, doing };
-                let state = fields.text(5)?;
-                let finder: Option<String> = row.try_get(8).map_err(failed(doing))?;
-                Ok(ShownBlock {
-                    hash: BlockHash(fields.hash(0)?),
-                    height: fields.height(1)?,
-                    seen_at: UnixMillis(fields.number(2)?),
-                    total: Luna(fields.number(3)? + fields.number(4)?),
-                    state: FoundState::from_name(&state)
-                        .ok_or_else(|| AccountsError::Foreign(format!("the state {state:?} of a block")))?,
-                    work: fields.number(6)?,
-                    last_share: fields.optional(7)?.map(|share| Sequence(share.max(0) as u64)),
-                    finder: finder.and_then(|address| Address::parse(&address).ok()),
-                })
+        .bind(i64::from(limit));
+        read_all(&self.reader, doing, query, |fields| {
+            let state = fields.text(5)?;
+            let finder = fields.optional_text(8)?;
+            Ok(ShownBlock {
+                hash: BlockHash(fields.hash(0)?),
+                height: fields.height(1)?,
+                seen_at: UnixMillis(fields.number(2)?),
+                total: Luna(fields.number(3)? + fields.number(4)?),
+                state: FoundState::from_name(&state)
+                    .ok_or_else(|| AccountsError::Foreign(format!("the state {state:?} of a block")))?,
+                work: fields.number(6)?,
+                last_share: fields.optional(7)?.map(|share| Sequence(share.max(0) as u64)),
+                finder: finder.and_then(|address| Address::parse(&address).ok()),
             })
-            .collect()
+        })
+        .await
     }
 
     /// Blocks of the pool seen since a time, newest first; at most 1000.

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use nimiq::{Address, BlockHash, Height, Luna};
 
 use super::CHAIN;
+use super::book::balance;
 use super::connection::{Accounts, AccountsError, failed};
-use super::rows::Fields;
+use super::rows::{Fields, read_all};
 use crate::UnixMillis;
 use crate::nimiq::found_block::FoundState;
 use crate::nimiq::journal::Account;
@@ -91,82 +92,52 @@ impl Accounts {
 
     /// The balance of an account.
     pub async fn balance_of(&self, account: Account) -> Result<i64, AccountsError> {
-        let doing = "reading a balance";
-        let (name, user) = account.key();
-        let row =
-            sqlx::query("SELECT amount FROM balances WHERE chain = $1 AND account = $2 AND user_id = $3")
-                .bind(CHAIN)
-                .bind(name)
-                .bind(user as i64)
-                .fetch_optional(&self.reader)
-                .await
-                .map_err(failed(doing))?;
-        row.map_or(Ok(0), |row| Fields { row: &row, doing }.signed(0))
+        balance(&self.reader, account).await
     }
 
     /// The sums of all accounts of each name, as they stand in the book: `reward`, `immature`, `mature`, `fee`,
     /// `outgoing`, `paid` and so on. They sum to zero.
     pub async fn totals(&self) -> Result<BTreeMap<String, i64>, AccountsError> {
         let doing = "adding up the book";
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "SELECT account, CAST(SUM(amount) AS BIGINT) FROM balances WHERE chain = $1 GROUP BY account",
         )
-        .bind(CHAIN)
-        .fetch_all(&self.reader)
-        .await
-        .map_err(failed(doing))?;
-        rows.iter()
-            .map(|row| {
-                let fields = Fields { row, doing };
-                Ok((fields.text(0)?, fields.signed(1)?))
-            })
-            .collect()
+        .bind(CHAIN);
+        read_all(&self.reader, doing, query, |fields| Ok((fields.text(0)?, fields.signed(1)?))).await
     }
 
     /// How many blocks of the pool are in each state; a state that none is in is left out.
     pub async fn blocks_by_state(&self) -> Result<BTreeMap<FoundState, u64>, AccountsError> {
         let doing = "counting the pool's blocks";
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "SELECT found_blocks.state, COUNT(*) FROM found_blocks JOIN blocks ON blocks.id = found_blocks.block \
              WHERE blocks.chain = $1 GROUP BY found_blocks.state",
         )
-        .bind(CHAIN)
-        .fetch_all(&self.reader)
-        .await
-        .map_err(failed(doing))?;
-        rows.iter()
-            .map(|row| {
-                let fields = Fields { row, doing };
-                Ok((found_state(&fields.text(0)?)?, fields.number(1)?))
-            })
-            .collect()
+        .bind(CHAIN);
+        read_all(&self.reader, doing, query, |fields| Ok((found_state(&fields.text(0)?)?, fields.number(1)?)))
+            .await
     }
 
     /// The newest blocks of the pool, newest first.
     pub async fn found_blocks(&self, limit: u32) -> Result<Vec<FoundRow>, AccountsError> {
         let doing = "reading the pool's blocks";
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "SELECT blocks.hash, blocks.height, blocks.seen_at_ms, found_blocks.reward, found_blocks.fees, \
              found_blocks.state FROM found_blocks JOIN blocks ON blocks.id = found_blocks.block \
              WHERE blocks.chain = $1 ORDER BY blocks.height DESC, blocks.id DESC LIMIT $2",
         )
         .bind(CHAIN)
-        .bind(i64::from(limit))
-        .fetch_all(&self.reader)
-        .await
-        .map_err(failed(doing))?;
-        rows.iter()
-            .map(|row| {
-                let fields = Fields { row, doing };
-                Ok(FoundRow {
-                    hash: BlockHash(fields.hash(0)?),
-                    height: fields.height(1)?,
-                    seen_at: UnixMillis(fields.number(2)?),
-                    total: Luna(fields.number(3)? + fields.number(4)?),
-                    state: found_state(&fields.text(5)?)?,
-                })
+        .bind(i64::from(limit));
+        read_all(&self.reader, doing, query, |fields| {
+            Ok(FoundRow {
+                hash: BlockHash(fields.hash(0)?),
+                height: fields.height(1)?,
+                seen_at: UnixMillis(fields.number(2)?),
+                total: Luna(fields.number(3)? + fields.number(4)?),
+                state: found_state(&fields.text(5)?)?,
             })
-            .collect()
+        })
+        .await
     }
 
     /// Payouts by state.
