@@ -1,5 +1,6 @@
 //! The commands that are no role of a running pool.
 
+pub mod accounts_audit;
 pub mod admin;
 pub mod backup;
 pub mod bench;

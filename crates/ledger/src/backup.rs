@@ -10,6 +10,7 @@
 
 mod files;
 pub mod manifest;
+mod postgres;
 mod restore;
 mod sqlite;
 mod taking;
@@ -28,6 +29,8 @@ pub use taking::{Taken, take};
 pub const MANIFEST: &str = "MANIFEST";
 /// In a data folder while it is restored: nothing may start from it.
 pub const UNFINISHED: &str = "RESTORE-IS-UNFINISHED";
+/// Where accounts lie in a data folder.
+const ACCOUNTS: &str = "nimiq/accounts.db";
 /// What PostgreSQL's dump is called in a backup.
 pub const POSTGRES_DUMP: &str = "accounts.pgdump";
 

@@ -54,7 +54,7 @@ pub async fn verify(folder: &Path) -> anyhow::Result<ExitCode> {
     let scratch = Scratch::new()?;
     let copy = scratch.0.join("accounts.db");
     std::fs::copy(accounts, &copy).with_context(|| copy.display().to_string())?;
-    super::ledger::audit_and_report(&format!("sqlite://{}", copy.display())).await
+    super::accounts_audit::run(&format!("sqlite://{}", copy.display())).await
 }
 
 /// Lets payouts go on that a restore has stopped.

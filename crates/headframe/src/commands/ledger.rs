@@ -5,9 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use ledger::nimiq::Accounts;
-use ledger::nimiq::audit::audit;
 
-use super::{backup, reference_tables};
+use super::{accounts_audit, backup, reference_tables};
 use crate::cli::LedgerCommand;
 
 /// Runs one of the commands.
@@ -15,7 +14,7 @@ pub async fn run(command: &LedgerCommand) -> anyhow::Result<ExitCode> {
     match command {
         LedgerCommand::Verify { backup: Some(folder), .. } => backup::verify(folder).await,
         LedgerCommand::Verify { store, backup: None } => {
-            audit_and_report(store.as_deref().unwrap_or_default()).await
+            accounts_audit::run(store.as_deref().unwrap_or_default()).await
         }
         LedgerCommand::Backup { folder, configuration } => backup::take(configuration, folder).await,
         LedgerCommand::Restore { folder, configuration } => backup::restore(configuration, folder).await,
@@ -32,27 +31,6 @@ pub async fn run(command: &LedgerCommand) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
     }
-}
-
-/// Works everything out again; one line for each finding, and exit code 1 if there is one.
-pub(super) async fn audit_and_report(store: &str) -> anyhow::Result<ExitCode> {
-    let accounts = Accounts::open(store).await.context("cannot open the accounts")?;
-    let report = audit(&accounts).await?;
-    accounts.close().await;
-    let mut output = std::io::stdout();
-    for finding in &report.findings {
-        writeln!(output, "WRONG: {finding}")?;
-    }
-    writeln!(
-        output,
-        "{} entries, {} blocks ({} windows cut again from their shares), {} payouts: {} findings",
-        report.entries,
-        report.blocks,
-        report.windows_cut_again,
-        report.payouts,
-        report.findings.len()
-    )?;
-    Ok(if report.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn grant_roles(store: &str) -> anyhow::Result<ExitCode> {

@@ -7,13 +7,10 @@ use std::path::{Path, PathBuf};
 use wire::EventId;
 
 use super::manifest::{FileRecord, Manifest};
-use super::taking::{run, without_password};
-use super::{BackupError, MANIFEST, POSTGRES_DUMP, UNFINISHED, files};
+use super::postgres::{run, without_password};
+use super::{ACCOUNTS, BackupError, MANIFEST, POSTGRES_DUMP, UNFINISHED, files};
 use crate::UnixMillis;
 use crate::nimiq::{Accounts, AccountsError};
-
-/// Where accounts lie in a data folder.
-pub(super) const ACCOUNTS: &str = "nimiq/accounts.db";
 
 /// A backup that is as its manifest says.
 #[derive(Debug, Clone, PartialEq, Eq)]
