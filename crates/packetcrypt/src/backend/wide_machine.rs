@@ -459,3 +459,93 @@ macro_rules! wide_interpreter {
     };
 }
 pub(crate) use wide_interpreter;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::instruction::Opcode;
+
+    /// A register that every processor has, so that tools without vectors can watch what the machine does to memory.
+    type Eight = [u32; 8];
+
+    // SAFETY: eight words, a quarter of a row.
+    unsafe impl Register for Eight {}
+
+    const VARIABLES: usize = 8;
+
+    fn machine() -> WideMachine {
+        let mut machine = WideMachine::default();
+        let constants = vec![3, 0];
+        machine.prepare(&WideProgram { steps: Vec::new(), variables: VARIABLES, constants, outputs_max: 40 });
+        for row in 0..VARIABLES as u16 {
+            *machine.row_mut(row) = Row(core::array::from_fn(|lane| 100 * u32::from(row) + lane as u32));
+        }
+        machine
+    }
+
+    fn step(a: u16, b: u16, to: u16) -> Step {
+        Step { opcode: Opcode::Add32, a, b, to }
+    }
+
+    fn sum(a: Eight, b: Eight) -> Eight {
+        core::array::from_fn(|k| a[k] + b[k])
+    }
+
+    /// Numbers of 64 bits, four to a register, in another order than the words they are made of.
+    fn pairs(low: Eight, high: Eight) -> [Eight; 2] {
+        let half = |first: usize| {
+            core::array::from_fn(|k| if k % 2 == 0 { low[first + k / 2] } else { high[first + k / 2] })
+        };
+        [half(0), half(4)]
+    }
+
+    fn words(first: Eight, second: Eight) -> [Eight; 2] {
+        let part = |odd: usize| {
+            core::array::from_fn(|k| if k < 4 { first[2 * k + odd] } else { second[2 * k - 8 + odd] })
+        };
+        [part(0), part(1)]
+    }
+
+    #[test]
+    fn operations_read_the_rows_they_name_and_write_their_results_and_no_others() {
+        let row = |row: u32| -> [u32; LANES] { core::array::from_fn(|lane| 100 * row + lane as u32) };
+        let twice = |row: u32| -> [u32; LANES] { core::array::from_fn(|lane| 2 * (100 * row + lane as u32)) };
+        let mut machine = machine();
+        machine.one::<Eight>(step(1, 0, 4), |a| sum(a, a));
+        assert_eq!(machine.rows::<1>(4)[0].0, twice(1));
+        machine.two::<Eight>(step(0, VARIABLES as u16, 5), sum);
+        assert_eq!(machine.rows::<1>(5)[0].0, row(0).map(|word| word + 3));
+        machine.two_wide::<Eight>(step(2, 3, 6), |a, b| [b, a]);
+        assert_eq!(machine.rows::<2>(6).map(|row| row.0), [row(3), row(2)]);
+        machine.pairs::<Eight>(step(1, 3, 4), (pairs, words), sum);
+        let expected =
+            [(0, 2), (1, 3)].map(|(a, b)| core::array::from_fn(|lane| row(a)[lane] + row(b)[lane]));
+        assert_eq!(machine.rows::<2>(4).map(|row| row.0), expected);
+        machine.pairs_wide::<Eight>(step(1, 3, 4), (pairs, words), |a, b| [a, b]);
+        assert_eq!(machine.rows::<4>(4).map(|row| row.0), [row(0), row(1), row(2), row(3)]);
+        assert_eq!(machine.rows::<4>(0).map(|row| row.0), [row(0), row(1), row(2), row(3)]);
+    }
+
+    #[test]
+    fn logs_are_added_lane_by_lane_as_far_as_each_has_come() {
+        let mut machine = machine();
+        for words in [40, 1] {
+            for lane in 0..LANES {
+                for offset in (0..words).step_by(BLOCK) {
+                    machine.log_of::<BLOCK>(lane, offset).fill(lane as u32 + 1);
+                }
+            }
+            machine.move_on(words, 0x8000_0001);
+        }
+        let mut states = vec![[0; STATE]; LANES];
+        machine.add_logs(states.as_mut_slice().try_into().unwrap(), HALF);
+        for (lane, state) in states.iter().enumerate() {
+            let put_out = if lane == 0 || lane == LANES - 1 { 41 } else { 0 };
+            for (place, bytes) in state.as_chunks().0.iter().enumerate() {
+                let is_there = (HALF..HALF + put_out).contains(&place);
+                let expected = if is_there { lane as u32 + 1 } else { 0 };
+                assert_eq!(u32::from_le_bytes(*bytes), expected, "lane {lane}, word {place}");
+            }
+        }
+    }
+}
