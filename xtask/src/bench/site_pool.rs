@@ -69,7 +69,8 @@ impl SitePool {
         );
         for (kind, handler) in [("ann", handlers.ann), ("blk", handlers.blk)] {
             if let Some(handler) = handler {
-                configuration += &format!("[[{kind}_handler]]\nurl = \"http://{handler}/{kind}/main\"\n");
+                configuration +=
+                    &format!("[[{kind}_handler]]\nname = \"main\"\nurl = \"http://{handler}/{kind}/main\"\n");
             }
         }
         let mut site = Program::headframe(folder.path(), &["site"], &configuration)?;
