@@ -197,10 +197,14 @@ pub fn within<T>(time: Duration, what: &str, mut ask: impl FnMut() -> Option<T>)
     }
 }
 
-/// Ports on loopback that were free a moment ago. All are held until the last is known, so that they differ.
+/// Free ports on loopback, of those that no system gives to a connection or to whoever asks for any port: such a port is
+/// often taken a moment later. All are held until the last is known, so that they differ.
 pub fn free_ports<const N: usize>() -> [u16; N] {
-    let held: [std::net::TcpListener; N] =
-        std::array::from_fn(|_| std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap());
+    let held: [std::net::TcpListener; N] = std::array::from_fn(|_| {
+        std::iter::repeat_with(|| rand::random_range(10_000..32_000))
+            .find_map(|port: u16| std::net::TcpListener::bind(("127.0.0.1", port)).ok())
+            .unwrap()
+    });
     held.map(|listener| listener.local_addr().unwrap().port())
 }
 
