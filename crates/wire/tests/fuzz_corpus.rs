@@ -34,15 +34,6 @@ fn every_target_has_seeds_and_none_of_them_panics() -> io::Result<()> {
     Ok(())
 }
 
-#[test]
-fn every_folder_of_seeds_has_a_target() -> io::Result<()> {
-    for entry in std::fs::read_dir(corpus())? {
-        let name = entry?.file_name();
-        assert!(TARGETS.iter().any(|target| name == target.name), "no target is called {name:?}");
-    }
-    Ok(())
-}
-
 proptest! {
     #[test]
     fn random_bytes_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..2100)) {

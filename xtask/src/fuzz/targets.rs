@@ -94,3 +94,18 @@ fn backup_manifest(input: &[u8]) {
         assert_eq!(manifest.to_text().trim_end(), text.trim_end(), "a manifest has one text");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    #[test]
+    fn every_folder_of_seeds_has_a_target() {
+        let targets = super::all();
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus");
+        for entry in std::fs::read_dir(corpus).unwrap() {
+            let name = entry.unwrap().file_name();
+            assert!(targets.iter().any(|target| name == target.name), "no target is called {name:?}");
+        }
+    }
+}
