@@ -132,7 +132,8 @@ fn unhex(text: &str) -> Option<[u8; 32]> {
     for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
         *byte = digit(*high)? << 4 | digit(*low)?;
     }
-    Some(bytes)
+    // A hash has one spelling, so that a manifest has one text.
+    (hex(&bytes) == text).then_some(bytes)
 }
 
 #[cfg(test)]
@@ -176,6 +177,15 @@ mod tests {
         fn any_text_is_read_or_refused(text in ".{0,200}") {
             let _ = Manifest::parse(&text);
         }
+    }
+
+    #[test]
+    fn a_hash_is_written_in_small_letters() {
+        let text = Manifest { begun: UnixMillis(1), files: BTreeMap::new() }.to_text();
+        let (before, hash) = text.split_at(text.rfind(' ').unwrap());
+        let capital = format!("{before}{}", hash.to_uppercase());
+        assert_ne!(capital, text);
+        assert_eq!(Manifest::parse(&capital), Err(ManifestFault::Hash));
     }
 
     #[test]
