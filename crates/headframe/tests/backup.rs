@@ -126,7 +126,9 @@ fn pays_as_if_each_event_came_once(data: &Path, data_text: &str) {
     fs::write(&log, once.join("\n") + "\n").unwrap();
     let pay = |logs: &[&str]| -> Value {
         let arguments = [&["who-to-pay", "--data", data_text, "--events"], logs].concat();
-        serde_json::from_str(&run(&arguments).concat()).unwrap()
+        // Of an event that came twice it warns, with the file's path.
+        let lines: Vec<String> = run(&arguments).into_iter().filter(|line| !line.starts_with('/')).collect();
+        serde_json::from_str(&lines.concat()).unwrap()
     };
     let all: Vec<&str> = uploads.iter().map(|path| path.to_str().unwrap()).collect();
     assert_eq!(pay(&all)["result"], pay(&[log.to_str().unwrap()])["result"]);
