@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::Context;
 
 use crate::reference::target_folder;
-use crate::test::{answers, in_ci, install_package, programs};
+use crate::test::{ahead, answers, in_ci, install_package, programs};
 
 /// The folder with the pinned version of the audit.
 const MANIFESTS: &str = "crates/headframe/tests/site_browser/axe";
@@ -24,9 +24,15 @@ const PROGRAMS: [(&str, &str); 3] =
 
 /// The step of `cargo xtask test`. One test after the other: each has a browser and a pool, and this may be a small machine.
 pub fn run() -> anyhow::Result<()> {
-    let (packages, schemathesis) = match install().and_then(|packages| Ok((packages, schemathesis()?))) {
+    let needed = || {
+        tools()?;
+        Ok((ahead::AXE.get()?, ahead::SCHEMATHESIS.get()?))
+    };
+    let (packages, schemathesis) = match needed() {
         Ok(installed) => installed,
-        Err(error) if in_ci() => return Err(error.context("needed for the tests in a browser")),
+        Err(error) if in_ci() => {
+            return Err(anyhow::Error::context(error, "needed for the tests in a browser"));
+        }
         Err(error) => {
             println!("SKIPPED: the tests in a browser: {error:#}");
             return Ok(());
@@ -38,13 +44,21 @@ pub fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Installs what is missing, and gives the folder of the packages.
-fn install() -> anyhow::Result<PathBuf> {
+/// What is installed with Debian's package manager.
+pub fn tools() -> anyhow::Result<()> {
     for (program, package) in PROGRAMS {
         if !answers(program, &["--version"]) {
             install_package(program, package)?;
         }
     }
+    if !answers("python3", &["-c", "import ensurepip, venv"]) {
+        install_package("Python with its module venv", "python3-venv")?;
+    }
+    Ok(())
+}
+
+/// Installs the audit, and gives the folder of its packages.
+pub fn axe() -> anyhow::Result<PathBuf> {
     let folder = target_folder().join("axe-core");
     let packages = folder.join("node_modules");
     let manifests = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(MANIFESTS);
@@ -71,7 +85,7 @@ fn install() -> anyhow::Result<PathBuf> {
 }
 
 /// Installs schemathesis into a folder of its own, and gives its path.
-fn schemathesis() -> anyhow::Result<PathBuf> {
+pub fn schemathesis() -> anyhow::Result<PathBuf> {
     let folder = target_folder().join("schemathesis");
     let (program, noted) = (folder.join("bin/schemathesis"), folder.join("requirements.txt"));
     let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(REQUIREMENTS);
@@ -81,10 +95,7 @@ fn schemathesis() -> anyhow::Result<PathBuf> {
     }
     println!("installing schemathesis into {}", folder.display());
     let place = folder.to_str().context("the path of the target folder is not UTF-8")?;
-    if !answers("python3", &["-m", "venv", "--clear", place]) {
-        install_package("Python with its module venv", "python3-venv")?;
-        anyhow::ensure!(answers("python3", &["-m", "venv", "--clear", place]), "python3 -m venv failed");
-    }
+    anyhow::ensure!(answers("python3", &["-m", "venv", "--clear", place]), "python3 -m venv failed");
     let mut install = Command::new(folder.join("bin/pip"));
     let status = install.args(["install", "--quiet", "--requirement"]).arg(&requirements).status();
     anyhow::ensure!(

@@ -1,7 +1,9 @@
 //! `cargo xtask test`: every check there is, in the order in which a fault is cheapest to find.
 
+pub mod ahead;
 mod package;
 pub mod programs;
+mod side_by_side;
 
 use std::path::Path;
 use std::process::Command;
@@ -13,6 +15,7 @@ use packetcrypt::backend::{BACKEND_VARIABLE, Backend};
 
 use crate::reference::{nimiq_core, packetcrypt as packetcrypt_program, target_folder};
 use crate::{tidy, vectors};
+use side_by_side::Job;
 
 /// A check by its name on the command line.
 struct Step {
@@ -24,7 +27,7 @@ struct Step {
 const STEPS: &[Step] = &[
     Step {
         name: "tools",
-        about: "what the checks need: rustfmt, clippy, a C compiler, PostgreSQL, Prometheus, nginx, node",
+        about: "what the checks need: rustfmt, a C compiler, PostgreSQL, Prometheus, nginx, node, Chromium",
         run: tools,
     },
     Step { name: "tidy", about: "the house rules", run: tidy::run },
@@ -76,8 +79,8 @@ const STEPS: &[Step] = &[
     },
 ];
 
-/// Test programs that wait most of their time, for minutes.
-const WAITING: [&str; 2] = ["metrics", "nimiq_faults"];
+/// The test programs that take longest, the longest first: they begin first, so that none of them runs alone at the end.
+const LONGEST: [&str; 7] = ["metrics", "nimiq_faults", "pool", "interoperability", "backup", "faults", "up"];
 
 /// Runs all steps, or those named.
 pub fn run(only: &[String]) -> anyhow::Result<()> {
@@ -90,15 +93,13 @@ pub fn run(only: &[String]) -> anyhow::Result<()> {
         println!("step {:13} {}", step.name, step.about);
     }
     let mut failed = Vec::new();
-    if only.is_empty() && rustix::process::geteuid().is_root() {
-        package::tools()?;
-        // A download that takes minutes, and is asked for when it is needed.
-        std::thread::spawn(package::downloaded);
-    }
     for step in STEPS.iter().filter(|step| only.is_empty() || only.iter().any(|name| name == step.name)) {
         println!("\n==> {}: {}", step.name, step.about);
         let start = Instant::now();
         let result = (step.run)();
+        if only.is_empty() && step.name == "tools" {
+            ahead::begin();
+        }
         let seconds = start.elapsed().as_secs();
         match result {
             Ok(()) => println!("==> {}: passed in {seconds} s", step.name),
@@ -126,10 +127,10 @@ fn differential() -> anyhow::Result<()> {
     cargo(&[&["test", "--quiet"][..], &place].concat())
 }
 
-/// All tests of the workspace, documentation tests included. The programs that wait more than they compute run beside the
-/// others, and are shown when those are through.
+/// All tests of the workspace, documentation tests included.
 fn tests() -> anyhow::Result<()> {
-    let program = match packetcrypt_program::install() {
+    let mut programs = programs::build()?;
+    let reference = match ahead::PACKETCRYPT.get() {
         Ok(program) => {
             println!("reference programs: {}", program.display());
             Some(program)
@@ -140,35 +141,25 @@ fn tests() -> anyhow::Result<()> {
             None
         }
     };
-    let test = |arguments: &[String]| {
-        let mut command = Command::new(env!("CARGO"));
-        command.args(["test", "--workspace", "--no-fail-fast"]).args(arguments);
-        if let Some(program) = &program {
-            command.env(packetcrypt_program::VARIABLE, program);
-        }
-        command
-    };
-    let programs = programs::build()?.into_iter().filter(|program| program.kind == "test");
-    let (waiting, others): (Vec<_>, Vec<_>) =
-        programs.map(|program| program.name).partition(|name| WAITING.contains(&name.as_str()));
-    let named = |names: &[String]| names.iter().map(|name| format!("--test={name}")).collect::<Vec<_>>();
-    let mut beside = test(&named(&waiting));
-    let beside = std::thread::spawn(move || beside.output());
-    let computing = [vec!["--lib".to_owned(), "--bins".to_owned()], named(&others)].concat();
-    let mut passed = true;
-    for arguments in [computing, vec!["--doc".to_owned()]] {
-        passed &= test(&arguments).status().context("cannot start cargo")?.success();
-    }
-    let beside = beside.join().map_err(|_| anyhow::anyhow!("the tests beside the others were given up"))?;
-    let beside = beside.context("cannot start cargo")?;
-    println!("{}{}", String::from_utf8_lossy(&beside.stderr), String::from_utf8_lossy(&beside.stdout));
-    anyhow::ensure!(passed && beside.status.success(), "cargo test failed");
-    Ok(())
+    let rank = |name: &str| LONGEST.iter().position(|long| *long == name).unwrap_or(LONGEST.len());
+    programs.sort_by_key(|program| rank(&program.name));
+    let mut jobs: Vec<Job> = programs
+        .iter()
+        .map(|program| {
+            let mut command = program.command();
+            command.envs(reference.iter().map(|file| (packetcrypt_program::VARIABLE, file)));
+            Job { name: format!("{} ({})", program.name, program.package), command }
+        })
+        .collect();
+    let mut documentation = Command::new(env!("CARGO"));
+    documentation.args(["test", "--workspace", "--doc", "--quiet"]);
+    jobs.push(Job { name: "documentation".to_owned(), command: documentation });
+    side_by_side::run(jobs)
 }
 
 /// The tests of our program among real nodes and miners. One after the other: each mines, and all would miss their time.
 fn nimiq_network() -> anyhow::Result<()> {
-    let packages = match nimiq_core::install() {
+    let packages = match ahead::NIMIQ_CORE.get() {
         Ok(packages) => packages,
         Err(error) if in_ci() => return Err(error.context("needed for the tests with real Nimiq nodes")),
         Err(error) => {
@@ -235,6 +226,10 @@ fn tools() -> anyhow::Result<()> {
         if !answers(program, &[question]) {
             install_package(program, package)?;
         }
+    }
+    if rustix::process::geteuid().is_root() {
+        package::tools()?;
+        crate::site_browser::tools()?;
     }
     Ok(())
 }

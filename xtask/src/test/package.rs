@@ -4,13 +4,12 @@
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use wire::who_to_pay::WhoToPay;
 
-use super::{answers, in_ci, install_package};
+use super::{ahead, answers, in_ci, install_package};
 use crate::dist::{self, Dist};
 use crate::reference::target_folder;
 
@@ -52,14 +51,8 @@ pub fn tools() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Downloads the packages of the root, if nobody has, and says where they are. Who asks meanwhile waits.
-pub fn downloaded() -> anyhow::Result<PathBuf> {
-    static DOWNLOADED: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let downloaded = DOWNLOADED.get_or_init(|| download().map_err(|error| format!("{error:#}")));
-    downloaded.clone().map_err(anyhow::Error::msg)
-}
-
-fn download() -> anyhow::Result<PathBuf> {
+/// Downloads the packages of the root, if nobody has, and says where they are.
+pub fn download() -> anyhow::Result<PathBuf> {
     let folder = folder()?;
     let (half, kept) = (folder.join("half"), folder.join(format!("{SUITE}.tar")));
     if !kept.exists() {
@@ -71,7 +64,7 @@ fn download() -> anyhow::Result<PathBuf> {
 
 /// A minimal Debian.
 fn fresh_root() -> anyhow::Result<PathBuf> {
-    let (kept, root) = (downloaded()?, folder()?.join("root"));
+    let (kept, root) = (ahead::DEBIAN.get()?, folder()?.join("root"));
     if root.exists() {
         std::fs::remove_dir_all(&root)?;
     }

@@ -32,6 +32,11 @@ fn javascript(packages: &Path, program: &str, arguments: &[&str], certificate: O
     Program::with_environment("node".as_ref(), &arguments, &environment)
 }
 
+/// How long a stock miner may take to find consensus, mostly some seconds, before it is started anew.
+const CONSENSUS_PATIENCE: Duration = Duration::from_secs(60);
+/// How often it is started.
+const STARTS: usize = 4;
+
 /// Two real nodes that have consensus, and the first one's RPC.
 pub struct Network {
     _program: Program,
@@ -78,11 +83,19 @@ impl Network {
     }
 
     /// Starts a stock miner, which follows the chain by the first node; its pool is on this machine, and shows this
-    /// certificate.
+    /// certificate. It has consensus. One whose first connection failed, for want of processor time, would leave its only
+    /// peer alone for many minutes: that one is started anew.
     pub fn stock_miner(&self, mode: &str, pool: u16, certificate: &Path, payee: &Address) -> Program {
         let (p2p, pool) = (self.p2p.to_string(), pool.to_string());
         let arguments = [mode, &p2p, &self.seed_key, &pool, &payee.to_string()];
-        javascript(&self.packages, "miner.js", &arguments, Some(certificate))
+        let start = || javascript(&self.packages, "miner.js", &arguments, Some(certificate));
+        for _ in 0..STARTS {
+            let miner = start();
+            if miner.has_line(&["consensus at"], CONSENSUS_PATIENCE) {
+                return miner;
+            }
+        }
+        panic!("{STARTS} times the {mode} miner had no consensus after {} s", CONSENSUS_PATIENCE.as_secs());
     }
 
     /// Starts a client that asks the pool to be paid at once.

@@ -93,6 +93,8 @@ fn stock_miners_are_credited_and_paid() {
     both_have_what_no_single_block_takes_back(&network, &pool, &miners);
     for miner in &mut miners {
         miner.program.kill();
+        // What it printed last may be on its way to us.
+        miner.program.ended_printing();
     }
     what_counted_is_in_the_accounts_once(&pool, start, &miners, before);
     let found = every_block_is_credited(&network, &pool, start);

@@ -93,8 +93,7 @@ impl Program {
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
         let lines = Arc::new(Mutex::new(VecDeque::new()));
-        let readers =
-            vec![keep(child.stdout.take(), &name, &lines), keep(child.stderr.take(), &name, &lines)];
+        let readers = vec![keep(child.stdout.take(), &lines), keep(child.stderr.take(), &lines)];
         Self { name, child, lines, readers }
     }
 
@@ -115,6 +114,19 @@ impl Program {
             }
             found
         })
+    }
+
+    /// Whether it prints a line with all of these within a time.
+    pub fn has_line(&self, parts: &[&str], time: Duration) -> bool {
+        let start = Instant::now();
+        while start.elapsed() < time {
+            let is_there = |line: &String| parts.iter().all(|part| line.contains(part));
+            if self.lines.lock().unwrap().iter().any(is_there) {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        false
     }
 
     /// Everything that was printed so far.
@@ -162,19 +174,35 @@ impl Drop for Program {
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if std::thread::panicking() {
+            self.show_last_lines();
+        }
     }
 }
 
-/// Collects what comes out of a pipe; the test runner shows it if the test fails.
+/// How much of a program's lines a failed test shows: the last so many, and of each so many characters.
+const SHOWN_LINES: usize = 60;
+const SHOWN_CHARACTERS: usize = 300;
+
+impl Program {
+    /// Comes after the reason why the test failed, which so is the first that one reads.
+    fn show_last_lines(&self) {
+        let Ok(lines) = self.lines.lock() else { return };
+        println!("--- the last of {} lines of {}:", lines.len(), self.name);
+        for line in lines.iter().skip(lines.len().saturating_sub(SHOWN_LINES)) {
+            println!("{}", line.chars().take(SHOWN_CHARACTERS).collect::<String>());
+        }
+    }
+}
+
+/// Collects what comes out of a pipe.
 fn keep(
     pipe: Option<impl std::io::Read + Send + 'static>,
-    name: &str,
     lines: &Arc<Mutex<VecDeque<String>>>,
 ) -> JoinHandle<()> {
-    let (name, lines) = (name.to_owned(), Arc::clone(lines));
+    let lines = Arc::clone(lines);
     std::thread::spawn(move || {
         for line in BufReader::new(pipe.unwrap()).lines().map_while(Result::ok) {
-            println!("{name}: {line}");
             lines.lock().unwrap().push_back(line);
         }
     })
