@@ -9,6 +9,7 @@ mod targets;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::vectors::collect_files;
@@ -33,6 +34,15 @@ const MOST_SEEDS: usize = 2000;
 /// Fuzzes one target, or all of them, for so long each.
 pub fn run(only: Option<&str>, seconds: u64) -> anyhow::Result<()> {
     let targets = targets::all();
+    // Panics are caught, and told by whoever catches them.
+    let loud = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let result = feed_chosen(&targets, only, Duration::from_secs(seconds));
+    std::panic::set_hook(loud);
+    result
+}
+
+fn feed_chosen(targets: &[Target], only: Option<&str>, time: Duration) -> anyhow::Result<()> {
     anyhow::ensure!(
         fails(&canary(), Duration::from_secs(5))?.is_some(),
         "the canary did not fail: fuzzing is blind"
@@ -41,17 +51,35 @@ pub fn run(only: Option<&str>, seconds: u64) -> anyhow::Result<()> {
         targets.iter().filter(|target| only.is_none_or(|only| target.name == only)).collect();
     let names = || targets.iter().map(|target| target.name).collect::<Vec<_>>().join(", ");
     anyhow::ensure!(!chosen.is_empty(), "there is no such target; there are: {}", names());
-    let mut failed = Vec::new();
-    for target in chosen {
-        if let Some((input, message)) = fails(target, Duration::from_secs(seconds))? {
-            let path = std::env::temp_dir().join(format!("headframe-fuzz-{}", target.name));
-            std::fs::write(&path, input)?;
-            println!("{}: PANIC on {}: {message}", target.name, path.display());
-            failed.push(target.name);
-        }
-    }
+    let failed = feed_all(&chosen, time)?;
     anyhow::ensure!(failed.is_empty(), "panics in: {}", failed.join(", "));
     Ok(())
+}
+
+/// Feeds targets for so long each, one on each processor; names those that panicked.
+fn feed_all(targets: &[&Target], time: Duration) -> anyhow::Result<Vec<&'static str>> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut failed = Vec::new();
+        while let Some(target) = targets.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if let Some((input, message)) = fails(target, time)? {
+                let path = std::env::temp_dir().join(format!("headframe-fuzz-{}", target.name));
+                std::fs::write(&path, input)?;
+                println!("{}: PANIC on {}: {message}", target.name, path.display());
+                failed.push(target.name);
+            }
+        }
+        anyhow::Ok(failed)
+    };
+    let processors = std::thread::available_parallelism()?.get();
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..processors).map(|_| scope.spawn(work)).collect();
+        let mut failed = Vec::new();
+        for worker in workers {
+            failed.extend(worker.join().map_err(|_| anyhow::anyhow!("a thread that fed parsers panicked"))??);
+        }
+        Ok(failed)
+    })
 }
 
 /// A parser with a fault that takes some luck to find.
@@ -66,8 +94,6 @@ fn fails(target: &Target, time: Duration) -> anyhow::Result<Option<(Vec<u8>, Str
     let seeds = seeds(target)?;
     let mut random = SmallRng::seed_from_u64(0x6865_6164_6672_616d);
     let (start, mut inputs) = (Instant::now(), 0u64);
-    let quiet = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
     let found = loop {
         let seed = &seeds[random.random_range(0..seeds.len())];
         let input = if inputs < seeds.len() as u64 {
@@ -83,7 +109,6 @@ fn fails(target: &Target, time: Duration) -> anyhow::Result<Option<(Vec<u8>, Str
             break None;
         }
     };
-    std::panic::set_hook(quiet);
     println!("{}: {} seeds, {inputs} inputs", target.name, seeds.len());
     Ok(found)
 }

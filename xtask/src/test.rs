@@ -81,6 +81,8 @@ const STEPS: &[Step] = &[
 
 /// The test programs that take longest, the longest first: they begin first, so that none of them runs alone at the end.
 const LONGEST: [&str; 7] = ["metrics", "nimiq_faults", "pool", "interoperability", "backup", "faults", "up"];
+/// Those of them that wait most of their time.
+const WAITING: [&str; 3] = ["metrics", "nimiq_faults", "backup"];
 
 /// Runs all steps, or those named.
 pub fn run(only: &[String]) -> anyhow::Result<()> {
@@ -141,12 +143,17 @@ fn tests() -> anyhow::Result<()> {
             None
         }
     };
+    // Tests that wait need no processor each.
+    let threads = 2 * std::thread::available_parallelism()?.get();
     let rank = |name: &str| LONGEST.iter().position(|long| *long == name).unwrap_or(LONGEST.len());
     programs.sort_by_key(|program| rank(&program.name));
     let mut jobs: Vec<Job> = programs
         .iter()
         .map(|program| {
             let mut command = program.command();
+            if WAITING.contains(&program.name.as_str()) {
+                command.env("RUST_TEST_THREADS", threads.to_string());
+            }
             command.envs(reference.iter().map(|file| (packetcrypt_program::VARIABLE, file)));
             Job { name: format!("{} ({})", program.name, program.package), command }
         })
