@@ -2,8 +2,8 @@
 
 use core::arch::x86_64::{__m512i, _MM_HINT_T0, _mm_prefetch, _mm512_loadu_si512, _mm512_setzero_si512};
 
+use super::blake2b::transpose;
 use super::field::{Field, LANES};
-use super::poly1305::transpose;
 use crate::base_multiplication::{self as plain, DIGITS, MULTIPLES, TABLE, digits_of_product};
 
 const ONE: [u64; 5] = plain::Field::ONE.0;

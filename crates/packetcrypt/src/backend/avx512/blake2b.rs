@@ -3,9 +3,11 @@
 //! `docs/performance.md`, "BLAKE2b", has the figures.
 
 use core::arch::asm;
-use core::arch::x86_64::{_mm512_loadu_si512, _mm512_setzero_si512, _mm512_store_si512};
+use core::arch::x86_64::{
+    __m512i, _mm512_loadu_si512, _mm512_setzero_si512, _mm512_shuffle_i64x2, _mm512_store_si512,
+    _mm512_unpackhi_epi64, _mm512_unpacklo_epi64,
+};
 
-use super::poly1305::transpose;
 use crate::backend::kernels::{DIGEST_LANES as LANES, Words};
 
 const BLOCK: usize = 128;
@@ -92,6 +94,28 @@ fn load_block(block: &mut MessageBlock, messages: &[&[u8]; LANES], start: usize)
                 unsafe { _mm512_store_si512(words.0.as_mut_ptr().cast(), row) };
             }
         }
+    }
+}
+
+/// Transposes an 8 × 8 matrix of 64-bit words.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+#[inline]
+pub(super) fn transpose(rows: &mut [__m512i; 8]) {
+    let mut pairs = [_mm512_setzero_si512(); 8];
+    for k in 0..4 {
+        pairs[2 * k] = _mm512_unpacklo_epi64(rows[2 * k], rows[2 * k + 1]);
+        pairs[2 * k + 1] = _mm512_unpackhi_epi64(rows[2 * k], rows[2 * k + 1]);
+    }
+    for k in 0..2 {
+        let (a, b, c, d) = (pairs[k], pairs[k + 2], pairs[k + 4], pairs[k + 6]);
+        let low_even = _mm512_shuffle_i64x2::<0b10_00_10_00>(a, b);
+        let low_odd = _mm512_shuffle_i64x2::<0b11_01_11_01>(a, b);
+        let high_even = _mm512_shuffle_i64x2::<0b10_00_10_00>(c, d);
+        let high_odd = _mm512_shuffle_i64x2::<0b11_01_11_01>(c, d);
+        rows[k] = _mm512_shuffle_i64x2::<0b10_00_10_00>(low_even, high_even);
+        rows[k + 4] = _mm512_shuffle_i64x2::<0b11_01_11_01>(low_even, high_even);
+        rows[k + 2] = _mm512_shuffle_i64x2::<0b10_00_10_00>(low_odd, high_odd);
+        rows[k + 6] = _mm512_shuffle_i64x2::<0b11_01_11_01>(low_odd, high_odd);
     }
 }
 
