@@ -19,7 +19,8 @@ use std::ops::Range;
 
 use curve25519_dalek::{MontgomeryPoint, Scalar, scalar::clamp_integer};
 
-use crate::hash::{Authenticator, KeyStream, blake2b_256, expand_from_block};
+use crate::authenticator::Authenticator;
+use crate::hash::{KeyStream, blake2b_256, expand_from_block};
 
 pub use batch::{BATCH_MAX, Batch};
 pub use batch_pair::{BatchPair, PAIR_MAX, Source};

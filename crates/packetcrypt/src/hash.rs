@@ -1,8 +1,8 @@
-//! The primitive functions, as the specification names them: BLAKE2b (`H32`, `H64`), ChaCha20 key stream
-//! (`CHACHA`, `EXPAND`) and Poly1305 (`POLY`).
+//! The primitive functions, as the specification names them: BLAKE2b (`H32`, `H64`) and ChaCha20 key stream (`CHACHA`,
+//! `EXPAND`); [`authenticator`](crate::authenticator) has Poly1305 (`POLY`).
 //!
-//! Rules: `docs/protocol/packetcrypt-announcements.md` 0 and 2. The mathematics is that of the crates `blake2`,
-//! `chacha20` and `poly1305`; this file gives it our names and shapes.
+//! Rules: `docs/protocol/packetcrypt-announcements.md` 0 and 2. The mathematics is that of the crates `blake2` and
+//! `chacha20`; this file gives it our names and shapes.
 
 use std::array::from_fn;
 
@@ -13,8 +13,6 @@ use crate::crypto_cycle::BATCH_MAX;
 use blake2::{Blake2b256, Blake2b512, Digest};
 use chacha20::ChaCha20;
 use chacha20::cipher::{KeyIvInit, StreamCipher, StreamCipherSeek};
-use poly1305::Poly1305;
-use poly1305::universal_hash::{KeyInit, UniversalHash};
 
 /// `H32`: BLAKE2b with a digest of 32 bytes, unkeyed.
 pub fn blake2b_256(message: &[u8]) -> [u8; 32] {
@@ -239,26 +237,6 @@ impl KeyStream {
     /// XORs the next bytes of the stream onto `data`.
     pub fn apply(&mut self, data: &mut [u8]) {
         self.0.apply_keystream(data);
-    }
-}
-
-/// `POLY`: the Poly1305 tag of a message that comes in pieces of whole 16-byte blocks.
-pub struct Authenticator(Poly1305);
-
-impl Authenticator {
-    /// Starts with a one-time key.
-    pub fn new(key: &[u8; 32]) -> Self {
-        Self(Poly1305::new(key.into()))
-    }
-
-    /// Takes in the next part of the message. A part that is no multiple of 16 bytes is padded with zeros.
-    pub fn update(&mut self, part: &[u8]) {
-        self.0.update_padded(part);
-    }
-
-    /// The tag.
-    pub fn finish(self) -> [u8; 16] {
-        self.0.finalize().into()
     }
 }
 

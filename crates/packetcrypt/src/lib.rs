@@ -5,6 +5,7 @@
 
 pub mod announcement;
 mod attempt;
+mod authenticator;
 pub mod backend;
 mod base_multiplication;
 pub mod block;
