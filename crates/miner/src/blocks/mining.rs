@@ -14,7 +14,7 @@ use packetcrypt::{
     block::{
         Header,
         check::{ProofChecker, ProofClaim, ProofFault},
-        mine::{BlockJob, Find},
+        mine::{BlockJob, Find, SIDE_BY_SIDE},
     },
     check::Rules,
 };
@@ -31,8 +31,8 @@ use crate::{
     pool_client::CurrentWork,
 };
 
-/// Attempts between two looks at whether there is something else to do.
-const BATCH: u32 = 64;
+/// Attempts between two looks at whether there is something else to do: less than a millisecond.
+const BATCH: u32 = SIDE_BY_SIDE;
 /// Pause of a thread while there are as many unsent shares as can be kept.
 const WHILE_FULL: Duration = Duration::from_millis(10);
 

@@ -71,17 +71,18 @@ pub(crate) fn find_pages(items: &[&[u8; ITEM_SIZE]]) {
     }
 }
 
-/// Asks for these bytes.
+/// Asks for all cache lines of a value.
 #[cfg(target_arch = "x86_64")]
 #[inline]
-pub(crate) fn prefetch(bytes: &[u8]) {
+pub(crate) fn prefetch<T: ?Sized>(value: &T) {
     use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-    for line in bytes.chunks(64) {
+    let start = core::ptr::from_ref(value).cast::<i8>();
+    for line in (0..size_of_val(value)).step_by(64) {
         // SAFETY: a prefetch has no effect but on speed.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(line)) };
     }
 }
 
 /// There is no stable way to ask.
 #[cfg(not(target_arch = "x86_64"))]
-pub(crate) fn prefetch(_: &[u8]) {}
+pub(crate) fn prefetch<T: ?Sized>(_: &T) {}

@@ -1,68 +1,74 @@
-//! Numbers modulo 2^255 - 19: five limbs of 51 bits.
+//! Numbers modulo 2^255 - 19: four words of 64 bits.
 //!
-//! Bounds: a *reduced* number has limbs below 2^51 + 2^13. Products are reduced, and take operands with limbs below
-//! 2^54; sums of two reduced numbers are below 2^53, differences of a sum and a reduced number below 2^54. What is
-//! subtracted has to be reduced.
+//! Bounds: any number below 2^256 is allowed unless something else is said. A *reduced* one is below 2^255 + 2^11;
+//! products are reduced. Nothing is secret, so time may depend on numbers, but in additions and products it does not.
 
-/// All bits of a limb.
-const LIMB: u64 = (1 << 51) - 1;
-/// 2·(2^255 - 19), limb by limb: added before a subtraction so that no limb falls below 0.
-const TWICE_MODULUS: [u64; 5] = [2 * (LIMB - 18), 2 * LIMB, 2 * LIMB, 2 * LIMB, 2 * LIMB];
+/// What 2^256 is.
+const FOLD: u64 = 38;
+/// All bits of a word but the highest.
+const BELOW_255: u64 = u64::MAX >> 1;
 
-/// A number modulo 2^255 - 19.
+/// A number modulo 2^255 - 19, least significant word first.
 #[derive(Clone, Copy, Debug)]
 #[repr(transparent)]
-pub(crate) struct Field(pub [u64; 5]);
+pub(crate) struct Field(pub [u64; 4]);
 
 impl Field {
-    pub(crate) const ZERO: Self = Self([0; 5]);
-    pub(crate) const ONE: Self = Self([1, 0, 0, 0, 0]);
+    pub(crate) const ZERO: Self = Self([0; 4]);
+    pub(crate) const ONE: Self = Self([1, 0, 0, 0]);
+    pub(crate) const TWO: Self = Self([2, 0, 0, 0]);
+    pub(crate) const FOUR: Self = Self([4, 0, 0, 0]);
 
+    /// The sum of two reduced numbers, which is below 2^256.
     #[inline]
     pub(crate) fn plus(&self, other: &Self) -> Self {
-        let ([a0, a1, a2, a3, a4], [b0, b1, b2, b3, b4]) = (self.0, other.0);
-        Self([a0 + b0, a1 + b1, a2 + b2, a3 + b3, a4 + b4])
+        let (sum, overflows) = sum(self.0, other.0);
+        debug_assert!(!overflows, "{self:?} or {other:?} is not reduced");
+        Self(sum)
     }
 
+    /// The sum of any number and a reduced one.
+    #[inline]
+    pub(crate) fn plus_reduced(&self, other: &Self) -> Self {
+        let (folded, overflows) = sum(self.0, other.0);
+        // What is left of a sum that overflows is below 2^255 + 2^11.
+        Self(sum(folded, [masked(FOLD, overflows), 0, 0, 0]).0)
+    }
+
+    /// Any number less a reduced one.
     #[inline]
     pub(crate) fn minus(&self, other: &Self) -> Self {
-        let ([a0, a1, a2, a3, a4], [b0, b1, b2, b3, b4]) = (self.0, other.0);
-        let [m0, m1, m2, m3, m4] = TWICE_MODULUS;
-        Self([a0 + m0 - b0, a1 + m1 - b1, a2 + m2 - b2, a3 + m3 - b3, a4 + m4 - b4])
+        let (folded, borrows) = difference(self.0, other.0);
+        // What is left of a difference below 0 is at least 2^255 - 2^11.
+        Self(difference(folded, [masked(FOLD, borrows), 0, 0, 0]).0)
     }
 
-    /// The product. 2^255 is 19, so what goes over the top comes in again below, 19 times.
+    /// The product. 2^256 is 38, so what goes over the top comes in again below, 38 times.
     #[inline]
     pub(crate) fn times(&self, other: &Self) -> Self {
-        let ([a0, a1, a2, a3, a4], [b0, b1, b2, b3, b4]) = (self.0, other.0);
-        let (c1, c2, c3, c4) = (19 * b1, 19 * b2, 19 * b3, 19 * b4);
-        let product = |a: u64, b: u64| u128::from(a) * u128::from(b);
-        Self::carried([
-            product(a0, b0) + product(a1, c4) + product(a2, c3) + product(a3, c2) + product(a4, c1),
-            product(a0, b1) + product(a1, b0) + product(a2, c4) + product(a3, c3) + product(a4, c2),
-            product(a0, b2) + product(a1, b1) + product(a2, b0) + product(a3, c4) + product(a4, c3),
-            product(a0, b3) + product(a1, b2) + product(a2, b1) + product(a3, b0) + product(a4, c4),
-            product(a0, b4) + product(a1, b3) + product(a2, b2) + product(a3, b1) + product(a4, b0),
-        ])
+        let mut words = [0; 8];
+        for (i, &a) in self.0.iter().enumerate() {
+            let mut carry = 0;
+            for (j, &b) in other.0.iter().enumerate() {
+                (words[i + j], carry) = b.carrying_mul_add(a, words[i + j], carry);
+            }
+            words[i + 4] = carry;
+        }
+        let [low, high] =
+            [[words[0], words[1], words[2], words[3]], [words[4], words[5], words[6], words[7]]];
+        let (mut folded, mut carry) = ([0; 4], 0);
+        for ((word, low), high) in folded.iter_mut().zip(low).zip(high) {
+            (*word, carry) = high.carrying_mul_add(FOLD, low, carry);
+        }
+        // The carry is at most 38. The bits from 255 on come in again 19 times, which is less than 2^11.
+        let above = carry << 1 | folded[3] >> 63;
+        folded[3] &= BELOW_255;
+        Self(sum(folded, [19 * above, 0, 0, 0]).0)
     }
 
     #[inline]
     pub(crate) fn squared(&self) -> Self {
         self.times(self)
-    }
-
-    /// The sums of a product, below 2^115, as a reduced number. The last sum is below 2^111, so that what goes over the
-    /// top is below 2^64 also 19 times.
-    #[inline]
-    fn carried(sums: [u128; 5]) -> Self {
-        let [s0, s1, s2, s3, s4] = sums;
-        let limb = |sum: u128| sum as u64 & LIMB;
-        let s1 = s1 + (s0 >> 51);
-        let s2 = s2 + (s1 >> 51);
-        let s3 = s3 + (s2 >> 51);
-        let s4 = s4 + (s3 >> 51);
-        let l0 = limb(s0) + 19 * (s4 >> 51) as u64;
-        Self([l0 & LIMB, limb(s1) + (l0 >> 51), limb(s2), limb(s3), limb(s4)])
     }
 
     /// 1 / self, as the power 2^255 - 21; 0 for 0.
@@ -86,29 +92,51 @@ impl Field {
         (0..count).fold(*self, |power, _| power.squared())
     }
 
-    /// The canonical bytes of a reduced number.
-    pub(crate) fn to_bytes(self) -> [u8; 32] {
-        let mut limbs = self.0;
-        // Adding 19 overflows 2^255 exactly if the number is at least the modulus.
-        let carry = limbs.iter().fold(19, |carry, limb| (limb + carry) >> 51);
-        let mut add = 19 * carry;
-        for limb in &mut limbs {
-            *limb += add;
-            add = *limb >> 51;
-            *limb &= LIMB;
+    /// The least number that is the same, of one below 2^256 - 38.
+    pub(crate) fn canonical(&self) -> Self {
+        // Adding 19 reaches 2^255 exactly if the number is at least the modulus.
+        let (mut above, _) = sum(self.0, [19, 0, 0, 0]);
+        if above[3] > BELOW_255 {
+            above[3] &= BELOW_255;
+            return Self(above);
         }
-        let words = [
-            limbs[0] | limbs[1] << 51,
-            limbs[1] >> 13 | limbs[2] << 38,
-            limbs[2] >> 26 | limbs[3] << 25,
-            limbs[3] >> 39 | limbs[4] << 12,
-        ];
+        *self
+    }
+
+    /// The canonical bytes of a number below 2^256 - 38.
+    pub(crate) fn to_bytes(self) -> [u8; 32] {
         let mut bytes = [0; 32];
-        for (bytes, word) in bytes.as_chunks_mut().0.iter_mut().zip(words) {
+        for (bytes, word) in bytes.as_chunks_mut().0.iter_mut().zip(self.canonical().0) {
             *bytes = word.to_le_bytes();
         }
         bytes
     }
+}
+
+/// The sum modulo 2^256, and whether it overflows.
+#[inline]
+pub(super) fn sum(mut number: [u64; 4], other: [u64; 4]) -> ([u64; 4], bool) {
+    let mut carry = false;
+    for (word, other) in number.iter_mut().zip(other) {
+        (*word, carry) = word.carrying_add(other, carry);
+    }
+    (number, carry)
+}
+
+/// The difference modulo 2^256, and whether it is below 0.
+#[inline]
+pub(super) fn difference(mut number: [u64; 4], other: [u64; 4]) -> ([u64; 4], bool) {
+    let mut borrow = false;
+    for (word, other) in number.iter_mut().zip(other) {
+        (*word, borrow) = word.borrowing_sub(other, borrow);
+    }
+    (number, borrow)
+}
+
+/// `word` or 0.
+#[inline]
+pub(super) fn masked(word: u64, keep: bool) -> u64 {
+    u64::from(keep).wrapping_neg() & word
 }
 
 #[cfg(test)]
@@ -116,32 +144,66 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const MINUS_ONE: Field = Field([LIMB - 19, LIMB, LIMB, LIMB, LIMB]);
+    const MINUS_ONE: Field = Field([u64::MAX - 19, u64::MAX, u64::MAX, BELOW_255]);
+    const GREATEST: [u64; 4] = [u64::MAX; 4];
+    /// The greatest reduced number.
+    const GREATEST_REDUCED: [u64; 4] = [(1 << 11) - 1, 0, 0, 1 << 63];
 
     type Wide = ruint::Uint<576, 9>;
 
-    /// What the limbs stand for, not reduced.
-    fn number(limbs: [u64; 5]) -> Wide {
-        limbs.iter().rev().fold(Wide::ZERO, |number, &limb| (number << 51) + Wide::from(limb))
+    fn wide(words: [u64; 4]) -> Wide {
+        Wide::from_limbs_slice(&words)
     }
 
-    fn assert_product(a: [u64; 5], b: [u64; 5]) {
-        let modulus = (Wide::from(1) << 255) - Wide::from(19);
-        let expected = number(a).mul_mod(number(b), modulus);
-        assert_eq!(Field(a).times(&Field(b)).to_bytes(), expected.to_le_bytes::<72>()[..32], "{a:?} {b:?}");
+    fn modulus() -> Wide {
+        (Wide::from(1) << 255) - Wide::from(19)
+    }
+
+    /// A result is the expected number, whatever it is plus.
+    fn assert_same(result: Field, expected: Wide) {
+        assert_eq!(wide(result.0) % modulus(), expected % modulus());
+    }
+
+    fn assert_product(a: [u64; 4], b: [u64; 4]) {
+        let product = Field(a).times(&Field(b));
+        assert!(wide(product.0) <= wide(GREATEST_REDUCED), "{a:?} {b:?}");
+        assert_eq!(product.to_bytes(), wide(a).mul_mod(wide(b), modulus()).to_le_bytes::<72>()[..32]);
+    }
+
+    fn assert_sums(any: [u64; 4], reduced: [u64; 4]) {
+        let twice_modulus = modulus() << 1;
+        assert_same(Field(any).plus_reduced(&Field(reduced)), wide(any) + wide(reduced));
+        assert_same(
+            Field(any).minus(&Field(reduced)),
+            wide(any) + twice_modulus + twice_modulus - wide(reduced),
+        );
     }
 
     #[test]
-    fn products_of_the_greatest_operands_overflow_nothing() {
-        let greatest = [(1 << 54) - 1; 5];
-        assert_product(greatest, greatest);
-        assert_product(greatest, [0, 0, 0, 0, (1 << 54) - 1]);
+    fn results_of_the_greatest_operands_are_right() {
+        let near = |words: [u64; 4], below: u64| [words[0] - below, words[1], words[2], words[3]];
+        for below in 0..80 {
+            assert_product(near(GREATEST, below), GREATEST);
+            assert_product(near(GREATEST, below), near(GREATEST_REDUCED, below));
+            assert_sums(near(GREATEST, below), GREATEST_REDUCED);
+            assert_sums([below, 0, 0, 0], GREATEST_REDUCED);
+            assert_sums([below, 0, 0, 0], [80, 0, 0, 0]);
+        }
+        assert_product([0, 0, 0, u64::MAX], GREATEST);
+        assert_same(
+            Field(GREATEST_REDUCED).plus(&Field(GREATEST_REDUCED).minus(&Field([1 << 12, 0, 0, 0]))),
+            wide(GREATEST_REDUCED) * Wide::from(2) - Wide::from(1 << 12),
+        );
     }
 
     proptest! {
         #[test]
-        fn products_are_those_of_great_numbers(a: [u64; 5], b: [u64; 5]) {
-            assert_product(a.map(|limb| limb >> 10), b.map(|limb| limb >> 10));
+        fn results_are_those_of_great_numbers(a: [u64; 4], b: [u64; 4]) {
+            assert_product(a, b);
+            let reduced = [b[0], b[1], b[2], b[3] >> 1];
+            assert_sums(a, reduced);
+            let other = [a[0], a[1], a[2], a[3] >> 1];
+            assert_same(Field(other).plus(&Field(reduced)), wide(other) + wide(reduced));
         }
     }
 
@@ -149,14 +211,16 @@ mod tests {
     fn numbers_around_the_modulus_are_brought_below_it() {
         let one = [1].into_iter().chain([0; 31]).collect::<Vec<u8>>();
         assert_eq!(MINUS_ONE.plus(&Field::ONE).to_bytes(), [0; 32]);
-        assert_eq!(MINUS_ONE.plus(&Field([2, 0, 0, 0, 0])).to_bytes()[..], one[..]);
+        assert_eq!(MINUS_ONE.plus(&Field::TWO).to_bytes()[..], one[..]);
         assert_eq!(MINUS_ONE.squared().to_bytes()[..], one[..]);
         assert_eq!(Field::ZERO.minus(&Field::ONE).times(&Field::ONE).to_bytes(), MINUS_ONE.to_bytes());
+        // The greatest number that can be brought below the modulus: twice the modulus less 1.
+        assert_eq!(Field([u64::MAX - 38, u64::MAX, u64::MAX, u64::MAX]).to_bytes(), MINUS_ONE.to_bytes());
     }
 
     #[test]
     fn a_number_times_its_inverse_is_one() {
-        for number in [Field::ONE, MINUS_ONE, Field([5, 4, 3, 2, 1]), Field([LIMB; 5])] {
+        for number in [Field::ONE, MINUS_ONE, Field([5, 4, 3, 2]), Field(GREATEST)] {
             assert_eq!(number.times(&number.inverted()).to_bytes(), Field::ONE.to_bytes());
         }
         assert_eq!(Field::ZERO.inverted().to_bytes(), [0; 32]);

@@ -24,6 +24,10 @@ use super::header::Header;
 use super::order::arrange;
 use super::proof_tree::{ProofTree, indexes_of};
 
+/// Attempts that are made side by side: with fewer, lanes stay empty, and nothing computes while announcements come from
+/// memory.
+pub const SIDE_BY_SIDE: u32 = PAIR_MAX as u32;
+
 /// Where an announcement lies in a store.
 pub type Slot = u32;
 

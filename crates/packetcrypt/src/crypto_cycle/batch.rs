@@ -152,13 +152,7 @@ impl Batch {
     /// `CC_SMUL` of each state.
     pub fn multiply_scalars(&mut self) {
         match &mut self.0 {
-            Lanes::Plain(states, count) => {
-                let keys_of = |index: usize| states[index].bytes_at(0);
-                let secrets = base_multiplication::shared_secrets(*count, keys_of);
-                for (state, secret) in states[..*count].iter_mut().zip(secrets) {
-                    state.0[SHARED_SECRET].copy_from_slice(&secret);
-                }
-            }
+            Lanes::Plain(states, count) => multiply_scalars(&mut [&mut states[..*count]]),
             Lanes::Avx2(batch) => batch::Batch::multiply_scalars(&mut [batch]),
             Lanes::Avx512(batch) => batch::Batch::multiply_scalars(&mut [batch]),
         }
@@ -167,6 +161,9 @@ impl Batch {
     /// [`Batch::multiply_scalars`] of two, which takes less time than one after the other.
     pub(super) fn multiply_scalars_with(&mut self, other: &mut Self) {
         match (&mut self.0, &mut other.0) {
+            (Lanes::Plain(one, count), Lanes::Plain(other, other_count)) => {
+                multiply_scalars(&mut [&mut one[..*count], &mut other[..*other_count]]);
+            }
             (Lanes::Avx2(one), Lanes::Avx2(other)) => batch::Batch::multiply_scalars(&mut [one, other]),
             (Lanes::Avx512(one), Lanes::Avx512(other)) => batch::Batch::multiply_scalars(&mut [one, other]),
             _ => {
@@ -187,5 +184,14 @@ impl Batch {
             Lanes::Avx2(batch) => batch.finish(hashes),
             Lanes::Avx512(batch) => batch.finish(hashes),
         }
+    }
+}
+
+/// `CC_SMUL` of all these states, which share an inversion.
+fn multiply_scalars(batches: &mut [&mut [State]]) {
+    let states: Vec<&State> = batches.iter().flat_map(|batch| batch.iter()).collect();
+    let secrets = base_multiplication::shared_secrets(states.len(), |index| states[index].bytes_at(0));
+    for (state, secret) in batches.iter_mut().flat_map(|batch| batch.iter_mut()).zip(secrets) {
+        state.0[SHARED_SECRET].copy_from_slice(&secret);
     }
 }

@@ -1,12 +1,17 @@
-//! Multiples of Curve25519's base point, eight at once: the comb of `base_multiplication`, over the same table.
+//! Multiples of Curve25519's base point, eight at once: the comb of `base_multiplication`.
 
-use core::arch::x86_64::{__m512i, _MM_HINT_T0, _mm_prefetch, _mm512_loadu_si512, _mm512_setzero_si512};
+use std::sync::LazyLock;
+
+use core::arch::x86_64::{__m512i, _mm512_loadu_si512, _mm512_setzero_si512};
 
 use super::blake2b::transpose;
-use super::field::{Field, LANES};
-use crate::base_multiplication::{self as plain, DIGITS, MULTIPLES, TABLE, digits_of_product};
+use super::field::{Field, LANES, limbs_of};
+use crate::backend::ahead::prefetch;
+use crate::base_multiplication::{Affine, DIGITS, Digits, Table, digits_of_product};
 
-const ONE: [u64; 5] = plain::Field::ONE.0;
+const ONE: [u64; 5] = [1, 0, 0, 0, 0];
+/// Places whose entries are on their way.
+const AHEAD: usize = 3;
 const FOUR: [u64; 5] = [4, 0, 0, 0, 0];
 
 /// A point of the Edwards curve in extended coordinates: x = X/Z, y = Y/Z, xy = T/Z.
@@ -18,12 +23,38 @@ struct Point {
     t: Field,
 }
 
-/// A point with Z = 1, prepared for additions.
+/// An entry of the table: the limbs of y + x, y - x and 2·d·x·y, and one word that fills two cache lines.
+#[repr(C, align(64))]
+struct Entry([u64; 16]);
+
+impl From<Affine> for Entry {
+    fn from(point: Affine) -> Self {
+        let mut words = [0; 16];
+        let numbers = [point.y_plus_x, point.y_minus_x, point.twice_d_x_y];
+        for (words, number) in words.as_chunks_mut::<5>().0.iter_mut().zip(&numbers) {
+            *words = limbs_of(number);
+        }
+        Self(words)
+    }
+}
+
+/// Made at the first use.
+static TABLE: LazyLock<Table<Entry>> = LazyLock::new(Table::build);
+
+/// Points with Z = 1, prepared for additions.
 #[derive(Clone, Copy)]
 struct Prepared {
     y_plus_x: Field,
     y_minus_x: Field,
     twice_d_x_y: Field,
+}
+
+/// The letters are those of the published formulas.
+struct Factors {
+    e: Field,
+    f: Field,
+    g: Field,
+    h: Field,
 }
 
 impl Point {
@@ -42,11 +73,11 @@ impl Point {
         }
     }
 
-    /// Adds `other`, or in the lanes of `negative` subtracts it. The letters are those of the published formulas.
+    /// What the coordinates of the sum with `other`, or in the lanes of `negative` of the difference, are products of.
     #[allow(clippy::many_single_char_names)]
     #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     #[inline]
-    fn plus_signed(&self, other: &Prepared, negative: u8) -> Self {
+    fn factors(&self, other: &Prepared, negative: u8) -> Factors {
         let y_minus_x = other.y_minus_x.or(negative, &other.y_plus_x);
         let y_plus_x = other.y_plus_x.or(negative, &other.y_minus_x);
         let a = self.y.minus(&self.x).times(&y_minus_x);
@@ -54,24 +85,37 @@ impl Point {
         let c = self.t.times(&other.twice_d_x_y);
         let d = self.z.doubled();
         let (difference, sum) = (d.minus(&c), d.plus(&c));
-        let e = b.minus(&a);
-        let f = difference.or(negative, &sum);
-        let g = sum.or(negative, &difference);
-        let h = b.plus(&a);
+        let (f, g) = (difference.or(negative, &sum), sum.or(negative, &difference));
+        Factors { e: b.minus(&a), f, g, h: b.plus(&a) }
+    }
+
+    /// Adds `other`, or in the lanes of `negative` subtracts it.
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+    #[inline]
+    fn plus_signed(&self, other: &Prepared, negative: u8) -> Self {
+        let Factors { e, f, g, h } = self.factors(other, negative);
         Self { x: e.times(&f), y: g.times(&h), z: f.times(&g), t: e.times(&h) }
+    }
+
+    /// Only the coordinates Y and Z of [`Point::plus_signed`].
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+    #[inline]
+    fn y_and_z_of_sum(&self, other: &Prepared, negative: u8) -> [Field; 2] {
+        let Factors { f, g, h, .. } = self.factors(other, negative);
+        [g.times(&h), f.times(&g)]
     }
 }
 
 /// Eight entries as lanes.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma")]
 #[inline]
-fn prepared_of(entries: &[&plain::Prepared; LANES]) -> Prepared {
+fn prepared_of(entries: &[&Entry; LANES]) -> Prepared {
     let half = |offset: usize| {
         let mut words: [__m512i; 8] = [_mm512_setzero_si512(); 8];
         for (word, entry) in words.iter_mut().zip(entries) {
-            let entry: *const plain::Prepared = *entry;
-            // SAFETY: eight of an entry's sixteen words, which stand one behind the other.
-            *word = unsafe { _mm512_loadu_si512(entry.cast::<u64>().add(offset).cast()) };
+            let words: &[u64; 8] = entry.0[offset..].first_chunk().expect("half of an entry");
+            // SAFETY: eight words.
+            *word = unsafe { _mm512_loadu_si512(words.as_ptr().cast()) };
         }
         transpose(&mut words);
         words
@@ -95,8 +139,8 @@ pub(super) fn shared_secrets<'a>(count: usize, keys_of: impl Fn(usize) -> &'a [u
     for group in 0..groups {
         let digits =
             core::array::from_fn(|lane| digits_of_product(keys_of((group * LANES + lane).min(count - 1))));
-        let point = multiple_of_base(&digits);
-        let (numerator, denominator) = (point.z.plus(&point.y), point.z.minus(&point.y));
+        let [y, z] = multiple_of_base(&digits);
+        let (numerator, denominator) = (z.plus(&y), z.minus(&y));
         fractions.push((numerator, denominator, product));
         product = product.times(&denominator);
     }
@@ -112,30 +156,29 @@ pub(super) fn shared_secrets<'a>(count: usize, keys_of: impl Fn(usize) -> &'a [u
     secrets
 }
 
-/// The base point times each lane's number.
+/// The coordinates Y and Z of the base point times each lane's number.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma")]
 #[inline]
-fn multiple_of_base(digits: &[[i16; DIGITS]; LANES]) -> Point {
-    let entries_of = |digit: usize| -> [&plain::Prepared; LANES] {
-        let row = &TABLE[digit * MULTIPLES..(digit + 1) * MULTIPLES];
-        core::array::from_fn(|lane| &row[usize::from(digits[lane][digit].unsigned_abs())])
+fn multiple_of_base(digits: &[Digits; LANES]) -> [Field; 2] {
+    const LAST: usize = DIGITS - 1;
+    let table = &*TABLE;
+    let entries_of = |place: usize| -> [&Entry; LANES] {
+        core::array::from_fn(|lane| table.entry(place, digits[lane][place]))
     };
-    let negative = |digit: usize| {
-        digits.iter().enumerate().fold(0u8, |mask, (lane, digits)| mask | u8::from(digits[digit] < 0) << lane)
-    };
-    let mut sum = Point::signed(&prepared_of(&entries_of(0)), negative(0));
-    let mut next = entries_of(1);
-    for digit in 1..DIGITS {
-        let entries = next;
-        if digit + 1 < DIGITS {
-            next = entries_of(digit + 1);
-            // The table lies in the second cache.
-            for lines in next.map(|entry| core::ptr::from_ref(entry).cast::<i8>()) {
-                _mm_prefetch::<_MM_HINT_T0>(lines);
-                _mm_prefetch::<_MM_HINT_T0>(lines.wrapping_add(64));
-            }
+    // The table is too large for the nearest caches.
+    let fetch = |place: usize| {
+        if place < DIGITS {
+            entries_of(place).into_iter().for_each(prefetch);
         }
-        sum = sum.plus_signed(&prepared_of(&entries), negative(digit));
+    };
+    let negative = |place: usize| {
+        digits.iter().enumerate().fold(0u8, |mask, (lane, digits)| mask | u8::from(digits[place] < 0) << lane)
+    };
+    (0..AHEAD).for_each(fetch);
+    let mut sum = Point::signed(&prepared_of(&entries_of(0)), negative(0));
+    for place in 1..LAST {
+        fetch(place + AHEAD - 1);
+        sum = sum.plus_signed(&prepared_of(&entries_of(place)), negative(place));
     }
-    sum
+    sum.y_and_z_of_sum(&prepared_of(&entries_of(LAST)), negative(LAST))
 }

@@ -156,6 +156,42 @@ impl Field {
     #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     pub(super) fn to_bytes(self) -> [[u8; 32]; LANES] {
         let limbs = self.lanes();
-        core::array::from_fn(|lane| plain::Field(limbs.map(|limb| limb[lane])).to_bytes())
+        core::array::from_fn(|lane| number_of(limbs.map(|limb| limb[lane])).to_bytes())
+    }
+}
+
+/// The limbs of a canonical number.
+pub(super) fn limbs_of(number: &plain::Field) -> [u64; 5] {
+    let [w0, w1, w2, w3] = number.0;
+    [w0, w0 >> 51 | w1 << 13, w1 >> 38 | w2 << 26, w2 >> 25 | w3 << 39, w3 >> 12]
+        .map(|limb| limb & LIMB as u64)
+}
+
+/// The number, below 2^255 + 2^211, of a reduced number's limbs.
+fn number_of(limbs: [u64; 5]) -> plain::Field {
+    // Where the limbs begin, less the bits of the words before.
+    let [mut sum, l1, l2, l3, l4] = limbs.map(u128::from);
+    let words = [l1 << 51, l2 << 38, l3 << 25, l4 << 12].map(|next| {
+        sum += next;
+        let word = sum as u64;
+        sum >>= 64;
+        word
+    });
+    plain::Field(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limbs_and_words_are_the_same_number() {
+        for number in [[0; 4], [1, 2, 3, 4], [u64::MAX, u64::MAX, u64::MAX, u64::MAX >> 1]] {
+            assert_eq!(number_of(limbs_of(&plain::Field(number))).0, number);
+        }
+        // Limbs of more than 51 bits.
+        assert_eq!(number_of([1 << 51, 0, 0, 0, 0]).0, number_of([0, 1, 0, 0, 0]).0);
+        let greatest = (1 << 51) + (1 << 6) - 1;
+        assert_eq!(number_of([greatest, 0, 0, 0, greatest]).0[3], greatest << 12);
     }
 }
