@@ -16,7 +16,15 @@ fn deaths_make_their_alerts_fire_and_life_ends_them() {
     eventually("uploads in Prometheus", || {
         pool.prometheus.asked("min(headframe_outbox_uploads_total)").filter(|uploads| *uploads > 0.0)
     });
-    for alert in ["ProcessDown", "PayMakerUnreachable", "NodeUnreachable", "PayoutsRefused", "RoleNotReady"] {
+    for alert in [
+        "ProcessDown",
+        "PayMakerUnreachable",
+        "NodeUnreachable",
+        "PayoutsRefused",
+        "RoleNotReady",
+        "MonitorDown",
+        "NotificationsFail",
+    ] {
         pool.prometheus.until_silent(alert);
     }
 
@@ -42,11 +50,16 @@ fn deaths_make_their_alerts_fire_and_life_ends_them() {
     pool.prometheus.until_silent("NodeStalled");
     pool.prometheus.until_silent("PayoutsRefused");
 
-    // The miners go.
+    // Of all that the monitor has told nobody, since its destination is not there.
+    pool.prometheus.until_fires("NotificationsFail", "destination", "nobody");
+
+    // The monitor and the miners go.
+    pool.kill("monitor");
     pool.kill("announcement miner");
     pool.kill("block miner");
     pool.prometheus.until_fires("IntakeStopped", "work", "announcements");
     pool.prometheus.until_fires("IntakeStopped", "work", "shares");
+    pool.prometheus.until_fires("MonitorDown", "role", "monitor");
 
     // A process that somebody starts again and again.
     eventually("ProcessRestarts to fire", || {

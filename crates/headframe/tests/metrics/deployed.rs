@@ -123,8 +123,15 @@ fn queries_name_what_up_serves() {
     pool.until_every_role_has_worked();
     let text = pool.metrics();
     let families = families(&text);
-    // There as soon as something is refused or fails; and the public figures, each as soon as it is known.
-    let late = ["headframe_nimiq_refusals_total", "headframe_node_call_failures_total"];
+    // There as soon as something is refused or fails, or somebody is to be told; and the public figures, each as soon as it
+    // is known.
+    let late = [
+        "headframe_nimiq_refusals_total",
+        "headframe_node_call_failures_total",
+        "headframe_notice_failures_total",
+        "headframe_notices_delivered_total",
+        "headframe_notices_lost_total",
+    ];
     let notes = std::fs::read_to_string(project_file("docs/operators/metrics.md")).unwrap();
     let comes_late = |name: &str| {
         (late.contains(&name) || name.starts_with("headframe_pool_")) && notes.contains(&format!("`{name}`"))

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::role_processes::{ERROR_ADDRESS, Watched};
-use crate::sandbox::{eventually, folder};
+use crate::sandbox::{Http, eventually, folder};
 
 /// The payout table in a call of the node, if it is that call.
 fn table_in(body: &[u8]) -> Option<Value> {
@@ -23,7 +23,7 @@ fn payments_that_go_elsewhere_make_their_alerts_fire() {
         let uploads = prometheus.asked("min(headframe_outbox_uploads_total)")?;
         (payouts > 0.0 && uploads > 0.0).then_some(())
     });
-    for alert in ["TemplatePaysOtherwise", "ErrorAddressPaid"] {
+    for alert in ["TemplatePaysOtherwise", "ErrorAddressPaid", "EventsSetAside"] {
         prometheus.until_silent(alert);
     }
 
@@ -51,4 +51,12 @@ fn payments_that_go_elsewhere_make_their_alerts_fire() {
     pool.prometheus.until_fires("ErrorAddressPaid", "outcome", "to_error_address");
     pool.relay.mend();
     pool.prometheus.until_silent("ErrorAddressPaid");
+
+    // The PayMaker will not have what the BlkHandler brings, however often it is asked to try again.
+    pool.relay.stand_in(|to, _| (to == "pay").then(|| (StatusCode::BAD_REQUEST, Bytes::new())));
+    let http = Http::new();
+    eventually("EventsSetAside to fire", || {
+        pool.upload_now(&http);
+        pool.prometheus.firing("EventsSetAside").first().map(drop)
+    });
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::prometheus::Prometheus;
 use crate::sandbox::relay::Relay;
-use crate::sandbox::{Program, free_ports};
+use crate::sandbox::{Http, Program, free_ports};
 
 /// Each role as a process of its own, with a Prometheus.
 pub struct Watched {
@@ -13,18 +13,30 @@ pub struct Watched {
     running: BTreeMap<&'static str, Program>,
     node: String,
     master: String,
+    /// Where the BlkHandler's admin API answers.
+    admin: String,
+    /// The PayMaker itself: who only looks at it does so past the relay.
+    pay_maker: String,
     pub prometheus: Prometheus,
     /// Between the roles and the node, and between handlers and PayMaker.
     pub relay: Relay,
 }
 
 /// The roles, those first that others ask.
-const ROLES: [&str; 7] =
-    ["dev-chain", "master", "pay-maker", "ann-handler", "blk-handler", "announcement miner", "block miner"];
+const ROLES: [&str; 8] = [
+    "dev-chain",
+    "master",
+    "pay-maker",
+    "ann-handler",
+    "blk-handler",
+    "monitor",
+    "announcement miner",
+    "block miner",
+];
 
 impl Watched {
     pub fn start(folder: &Path) -> Self {
-        let [chain, master, ann, blk, pay] = free_ports();
+        let [chain, master, ann, blk, pay, monitor, admin, nobody] = free_ports();
         let base = |port: u16| format!("http://127.0.0.1:{port}");
         let relay = Relay::start(&[("node", base(chain)), ("pay", base(pay))]);
         let text = format!(
@@ -52,17 +64,25 @@ impl Watched {
             error_address = "{ERROR_ADDRESS}"
             default_address = "{DEFAULT_ADDRESS}"
             update_cycle = 1
+            [monitor]
+            listen = "127.0.0.1:{monitor}"
+            [[notify]]
+            name = "nobody"
+            kind = "webhook"
+            url = "http://127.0.0.1:{nobody}/"
             "#,
             data = folder.join("data").display(),
             relay = relay.address,
         );
         std::fs::write(folder.join("pool.toml"), text).unwrap();
-        let targets = [master, ann, blk, pay].map(|port| format!("127.0.0.1:{port}"));
+        let targets = [master, ann, blk, pay, monitor].map(|port| format!("127.0.0.1:{port}"));
         let mut watched = Self {
             folder: folder.to_owned(),
             running: BTreeMap::new(),
             node: format!("127.0.0.1:{chain}"),
             master: format!("http://127.0.0.1:{master}"),
+            admin: format!("127.0.0.1:{admin}"),
+            pay_maker: base(pay),
             prometheus: Prometheus::start(folder, &targets),
             relay,
         };
@@ -75,9 +95,13 @@ impl Watched {
     pub fn start_role(&mut self, role: &'static str) {
         let (data, file) = (self.folder.join("data"), self.folder.join("pool.toml"));
         let (data, file) = (data.to_str().unwrap(), file.to_str().unwrap());
+        let admin = format!("admin.listen={}", self.admin);
+        let pay_maker = format!("pay_maker.url={}", self.pay_maker);
         let arguments = match role {
             "dev-chain" => vec![role, "--data", data, "--listen", &self.node],
-            "ann-handler" | "blk-handler" => vec![role, "main", "--config", file],
+            "ann-handler" => vec![role, "main", "--config", file],
+            "blk-handler" => vec![role, "main", "--config", file, "--set", &admin],
+            "monitor" => vec![role, "--config", file, "--set", &pay_maker],
             "announcement miner" => {
                 vec!["mine", "announcements", &self.master, "--pay-to", ADDRESS, "--threads", "1"]
             }
@@ -85,6 +109,12 @@ impl Watched {
             _ => vec![role, "--config", file],
         };
         self.running.insert(role, Program::headframe(&arguments));
+    }
+
+    /// The operator has the BlkHandler upload what it has, without any pause.
+    pub fn upload_now(&self, http: &Http) {
+        let body = br#"{"what": "outboxes"}"#.to_vec();
+        http.post(&format!("http://{}/admin/retry", self.admin), &[], body);
     }
 
     pub fn kill(&mut self, role: &'static str) {
