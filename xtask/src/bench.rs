@@ -12,6 +12,7 @@ mod load;
 mod master;
 mod mined;
 mod monitor;
+mod monitor_death;
 mod nimiq;
 mod nimiq_backlog;
 mod nimiq_clients;
@@ -96,7 +97,7 @@ const POOL: &[Measurement] = &[
 ];
 
 /// What `cargo xtask bench monitor` measures.
-const MONITOR: &[Measurement] = &[("monitor", monitor::measure)];
+const MONITOR: &[Measurement] = &[("monitor", monitor::measure), ("death", monitor_death::measure)];
 
 /// What `cargo xtask bench nimiq` measures, in this order.
 const NIMIQ: &[Measurement] = &[

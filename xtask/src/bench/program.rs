@@ -21,7 +21,7 @@ pub const PASSWORD: &str = "a password between roles";
 pub const ADDRESS: &str = "pkt1q6hqsqhqdgqfd8t3xwgceulu7k9d9w5t2amath0qxyfjlvl3s3u4sjza2g2";
 
 /// The program under measurement, which was built with this one and lies beside it.
-fn headframe() -> anyhow::Result<PathBuf> {
+pub fn headframe() -> anyhow::Result<PathBuf> {
     let program = std::env::current_exe()?.with_file_name("headframe");
     anyhow::ensure!(program.exists(), "{} is not there; `cargo xtask bench` builds it", program.display());
     Ok(program)
