@@ -39,9 +39,7 @@ use packetcrypt::{Announcement, Height};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use sprayer::{Sprayer, SprayerConfig, SprayerError};
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use wire::{PktAddress, Refusal};
 
 pub use batch_numbers::BatchNumbersFault;
@@ -56,6 +54,7 @@ use crate::master_client::{MasterClient, MasterClientConfig};
 use crate::metrics::{Metrics, Stage, StageTimes};
 use crate::nudge::Nudge;
 use crate::outbox::{self, Outbox, OutboxConfig, OutboxError, UploadConfig};
+use crate::parts::Parts;
 use crate::received_work::ReceivedWork;
 use crate::refusals::Refusals;
 use batch_numbers::BatchNumbers;
@@ -187,9 +186,7 @@ pub enum AnnHandlerFault {
 pub struct AnnHandler {
     shared: Arc<Shared>,
     workers: Vec<thread::JoinHandle<()>>,
-    tasks: TaskTracker,
-    sprayer: Option<JoinHandle<()>>,
-    shutdown: CancellationToken,
+    parts: Parts,
 }
 
 /// What requests, threads and tasks share.
@@ -324,13 +321,14 @@ impl AnnHandler {
             opened.unwrap_or_else(|fault| std::panic::resume_unwind(fault.into_panic()))?;
         let lists = HandlerLists::open(&config.dir, &config.public_url)?;
         let numbers = BatchNumbers::open(&config.dir, now_ms())?;
-        let (sprayer, spraying) = match config.sprayer.clone() {
-            Some(sprayer) => {
-                let (sprayer, task) = Sprayer::start(sprayer, sprayer_figures(&metrics), None, &shutdown)?;
-                (Some(sprayer), Some(task))
-            }
-            None => (None, None),
-        };
+        let mut parts = Parts::until(&shutdown);
+        let mut sprayer = None;
+        if let Some(config) = config.sprayer.clone() {
+            let (started, task) = Sprayer::start(config, sprayer_figures(&metrics), None, &parts.stop())?;
+            sprayer = Some(started);
+            // It ends after the signal; how does not matter then.
+            parts.run("sprayer", async move { drop(task.await) });
+        }
         let by_parent = ByParent::default();
         for (height, table) in &tables {
             by_parent.add(*height, table.len() as u64);
@@ -360,28 +358,29 @@ impl AnnHandler {
         });
         let mut workers = Vec::new();
         for number in 0..config.workers.get() {
-            let (shared, queue) = (Arc::clone(&shared), queue.clone());
+            let (shared, queue, guard) = (Arc::clone(&shared), queue.clone(), parts.guard());
             let thread = thread::Builder::new().name(format!("check {} {number}", config.name));
-            let worker = thread.spawn(move || checking::work(&shared, &queue));
+            let worker = thread.spawn(move || {
+                let _guard = guard;
+                checking::work(&shared, &queue);
+            });
             workers.push(worker.map_err(AnnHandlerFault::Thread)?);
         }
         let followed = MasterClientConfig { blocks: TRACKED as usize, work: false, ..config.master.clone() };
-        let master = MasterClient::start(followed, http.clone(), &health, &metrics, &shutdown);
-        let tasks = TaskTracker::new();
+        let master = MasterClient::start(followed, http.clone(), &health, &metrics, &mut parts);
         let upload = UploadConfig {
             paymaker_url: master.paymaker_url(),
             password: config.paymaker_password.clone(),
             timeout: UPLOAD_TIME,
             now: config.uploads.clone(),
         };
-        tasks.spawn(outbox::upload(shared.outbox.clone(), upload, http, metrics, shutdown.clone()));
+        parts.run("upload", outbox::upload(shared.outbox.clone(), upload, http, metrics, parts.stop()));
         let tracker = Tracker::new(config.public_url, lists, tables);
         let following = follow(Arc::clone(&shared), master, tracker);
-        tasks.spawn(stopped_by(shutdown.clone(), following));
-        tasks.spawn(stopped_by(shutdown.clone(), flush_batches(Arc::clone(&shared))));
-        tasks.close();
+        parts.run("parents", stopped_by(parts.stop(), following));
+        parts.run("batches", stopped_by(parts.stop(), flush_batches(Arc::clone(&shared))));
         health.ready();
-        Ok(Self { shared, workers, tasks, sprayer: spraying, shutdown })
+        Ok(Self { shared, workers, parts })
     }
 
     /// `POST …/submit`, `GET …/anns/index.json`, `GET …/anns/<name>`; and for the website `GET …/parents.json` and
@@ -400,10 +399,10 @@ impl AnnHandler {
         self.shared.sprayer.as_ref().map(Sprayer::address)
     }
 
-    /// Waits for the stop signal, then finishes what was taken: posts in the queue are checked and answered, and the
+    /// Waits for the stop signal or the death of a part, then finishes what was taken: posts in the queue are checked and answered, and the
     /// open segment of events is closed. To be awaited after the listener has drained.
     pub async fn stopped(self) {
-        self.shutdown.cancelled().await;
+        self.parts.stop().cancelled().await;
         self.shared.intake.close();
         let workers = self.workers;
         let joined = tokio::task::spawn_blocking(move || {
@@ -412,11 +411,7 @@ impl AnnHandler {
         if !matches!(joined.await, Ok(0)) {
             tracing::error!("a thread that checks announcements ended badly");
         }
-        self.tasks.wait().await;
-        if let Some(sprayer) = self.sprayer {
-            // It ends with the same signal; how does not matter any more.
-            let _ = sprayer.await;
-        }
+        self.parts.ended().await;
         self.shared.outbox.rotate().await;
     }
 }

@@ -24,7 +24,6 @@ use std::time::{Duration, SystemTime};
 use axum::Router;
 use packetcrypt::check::Rules;
 use tokio::sync::Semaphore;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wire::signing_key::PrivateSeed;
@@ -38,6 +37,7 @@ use crate::master_client::{MasterClient, MasterClientConfig};
 use crate::metrics::Metrics;
 use crate::nudge::Nudge;
 use crate::outbox::{Outbox, OutboxConfig, OutboxError, UploadConfig, upload};
+use crate::parts::Parts;
 use crate::received_work::ReceivedWork;
 use crate::refusals::Refusals;
 use admission::Figures;
@@ -145,7 +145,7 @@ pub struct BlkHandler {
     routes: Router,
     health: Health,
     outbox: Outbox,
-    tasks: Vec<JoinHandle<()>>,
+    parts: Parts,
     under_way: TaskTracker,
 }
 
@@ -188,19 +188,20 @@ impl BlkHandler {
             poll_time: config.poll_time,
             ..MasterClientConfig::new(&config.pool_url, BLOCKS_KNOWN, true)
         };
-        let master = MasterClient::start(follow, http.clone(), &health, &metrics, &shutdown);
+        let mut parts = Parts::until(&shutdown);
+        let master = MasterClient::start(follow, http.clone(), &health, &metrics, &mut parts);
         let uploading = UploadConfig {
             paymaker_url: master.paymaker_url(),
             password: config.paymaker_password.clone(),
             timeout: UPLOAD_TIME,
             now: config.uploads.clone(),
         };
-        let upload = upload(outbox.clone(), uploading, http, metrics.clone(), shutdown.clone());
+        let upload = upload(outbox.clone(), uploading, http, metrics.clone(), parts.stop());
         let under_way = TaskTracker::new();
         let shared = Arc::new(Shared {
             works: Works::new(config.grace),
             seen,
-            checking: CheckingThreads::start(&config, &metrics)?,
+            checking: CheckingThreads::start(&config, &metrics, &parts)?,
             outbox: outbox.clone(),
             node,
             places: Arc::new(Semaphore::new(config.requests)),
@@ -209,12 +210,13 @@ impl BlkHandler {
             received: ReceivedWork::default(),
             health: health.clone(),
             under_way: under_way.clone(),
-            shutdown: shutdown.clone(),
+            shutdown: parts.stop(),
             config,
         });
-        let following = follow_master(Arc::clone(&shared), master, logged, shutdown);
-        let tasks = vec![tokio::spawn(upload), tokio::spawn(following)];
-        Ok(Self { routes: routes::router(shared), health, outbox, tasks, under_way })
+        let following = follow_master(Arc::clone(&shared), master, logged, parts.stop());
+        parts.run("upload", upload);
+        parts.run("work", following);
+        Ok(Self { routes: routes::router(shared), health, outbox, parts, under_way })
     }
 
     /// `POST …/submit`, and for the website `GET …/conduct.json?address=`, under any prefix (rule R-H1).
@@ -227,18 +229,15 @@ impl BlkHandler {
         self.health.clone()
     }
 
-    /// Returns when the handler has ended after the stop signal. Events not uploaded yet stay on disk.
+    /// Returns when the handler has ended after the stop signal, or since a part of it died. Events not uploaded yet stay on disk.
     pub async fn stopped(self) {
+        self.parts.stop().cancelled().await;
         drop(self.routes);
         self.under_way.close();
         if tokio::time::timeout(LAST_SHARES, self.under_way.wait()).await.is_err() {
             tracing::warn!(tasks = self.under_way.len(), "shares or blocks are left unfinished");
         }
-        for task in self.tasks {
-            if let Err(fault) = task.await {
-                tracing::error!(%fault, "a part of the block handler ended badly");
-            }
-        }
+        self.parts.ended().await;
         self.outbox.rotate().await;
     }
 }

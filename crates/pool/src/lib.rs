@@ -10,6 +10,7 @@
 //! * [`listener`]: the accept loop with its limits on connections, headers, bodies and time;
 //! * [`metrics`] and [`health`]: `/metrics` and `/healthz`;
 //! * [`outbox`]: events on disk before "accepted" is answered, on their way to the PayMaker;
+//! * `parts`: the tasks of a role, which live and die together;
 //! * [`work_feed`]: the long poll for the next work;
 //! * [`master_client`]: how handlers follow a Master, ours or another.
 
@@ -32,6 +33,7 @@ pub mod nimiq;
 pub mod notify;
 pub mod nudge;
 pub mod outbox;
+mod parts;
 pub mod pay_maker;
 mod received_work;
 mod refusals;

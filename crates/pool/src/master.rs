@@ -22,7 +22,6 @@ use axum::Router;
 use bytes::Bytes;
 use packetcrypt::BlockHash;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use wire::work::WorkId;
 
@@ -32,6 +31,7 @@ pub use settings::{MasterSettings, SettingsFault, ShareTarget};
 use crate::admission::Admission;
 use crate::health::Health;
 use crate::metrics::Metrics;
+use crate::parts::Parts;
 use crate::refusals::Refusals;
 use crate::work_feed::{FeedLimits, WorkFeed};
 use block_infos::BlockInfos;
@@ -64,7 +64,7 @@ pub enum MasterStartFault {
 /// A running Master.
 pub struct Master {
     shared: Arc<Shared>,
-    production: JoinHandle<()>,
+    parts: Parts,
 }
 
 /// With which a Master is directed while it runs.
@@ -138,8 +138,9 @@ impl Master {
             health: Health::starting("master", ""),
             refusals: Refusals::new(&metrics),
         });
-        let production = production::run(Arc::clone(&shared), node, metrics, shutdown);
-        Ok(Self { production: tokio::spawn(production), shared })
+        let mut parts = Parts::until(&shutdown);
+        parts.run("production", production::run(Arc::clone(&shared), node, metrics, parts.stop()));
+        Ok(Self { parts, shared })
     }
 
     /// `config.json`, `work_<n>.bin`, `bt_<n>.bin`, `blkinfo_<hash>.json`, under any prefix (rule R-H1).
@@ -157,11 +158,9 @@ impl Master {
         MasterHandle { shared: Arc::clone(&self.shared) }
     }
 
-    /// Returns when the Master has ended after the stop signal.
+    /// Returns when the Master has ended after the stop signal, or since a part of it died.
     pub async fn stopped(self) {
-        if let Err(fault) = self.production.await {
-            tracing::error!(%fault, "the Master's production ended badly");
-        }
+        self.parts.ended().await;
     }
 }
 

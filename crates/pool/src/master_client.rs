@@ -14,7 +14,6 @@ use std::time::Duration;
 use packetcrypt::{BlockHash, Height};
 use prometheus_client::metrics::counter::Counter;
 use tokio::sync::{Notify, watch};
-use tokio_util::sync::CancellationToken;
 use wire::FormatError;
 use wire::block_info::BlockInfo;
 use wire::pool_config::{self, PoolConfig};
@@ -24,6 +23,7 @@ use wire::work::{self, WorkFile};
 use crate::health::Health;
 use crate::http_client::{self, HttpFault};
 use crate::metrics::Metrics;
+use crate::parts::Parts;
 use chain::KnownBlocks;
 
 /// Time for one document.
@@ -132,7 +132,7 @@ impl MasterClient {
         http: reqwest::Client,
         health: &Health,
         metrics: &Metrics,
-        shutdown: &CancellationToken,
+        parts: &mut Parts,
     ) -> Self {
         health.trouble_of(HEALTH_PART, format!("no answer yet from the Master at {}", config.pool_url));
         let shared = Arc::new(Shared {
@@ -145,11 +145,13 @@ impl MasterClient {
             faults: metrics.counter("master_faults", "Documents of the Master that could not be used"),
         });
         let (following, polling) = (Arc::clone(&shared), Arc::clone(&shared));
-        let (stop_following, stop_polling) = (shutdown.clone(), shutdown.clone());
-        tokio::spawn(async move { stop_following.run_until_cancelled(follow(following)).await });
-        tokio::spawn(
-            async move { stop_polling.run_until_cancelled(long_poll::wait_for_work(polling)).await },
-        );
+        let (stop_following, stop_polling) = (parts.stop(), parts.stop());
+        parts.run("following the Master", async move {
+            stop_following.run_until_cancelled(follow(following)).await;
+        });
+        parts.run("waiting for work", async move {
+            stop_polling.run_until_cancelled(long_poll::wait_for_work(polling)).await;
+        });
         Self { shared }
     }
 

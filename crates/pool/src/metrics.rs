@@ -24,7 +24,7 @@ use hashbrown::HashMap;
 use http::HeaderMap;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::text;
+use prometheus_client::encoding::{DescriptorEncoder, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::gauge::Gauge;
@@ -62,6 +62,18 @@ struct Shared {
     counters: HashMap<&'static str, Family<Labels, Counter>>,
     gauges: HashMap<&'static str, Family<Labels, Gauge>>,
     histograms: HashMap<&'static str, Family<Labels, Histogram, Buckets>>,
+    collectors: HashMap<&'static str, NewestCollector>,
+}
+
+/// The one of several collectors about the same thing that was handed over last.
+#[derive(Debug, Clone)]
+struct NewestCollector(Arc<Mutex<Option<Box<dyn Collector>>>>);
+
+impl Collector for NewestCollector {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let newest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        newest.as_ref().map_or(Ok(()), |collector| collector.encode(encoder))
+    }
 }
 
 /// A gauge as it stands.
@@ -110,6 +122,7 @@ impl Metrics {
             counters: HashMap::new(),
             gauges: HashMap::new(),
             histograms: HashMap::new(),
+            collectors: HashMap::new(),
         };
         Self { shared: Arc::new(Mutex::new(shared)), labels: Labels::new() }
     }
@@ -212,9 +225,17 @@ impl Metrics {
         Router::new().route("/metrics", get(answer))
     }
 
-    /// Shows what `collector` says whenever somebody asks; its names get the prefix `headframe_`.
-    pub fn collect(&self, collector: impl Collector) {
-        self.with_shared(|shared| shared.registry.register_collector(Box::new(collector)));
+    /// Shows what `collector` says of `whom` whenever somebody asks; its names get the prefix `headframe_`. It takes the
+    /// place of the one before, of a role that was started again.
+    pub fn collect(&self, whom: &'static str, collector: impl Collector) {
+        self.with_shared(|Shared { registry, collectors, .. }| {
+            let shown = collectors.entry(whom).or_insert_with(|| {
+                let newest = NewestCollector(Arc::default());
+                registry.register_collector(Box::new(newest.clone()));
+                newest
+            });
+            *shown.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(collector));
+        });
     }
 
     fn with_shared<T>(&self, action: impl FnOnce(&mut Shared) -> T) -> T {

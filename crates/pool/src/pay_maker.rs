@@ -31,7 +31,7 @@ use ipnet::IpNet;
 use ledger::book::{BookError, SqlBook};
 use ledger::{DurableLedger, LedgerFolder, OpenError, Retention, Rules, RulesConfig, RulesFault, UnixMillis};
 use tokio::sync::{Semaphore, mpsc};
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use wire::PktAddress;
 
@@ -43,6 +43,7 @@ use crate::admission::Admission;
 use crate::health::Health;
 use crate::metrics::{Metrics, Stage, StageTimes};
 use crate::nudge::Nudge;
+use crate::parts::Parts;
 use crate::refusals::Refusals;
 use accepted_work::AcceptedWork;
 use bookkeeping::Entry;
@@ -142,7 +143,7 @@ pub enum PayMakerStartFault {
 /// A running PayMaker.
 pub struct PayMaker {
     shared: Arc<Shared>,
-    work: JoinHandle<()>,
+    parts: Parts,
 }
 
 /// What requests and the payouts have in common.
@@ -226,34 +227,33 @@ impl PayMaker {
             stages: UploadStages::new(&metrics),
             metrics,
         });
-        let bookkeeping = tokio::spawn(bookkeeping::run(book.clone(), entries, shutdown.clone()));
+        let mut parts = Parts::until(&shutdown);
+        let stop = parts.stop();
+        parts.run("bookkeeping", bookkeeping::run(book.clone(), entries, stop.clone()));
         let load = Load { folder, rules, retention: config.retention.clone() };
         let running = Arc::clone(&shared);
-        let work = tokio::spawn(async move {
+        parts.run("payouts", async move {
             if let Some(ledger) = load.run(&running).await {
                 let won_blocks = Arc::clone(&running.won_blocks);
                 let following =
-                    won_blocks.follow(Arc::clone(&ledger), node.clone(), book.clone(), shutdown.clone());
+                    won_blocks.follow(Arc::clone(&ledger), node.clone(), book.clone(), stop.clone());
                 let charts = Arc::clone(&running.charts);
                 let (ledger_of_charts, book_of_charts) = (Arc::clone(&ledger), book.clone());
-                let charts = tokio::spawn(charts.run(
-                    ledger_of_charts,
-                    book_of_charts,
-                    config.clock,
-                    shutdown.clone(),
-                ));
+                let charts = charts.run(ledger_of_charts, book_of_charts, config.clock, stop.clone());
+                // A task of its own, since it works long at a time; what kills it kills this one too.
+                let mut beside = JoinSet::new();
+                beside.spawn(charts);
+                let charts = async {
+                    if let Some(Err(fault)) = beside.join_next().await {
+                        std::panic::resume_unwind(fault.into_panic());
+                    }
+                };
                 let payouts = Payouts::new(&config, Arc::clone(&running), ledger, node, book);
-                tokio::join!(payouts.run(shutdown.clone()), following);
-                if let Err(fault) = charts.await {
-                    tracing::error!(%fault, "the PayMaker's charts ended badly");
-                }
+                tokio::join!(payouts.run(stop.clone()), following, charts);
             }
-            shutdown.cancelled().await;
-            if let Err(fault) = bookkeeping.await {
-                tracing::error!(%fault, "the PayMaker's bookkeeping ended badly");
-            }
+            stop.cancelled().await;
         });
-        Ok(Self { shared, work })
+        Ok(Self { shared, parts })
     }
 
     /// `/events`, `/whotopay`, `/stats`, and what the site role asks for, under any prefix (rule R-H1).
@@ -266,11 +266,9 @@ impl PayMaker {
         self.shared.health.clone()
     }
 
-    /// Returns when the PayMaker has ended after the stop signal.
+    /// Returns when the PayMaker has ended after the stop signal, or since a part of it died.
     pub async fn stopped(self) {
-        if let Err(fault) = self.work.await {
-            tracing::error!(%fault, "the PayMaker's work ended badly");
-        }
+        self.parts.ended().await;
     }
 }
 

@@ -876,3 +876,15 @@ fn a_chance_that_is_none_is_refused_at_start() {
         assert!(matches!(started, Err(AnnHandlerFault::SkipCheckChance(_))), "{chance}");
     }
 }
+
+#[tokio::test]
+async fn a_handler_of_which_any_part_dies_ends_and_another_goes_on() {
+    let mut pool = Pool::unchecked().await;
+    for part in pool.handler.parts.names() {
+        pool.handler.parts.kill(part);
+        pool.handler.parts.stop().cancelled().await;
+        // Nobody else is told to stop.
+        assert!(!pool.shutdown.is_cancelled());
+        pool = pool.restart().await;
+    }
+}

@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 use super::BlkHandlerConfig;
 use super::works::Work;
 use crate::metrics::{Metrics, Stage, StageTimes};
+use crate::parts::Parts;
 
 /// Shares that one thread checks together: their 64 announcements fill the lanes.
 const SHARES_AT_ONCE: usize = 16;
@@ -69,7 +70,11 @@ pub(super) struct CheckingThreads {
 }
 
 impl CheckingThreads {
-    pub(super) fn start(config: &BlkHandlerConfig, metrics: &Metrics) -> Result<Self, CheckingFault> {
+    pub(super) fn start(
+        config: &BlkHandlerConfig,
+        metrics: &Metrics,
+        parts: &Parts,
+    ) -> Result<Self, CheckingFault> {
         let (jobs, queue) = crossbeam_channel::bounded(config.checking_queue.max(1));
         let shared = Shared {
             programs: Arc::new(ProgramCache::new(PROGRAMS_KEPT)),
@@ -82,9 +87,13 @@ impl CheckingThreads {
         };
         for number in 0..config.checking_threads.max(1) {
             let (queue, shared, rules) = (queue.clone(), shared.clone(), config.rules);
+            let guard = parts.guard();
             std::thread::Builder::new()
                 .name(format!("{}-check-{number}", config.name))
-                .spawn(move || shared.run(&queue, rules))
+                .spawn(move || {
+                    let _guard = guard;
+                    shared.run(&queue, rules);
+                })
                 .map_err(|error| CheckingFault { reason: error.to_string() })?;
         }
         Ok(Self { jobs, waiting: shared.waiting })

@@ -394,6 +394,16 @@ async fn a_handler_that_is_not_listed_says_so() {
     accepted(&sandbox.send(Post::ordinary().request()).await);
 }
 
+#[tokio::test]
+async fn a_handler_of_which_any_part_dies_ends_and_another_goes_on() {
+    let mut sandbox = Sandbox::start(Chain::of_submit_cases(), |_| {}).await;
+    for part in sandbox.handler.parts.names() {
+        sandbox.handler.parts.kill(part);
+        sandbox.handler.parts.stop().cancelled().await;
+        sandbox = sandbox.restart().await;
+    }
+}
+
 #[test]
 fn recorded_signatures_come_out_again() {
     let recorded = read("pool/blkhandler/signed.json");

@@ -447,3 +447,12 @@ async fn the_stop_signal_lets_waiting_clients_go() {
     assert!(before.elapsed() < Duration::from_secs(10));
     running.master.stopped().await;
 }
+
+#[tokio::test]
+async fn a_master_whose_production_dies_ends_and_another_goes_on() {
+    let running = Running::at(1, 10).await;
+    running.master.parts.kill("production");
+    running.master.stopped().await;
+    let next = Running::start_in(running.dir, running.node, settings()).await;
+    next.config_where(|config| config.tip_hash == hash(1, 10)).await;
+}

@@ -1,6 +1,8 @@
 //! A Master of our making on the other side, with every mistake a Master can make.
 
 use super::*;
+use tokio_util::sync::CancellationToken;
+
 use crate::fake_master::{FakeMaster, block, hash, work_on};
 
 struct Followed {
@@ -17,7 +19,8 @@ fn follow_with(url: &str, blocks: usize, work: bool) -> Followed {
     let (health, shutdown) = (Health::starting("ann_handler", "a"), CancellationToken::new());
     health.ready();
     let http = http_client::client().unwrap();
-    let client = MasterClient::start(config, http, &health, &Metrics::new(), &shutdown);
+    let mut parts = Parts::until(&shutdown);
+    let client = MasterClient::start(config, http, &health, &Metrics::new(), &mut parts);
     Followed { client, health, _stop: shutdown.drop_guard() }
 }
 
@@ -151,8 +154,8 @@ async fn w7_new_work_is_noticed_by_the_long_poll_and_not_by_the_next_look() {
     let (health, shutdown) = (Health::starting("ann_handler", "a"), CancellationToken::new());
     // The work is there before it is waited for: the answer comes at once, as that of a long poll does later.
     master.put("work_11.bin", work_on(1, 10).to_bytes());
-    let client =
-        MasterClient::start(config, http_client::client().unwrap(), &health, &Metrics::new(), &shutdown);
+    let (http, mut parts) = (http_client::client().unwrap(), Parts::until(&shutdown));
+    let client = MasterClient::start(config, http, &health, &Metrics::new(), &mut parts);
     view_where(&client, |view| view.config.current_height == Height(10)).await;
     master.put_config(1, 10);
     view_where(&client, |view| view.config.current_height == Height(11)).await;

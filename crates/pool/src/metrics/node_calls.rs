@@ -74,9 +74,9 @@ impl Metrics {
         Arc::new(NodeCalls(self.for_role(ROLE, chain)))
     }
 
-    /// Shows the states of the nodes of `chain`. To be called once for a process.
+    /// Shows the states of the nodes of `chain`.
     pub fn show_nodes(&self, chain: &'static str, client: PktdClient) {
-        self.collect(NodeStates { client, chain });
+        self.collect(chain, NodeStates { client, chain });
     }
 }
 

@@ -97,7 +97,7 @@ impl Collector for DiskFigures {
 impl Metrics {
     /// Shows the room on the disk of the data folder.
     pub fn show_disk_of(&self, data: impl Into<PathBuf>) {
-        self.collect(DiskFigures { folder: data.into() });
+        self.collect("disk", DiskFigures { folder: data.into() });
     }
 }
 

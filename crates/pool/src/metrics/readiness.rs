@@ -28,9 +28,9 @@ impl Collector for Readiness {
 }
 
 impl Metrics {
-    /// Shows whether these roles are ready. To be called once for a process.
+    /// Shows whether these roles are ready.
     pub fn show_readiness_of(&self, roles: Vec<Health>) {
-        self.collect(Readiness(roles));
+        self.collect("readiness", Readiness(roles));
     }
 }
 

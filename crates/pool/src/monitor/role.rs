@@ -11,7 +11,7 @@ use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use tokio::sync::mpsc;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::look::{Sight, WatchedProcess, look_on};
@@ -21,6 +21,7 @@ use super::watch::{Decision, MotionState, ProcessState, RoleName, Subject, Watch
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::notify::{Destination, Notifier};
+use crate::parts::Parts;
 use crate::site::facts::Moment;
 
 /// Sights that wait to be looked through.
@@ -51,7 +52,7 @@ pub struct MonitorConfig {
 pub struct Monitor {
     desk: Desk,
     health: Health,
-    watching: JoinHandle<()>,
+    parts: Parts,
 }
 
 /// What is known, for those who ask.
@@ -66,7 +67,7 @@ impl Monitor {
         config: MonitorConfig,
         http: &reqwest::Client,
         metrics: &Metrics,
-        shutdown: CancellationToken,
+        shutdown: &CancellationToken,
     ) -> Self {
         let health = Health::starting("monitor", "");
         let subject = |process: &WatchedProcess| Subject {
@@ -77,20 +78,21 @@ impl Monitor {
         let subjects = config.processes.iter().map(subject).collect();
         let watch = Watch::new(subjects, config.rules, Instant::now());
         let shared = Arc::new(Shared { watch: Mutex::new(watch), recent: Mutex::default() });
-        metrics.collect(Seen(Arc::clone(&shared)));
+        metrics.collect("monitor", Seen(Arc::clone(&shared)));
         let (orders, ordered) = mpsc::channel(ORDERS);
         let desk = Desk { shared: Arc::clone(&shared), orders, token: config.token.as_str().into() };
+        let mut parts = Parts::until(shutdown);
         let acting = Acting {
             figures: MonitorFigures::new(&metrics.for_role("monitor", "")),
             processes: config.processes,
             shared,
-            notifier: Notifier::start(&config.pool, config.destinations, http, metrics, &shutdown),
+            notifier: Notifier::start(&config.pool, config.destinations, http, metrics, &parts.stop()),
             health: health.clone(),
             restarts: JoinSet::new(),
         };
-        let watching = tokio::spawn(acting.run(http.clone(), config.interval, ordered, shutdown));
+        parts.run("watching", acting.run(http.clone(), config.interval, ordered, parts.stop()));
         health.ready();
-        Self { desk, health, watching }
+        Self { desk, health, parts }
     }
 
     /// What it tells and does for those who show its token.
@@ -103,11 +105,9 @@ impl Monitor {
         self.health.clone()
     }
 
-    /// Returns when it has ended after the stop signal.
+    /// Returns when it has ended after the stop signal, or since a part of it died.
     pub async fn stopped(self) {
-        if let Err(fault) = self.watching.await {
-            tracing::error!(%fault, "the monitor ended badly");
-        }
+        self.parts.ended().await;
     }
 }
 
@@ -173,7 +173,10 @@ impl Acting {
                 Some((place, sight)) = sights.recv() => {
                     let now = Instant::now();
                     self.shared.watch(|watch| match sight {
-                        Sight::Health(look) => watch.looked(now, place, &look),
+                        Sight::Health(look) => {
+                            self.figures.looks.inc();
+                            watch.looked(now, place, &look)
+                        }
                         Sight::Figures(figures) => watch.measured(now, place, figures),
                     })
                 }
@@ -181,6 +184,8 @@ impl Acting {
                     self.shared.watch(|watch| watch.ordered(&role)).into_iter().collect()
                 }
                 Some(_) = self.restarts.join_next() => continue,
+                // Nobody looks at that process any more: the role ends, and is started again.
+                Some(_) = looking.join_next() => return,
             };
             for decision in decisions {
                 match decision {
@@ -227,6 +232,7 @@ fn names(process: &WatchedProcess) -> String {
 
 /// What the monitor counts.
 struct MonitorFigures {
+    looks: Counter,
     restarts: Counter,
     messages: Counter,
 }
@@ -234,6 +240,7 @@ struct MonitorFigures {
 impl MonitorFigures {
     fn new(metrics: &Metrics) -> Self {
         Self {
+            looks: metrics.counter("monitor_looks", "Looks at processes"),
             restarts: metrics.counter("monitor_restarts", "Roles and processes that were started again"),
             messages: metrics.counter("monitor_messages", "Messages about the pool"),
         }

@@ -20,7 +20,6 @@ use ledger::nimiq::{Accounts, AccountsError, PayoutId, PayoutLease, SignedPaymen
 use nimiq::transaction::Payment;
 use nimiq::{Address, Height, Luna, Transaction};
 use node::{NimiqClient, NodeError};
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::figures::Figures;
@@ -33,6 +32,7 @@ use super::duty::{Duty, DutyTerms, FAILURES, WORK, Work};
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::nudge::Nudge;
+use crate::parts::Parts;
 
 /// The part of the role's health that says whether the pool's address holds enough.
 const RESERVE: &str = "reserve";
@@ -131,7 +131,7 @@ pub struct RoundReport {
 /// A running payout.
 pub struct Payout {
     health: Health,
-    work: JoinHandle<()>,
+    parts: Parts,
 }
 
 impl Payout {
@@ -142,12 +142,14 @@ impl Payout {
         accounts: Accounts,
         node: NimiqClient,
         metrics: &Metrics,
-        shutdown: CancellationToken,
+        shutdown: &CancellationToken,
     ) -> Self {
         let (duty, mut rounds) = Rounds::prepare(config, signer, accounts, node, metrics);
         let health = rounds.health.clone();
-        let work = tokio::spawn(async move { duty.perform(&mut rounds, shutdown).await });
-        Self { health, work }
+        let mut parts = Parts::until(shutdown);
+        let stop = parts.stop();
+        parts.run("duty", async move { duty.perform(&mut rounds, stop).await });
+        Self { health, parts }
     }
 
     /// One round, whatever the schedule says; what it stored is sent, and followed by the next round of anybody.
@@ -173,11 +175,9 @@ impl Payout {
         self.health.clone()
     }
 
-    /// Returns when the payout has ended after the stop signal.
+    /// Returns when the payout has ended after the stop signal, or since it died.
     pub async fn stopped(self) {
-        if let Err(fault) = self.work.await {
-            tracing::error!(%fault, "the payout ended badly");
-        }
+        self.parts.ended().await;
     }
 }
 

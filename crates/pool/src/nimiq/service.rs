@@ -13,7 +13,6 @@ use std::time::Duration;
 use ledger::nimiq::{Accounts, AccountsError, CreditRules, RetentionRule, ServiceLease};
 use nimiq::Address;
 use node::{NimiqClient, NodeError};
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +21,7 @@ use self::following::{Following, Look};
 use super::duty::{Duty, DutyTerms, FAILURES, WORK, Work};
 use crate::health::Health;
 use crate::metrics::Metrics;
+use crate::parts::Parts;
 
 /// How often new shares are counted for charts.
 const RECORD_EVERY: Duration = Duration::from_secs(20);
@@ -75,7 +75,7 @@ enum ServiceFault {
 /// A running service.
 pub struct Service {
     health: Health,
-    work: JoinHandle<()>,
+    parts: Parts,
 }
 
 impl Service {
@@ -85,7 +85,7 @@ impl Service {
         accounts: Accounts,
         node: NimiqClient,
         metrics: &Metrics,
-        shutdown: CancellationToken,
+        shutdown: &CancellationToken,
     ) -> Self {
         let metrics = metrics.for_role("nimiq_service", "");
         let health = Health::starting("nimiq_service", "");
@@ -101,8 +101,10 @@ impl Service {
             node,
             config,
         };
-        let work = tokio::spawn(async move { duty.perform(&mut looks, shutdown).await });
-        Self { health, work }
+        let mut parts = Parts::until(shutdown);
+        let stop = parts.stop();
+        parts.run("duty", async move { duty.perform(&mut looks, stop).await });
+        Self { health, parts }
     }
 
     /// Whether it is up to date with the chain, or stands by.
@@ -110,11 +112,9 @@ impl Service {
         self.health.clone()
     }
 
-    /// Returns when the service has ended after the stop signal.
+    /// Returns when the service has ended after the stop signal, or since it died.
     pub async fn stopped(self) {
-        if let Err(fault) = self.work.await {
-            tracing::error!(%fault, "the service ended badly");
-        }
+        self.parts.ended().await;
     }
 }
 

@@ -317,7 +317,7 @@ impl TestPool {
     pub fn service(&self, holder: &str) -> Running<Service> {
         Running::start(|stop| {
             let config = Self::service_config(holder);
-            Service::start(config, self.accounts.clone(), self.service_front.client(), &self.metrics, stop)
+            Service::start(config, self.accounts.clone(), self.service_front.client(), &self.metrics, &stop)
         })
     }
 
@@ -328,7 +328,7 @@ impl TestPool {
     pub fn payout_with(&self, config: PayoutConfig) -> Running<Payout> {
         Running::start(|stop| {
             let signer = Signer::Key(key());
-            Payout::start(config, signer, self.accounts.clone(), self.node(), &self.metrics, stop)
+            Payout::start(config, signer, self.accounts.clone(), self.node(), &self.metrics, &stop)
         })
     }
 

@@ -595,3 +595,14 @@ async fn figures_for_charts_survive_a_restart() {
     assert!(sum(&own) <= sum(&after));
     running.stop().await;
 }
+
+#[tokio::test]
+async fn a_pay_maker_of_which_any_part_dies_ends_and_another_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    for part in ["bookkeeping", "payouts"] {
+        let running = Running::start(config(dir.path()), FakeNode::default()).await;
+        running.pay_maker.parts.kill(part);
+        running.pay_maker.stopped().await;
+    }
+    Running::start(config(dir.path()), FakeNode::default()).await;
+}

@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 use super::address::MinerAddress;
 use super::events::Events;
@@ -15,6 +13,7 @@ use super::facts::{
     SeriesQuery, sample,
 };
 use super::gather::{Gatherer, Lookups, Sources};
+use crate::parts::Parts;
 
 /// Addresses and series that are being looked up at once.
 const LOOKUPS: usize = 16;
@@ -73,17 +72,13 @@ impl Facts {
         Self::new(Arc::new(ArcSwap::from_pointee(pool)), Source::Sample, Arc::default())
     }
 
-    /// The facts of a pool whose roles are asked from now on, until the stop signal; and the task that asks them.
-    pub fn gather(
-        sources: Sources,
-        http: &reqwest::Client,
-        shutdown: CancellationToken,
-    ) -> (Self, JoinHandle<()>) {
+    /// The facts of a pool whose roles are asked from now on, until the stop signal.
+    pub fn gather(sources: Sources, http: &reqwest::Client, parts: &mut Parts) -> Self {
         let (gatherer, first, lookups) = Gatherer::new(sources, http);
         let now = Arc::new(ArcSwap::from_pointee(first));
         let events: Arc<Events> = Arc::default();
-        let gathering = tokio::spawn(gatherer.run(Arc::clone(&now), Arc::clone(&events), shutdown));
-        (Self::new(now, Source::Pool(Box::new(lookups)), events), gathering)
+        parts.run("gathering", gatherer.run(Arc::clone(&now), Arc::clone(&events), parts.stop()));
+        Self::new(now, Source::Pool(Box::new(lookups)), events)
     }
 
     fn new(now: Arc<ArcSwap<PoolFacts>>, source: Source, events: Arc<Events>) -> Self {

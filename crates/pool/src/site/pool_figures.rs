@@ -190,9 +190,9 @@ fn count(number: u64) -> f64 {
 }
 
 impl Metrics {
-    /// Shows the pool's public figures too. To be called once for a process.
+    /// Shows the pool's public figures too.
     pub fn show_pool(&self, facts: Facts) {
-        self.collect(PoolFigures(facts));
+        self.collect("pool", PoolFigures(facts));
     }
 }
 

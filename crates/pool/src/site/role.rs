@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::Facts;
@@ -15,6 +14,7 @@ use super::subscriptions::Subscriptions;
 use crate::admission::Admission;
 use crate::health::Health;
 use crate::metrics::Metrics;
+use crate::parts::Parts;
 
 /// What the website is started with.
 #[derive(Debug, Clone)]
@@ -81,10 +81,8 @@ pub struct Site {
     limits: SiteLimits,
     admission: Arc<Admission>,
     metrics: Metrics,
-    gathering: JoinHandle<()>,
     subscriptions: Option<Arc<Subscriptions>>,
-    watching: Option<JoinHandle<()>>,
-    shutdown: CancellationToken,
+    parts: Parts,
 }
 
 impl Site {
@@ -93,15 +91,16 @@ impl Site {
         config: SiteConfig,
         http: &reqwest::Client,
         metrics: &Metrics,
-        shutdown: CancellationToken,
+        shutdown: &CancellationToken,
     ) -> Result<Self, SiteFault> {
         let files = SiteFiles::new(config.folder.as_deref())?;
         let subscriptions = config.subscriptions.map(open).transpose()?;
         let health = Health::starting("site", "");
-        let (facts, gathering) = Facts::gather(config.sources, http, shutdown.clone());
-        let watching = subscriptions
-            .clone()
-            .map(|subscriptions| tokio::spawn(subscriptions.watch(facts.clone(), shutdown.clone())));
+        let mut parts = Parts::until(shutdown);
+        let facts = Facts::gather(config.sources, http, &mut parts);
+        if let Some(subscriptions) = subscriptions.clone() {
+            parts.run("subscriptions", subscriptions.watch(facts.clone(), parts.stop()));
+        }
         metrics.show_pool(facts.clone());
         health.ready();
         let metrics = metrics.for_role("site", "");
@@ -112,10 +111,8 @@ impl Site {
             limits: config.limits,
             admission: config.admission,
             metrics,
-            gathering,
             subscriptions,
-            watching,
-            shutdown,
+            parts,
         })
     }
 
@@ -127,7 +124,7 @@ impl Site {
             self.limits,
             Arc::clone(&self.admission),
             &self.metrics,
-            self.shutdown.clone(),
+            self.parts.stop(),
         );
         api.merge(pages::router(Arc::clone(&self.files), self.facts.clone()))
     }
@@ -137,13 +134,9 @@ impl Site {
         self.health.clone()
     }
 
-    /// Returns when it has ended after the stop signal.
+    /// Returns when it has ended after the stop signal, or since a part of it died.
     pub async fn stopped(self) {
-        for task in [self.gathering].into_iter().chain(self.watching) {
-            if let Err(fault) = task.await {
-                tracing::error!(%fault, "a part of the website ended badly");
-            }
-        }
+        self.parts.ended().await;
     }
 }
 
@@ -151,4 +144,47 @@ fn open(config: SubscriptionsConfig) -> Result<Arc<Subscriptions>, SiteFault> {
     let SubscriptionsConfig { folder, private_targets } = config;
     let opened = Subscriptions::open(&folder, private_targets);
     opened.map(Arc::new).map_err(|source| SiteFault::Subscriptions { folder, source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http_client;
+    use crate::site::facts::{Explorers, Identity, Moment};
+
+    #[tokio::test]
+    async fn a_website_of_which_any_part_dies_ends_and_another_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let identity = Identity {
+            name: "Deep Shaft".to_owned(),
+            contact: None,
+            explorers: Explorers { packetcrypt: None, nimiq: None },
+            url: "http://127.0.0.1".to_owned(),
+            version: "1".to_owned(),
+            build: None,
+            started_at: Moment(0),
+        };
+        let sources = Sources { identity, packetcrypt: None, nimiq: None, components: Vec::new() };
+        let config = SiteConfig {
+            sources,
+            folder: None,
+            limits: SiteLimits::default(),
+            admission: Arc::default(),
+            subscriptions: Some(SubscriptionsConfig {
+                folder: folder.path().to_owned(),
+                private_targets: true,
+            }),
+        };
+        let (http, metrics) = (http_client::client().unwrap(), Metrics::new());
+        for part in ["gathering", "subscriptions"] {
+            let shutdown = CancellationToken::new();
+            let site = Site::start(config.clone(), &http, &metrics, &shutdown).unwrap();
+            site.parts.kill(part);
+            site.stopped().await;
+            assert!(!shutdown.is_cancelled());
+        }
+        // Whichever instance shows the pool's figures: each name has one family.
+        let text = metrics.text();
+        assert_eq!(text.matches("# TYPE headframe_pool_gathered_timestamp_seconds ").count(), 1, "{text}");
+    }
 }

@@ -99,7 +99,7 @@ async fn a_death_is_noticed_mended_and_told() {
     };
     let http = http_client::client().unwrap();
     let metrics = Metrics::new();
-    let monitor = Monitor::start(config, &http, &metrics, stop);
+    let monitor = Monitor::start(config, &http, &metrics, &stop);
     assert!(monitor.health().is_ready());
     // The height of the first figures makes the chain a thing that is known.
     let known = async || {
@@ -149,7 +149,7 @@ async fn only_who_shows_the_token_may_ask_and_order() {
         destinations: Vec::new(),
     };
     let http = http_client::client().unwrap();
-    let monitor = Monitor::start(config, &http, &Metrics::new(), stop);
+    let monitor = Monitor::start(config, &http, &Metrics::new(), &stop);
     let restart = "/monitor/restart?role=ann-handler&name=main";
     for request in [Request::get("/monitor/state"), Request::post(restart)] {
         assert_eq!(ask(&monitor, request).await.0, StatusCode::UNAUTHORIZED);

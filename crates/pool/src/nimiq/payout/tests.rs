@@ -238,7 +238,7 @@ async fn of_two_at_once_one_pays(pool: TestPool) {
     );
     assert!(matches!(by_hand.await, Err(PayoutFault::StandBy)));
     // One of them crashes; the other one goes on.
-    first.role.work.abort();
+    first.role.parts.kill("duty");
     pool.until_final(2).await;
     pool.assert_paid_once(&[1, 2]).await;
     second.end().await;

@@ -16,6 +16,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::metrics::{Metrics, Stage, StageTimes};
+use crate::parts::Parts;
 
 /// Headers that may wait for each thread: some milliseconds of work.
 const WAITING_PER_THREAD: usize = 64;
@@ -40,12 +41,15 @@ struct Job {
 
 impl Hashing {
     /// Starts the threads.
-    pub fn start(threads: NonZeroUsize, metrics: &Metrics) -> std::io::Result<Self> {
+    pub(crate) fn start(threads: NonZeroUsize, metrics: &Metrics, parts: &Parts) -> std::io::Result<Self> {
         let places = threads.get() * WAITING_PER_THREAD;
         let (queue, jobs) = crossbeam_channel::bounded(places);
         for _ in 0..threads.get() {
-            let jobs = jobs.clone();
-            std::thread::Builder::new().name("hashing".to_owned()).spawn(move || work(&jobs))?;
+            let (jobs, guard) = (jobs.clone(), parts.guard());
+            std::thread::Builder::new().name("hashing".to_owned()).spawn(move || {
+                let _guard = guard;
+                work(&jobs);
+            })?;
         }
         Ok(Self {
             queue,
@@ -88,10 +92,15 @@ fn work(jobs: &Receiver<Job>) {
 mod tests {
     use super::*;
     use futures_util::future::join_all;
+    use tokio_util::sync::CancellationToken;
+
+    fn hashing() -> std::io::Result<Hashing> {
+        Hashing::start(NonZeroUsize::MIN, &Metrics::new(), &Parts::until(&CancellationToken::new()))
+    }
 
     #[tokio::test]
     async fn every_header_gets_its_own_proof_of_work_however_many_wait() {
-        let hashing = Hashing::start(NonZeroUsize::MIN, &Metrics::new()).unwrap();
+        let hashing = hashing().unwrap();
         let header = |number: u8| [number; HEADER_SIZE];
         let many = 3 * WAITING_PER_THREAD as u8;
         let found = join_all((0..many).map(|number| hashing.hash(header(number)))).await;
@@ -104,7 +113,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_that_gives_up_leaves_its_place() {
-        let hashing = Hashing::start(NonZeroUsize::MIN, &Metrics::new()).unwrap();
+        let hashing = hashing().unwrap();
         for number in 0..(2 * WAITING_PER_THREAD as u8) {
             let given_up =
                 tokio::time::timeout(std::time::Duration::ZERO, hashing.hash([number; HEADER_SIZE]));

@@ -12,7 +12,6 @@ use nimiq::Address;
 use node::NimiqClient;
 use node::nimiq::FollowSettings;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -35,6 +34,7 @@ use crate::admission::Admission;
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::outbox::{Outbox, OutboxConfig, OutboxError};
+use crate::parts::Parts;
 use crate::received_work::ReceivedWork;
 
 /// Bytes of shares in one segment of the outbox, so that a delivery is one transaction of some thousand shares.
@@ -132,7 +132,7 @@ pub struct NimiqServer {
     site_routes: Router,
     health: Health,
     outbox: Outbox,
-    tasks: Vec<JoinHandle<()>>,
+    pub(super) parts: Parts,
     trackers: [TaskTracker; 2],
 }
 
@@ -192,16 +192,18 @@ impl NimiqServer {
         let (outbox, replay) = open_outbox(&config, &metrics).await?;
         let last = accounts.last_server_sequence(server).await?.max(replay.last_sequence);
         let (under_way, connections) = (TaskTracker::new(), TaskTracker::new());
+        let mut parts = Parts::until(&shutdown);
+        let stop = parts.stop();
         let (limits, admission) = (config.limits.clone(), Arc::clone(&config.admission));
         let door = Door::new(limits, admission, accounts.clone(), under_way.clone(), &metrics);
         door.refresh().await?;
         let folder = config.folder.join("blocks");
         let submissions =
-            Submissions::start(node.clone(), folder, under_way.clone(), shutdown.clone(), &metrics)?;
+            Submissions::start(node.clone(), folder, under_way.clone(), stop.clone(), &metrics)?;
         let (board, boards) = watch::channel(Arc::default());
         let seen = Arc::<Seen>::default();
         let keeper = HeadKeeper {
-            heads: node.follow(config.terms.address, config.follow, shutdown.clone()),
+            heads: node.follow(config.terms.address, config.follow, stop.clone()),
             board,
             seen: Arc::clone(&seen),
             outbox: outbox.clone(),
@@ -213,7 +215,7 @@ impl NimiqServer {
         let shared = Arc::new(Shared {
             board: boards,
             seen,
-            hashing: Hashing::start(config.hashing_threads, &metrics)?,
+            hashing: Hashing::start(config.hashing_threads, &metrics, &parts)?,
             outbox: outbox.clone(),
             numbers: ShareNumbers::new(last, clock::unix_millis()),
             accounts,
@@ -226,18 +228,16 @@ impl NimiqServer {
             health: health.clone(),
             disk_fails: AtomicBool::new(false),
             connections: connections.clone(),
-            shutdown: shutdown.clone(),
+            shutdown: stop.clone(),
             config,
         });
-        let tasks = vec![
-            tokio::spawn(keeper.run(replay, shutdown.clone())),
-            tokio::spawn(deliverer.run(shutdown.clone())),
-            tokio::spawn(door.keep(shutdown)),
-        ];
+        parts.run("heads", keeper.run(replay, stop.clone()));
+        parts.run("delivery", deliverer.run(stop.clone()));
+        parts.run("door", door.keep(stop));
         health.ready();
         let site_routes = routes::site_router(Arc::clone(&shared));
         let routes = routes::router(shared);
-        Ok(Self { routes, site_routes, health, outbox, tasks, trackers: [connections, under_way] })
+        Ok(Self { routes, site_routes, health, outbox, parts, trackers: [connections, under_way] })
     }
 
     /// What the port for miners answers, at every path.
@@ -250,12 +250,17 @@ impl NimiqServer {
         self.site_routes.clone()
     }
 
+    /// The signal at which it ends, and whoever serves it has to end: that from outside, or the death of a part.
+    pub fn stop_signal(&self) -> CancellationToken {
+        self.parts.stop()
+    }
+
     /// Whether it has work to give out, and what troubles it.
     pub fn health(&self) -> Health {
         self.health.clone()
     }
 
-    /// Returns when the server has ended after the stop signal. What is not delivered stays on disk.
+    /// Returns when the server has ended after its stop signal. What is not delivered stays on disk.
     pub async fn stopped(self) {
         drop((self.routes, self.site_routes));
         for tracker in &self.trackers {
@@ -264,11 +269,7 @@ impl NimiqServer {
                 tracing::warn!(tasks = tracker.len(), "connections or blocks are left unfinished");
             }
         }
-        for task in self.tasks {
-            if let Err(fault) = task.await {
-                tracing::error!(%fault, "a part of the Nimiq server ended badly");
-            }
-        }
+        self.parts.ended().await;
         self.outbox.rotate().await;
     }
 }

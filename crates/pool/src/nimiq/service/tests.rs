@@ -150,7 +150,7 @@ async fn a_standby_takes_over(pool: TestPool) {
     let second = pool.service("host-2");
     pool.until("the second to stand by", async || second.role.health().is_ready()).await;
     // A crash: the first neither writes nor gives its duty back.
-    first.role.work.abort();
+    first.role.parts.kill("duty");
     pool.earn().await;
     pool.until("the second to go on", async || credited(&pool).await > 0).await;
     // A stop: the third need not wait for the lease to run out.

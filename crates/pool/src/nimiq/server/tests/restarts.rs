@@ -43,3 +43,17 @@ async fn shares_wait_on_disk_while_the_accounts_are_away() {
     let _restarted = stand.start().await;
     stand.credited(2).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_of_which_any_part_dies_ends_and_another_goes_on() {
+    let stand = Stand::new().await;
+    for part in stand.start().await.parts() {
+        let server = stand.start().await;
+        server.kill(part).await;
+    }
+    let server = stand.start().await;
+    let mut miner = Miner::register(&server, Mode::Nano).await;
+    let share = miner.mine(&stand.chain, 0);
+    miner.share(share).await;
+    stand.credited(1).await;
+}

@@ -27,7 +27,7 @@ use wire::nimiq::{
     ServerMessage, Settings, Share,
 };
 
-use crate::listener::{self, Limits, Tls};
+use crate::listener::{self, Limits, Proxies, Tls};
 use crate::metrics::Metrics;
 use crate::nimiq::server::{NimiqServer, NimiqServerConfig, Terms, Times, clock};
 
@@ -69,8 +69,9 @@ impl Stand {
         let node = NimiqClient::new(NimiqConfig::new(vec![node], Network::Dev)).unwrap();
         let url = format!("sqlite://{}", folder.path().join("accounts.db").display());
         let accounts = Accounts::open(&url).await.unwrap();
-        let limits =
-            Limits { trusted_proxies: vec![IpAddr::V4(Ipv4Addr::LOCALHOST).into()], ..Limits::default() };
+        let networks = vec![IpAddr::V4(Ipv4Addr::LOCALHOST).into()];
+        let proxies = Proxies { networks, ..Proxies::default() };
+        let limits = Limits { proxies: proxies.into(), ..Limits::default() };
         Self { chain, accounts, limits, node, folder, _stop: stop.drop_guard() }
     }
 
@@ -177,6 +178,20 @@ impl Server {
     pub(super) async fn stop(mut self) {
         self.stop.cancel();
         self.role.take().unwrap().stopped().await;
+        (&mut self.serving).await.unwrap();
+    }
+
+    /// What it is made of.
+    pub(super) fn parts(&self) -> Vec<&'static str> {
+        self.role.as_ref().unwrap().parts.names()
+    }
+
+    /// A part of it dies: the rest ends, without being told to from outside.
+    pub(super) async fn kill(mut self, part: &str) {
+        let role = self.role.take().unwrap();
+        role.parts.kill(part);
+        role.stopped().await;
+        self.stop.cancel();
         (&mut self.serving).await.unwrap();
     }
 
