@@ -735,6 +735,23 @@ pub enum AdminCommand {
     Config,
     /// Shows what the file says by now that is not in force
     ConfigDiff,
+    /// Reads the configuration again: shows what is in force now and what waits for a restart
+    Reload {
+        /// Only says what would change
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Has a role started again while the others of its process go on
+    Restart {
+        /// Its kind, as `/healthz` names it: ann-handler, site
+        role: String,
+        /// Its name, if it has one
+        #[arg(default_value = "")]
+        name: String,
+        /// Only says what would be done
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Has something done at once: payouts, nimiq-payouts or outboxes
     Retry {
         /// What

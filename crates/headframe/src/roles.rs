@@ -23,7 +23,7 @@ use pool::Metrics;
 use pool::admission::AdmissionConfig;
 use pool::ann_handler::AnnHandlerConfig;
 use pool::blk_handler::BlkHandlerConfig;
-use pool::listener::{BodyLimits, Limits};
+use pool::listener::{BodyLimits, Limits, Proxies};
 use pool::master::{MasterConfig, MasterSettings, ShareTarget};
 use pool::pay_maker::{PayMakerConfig, UpdateHook};
 use pool::work_feed::FeedLimits;
@@ -32,7 +32,7 @@ use wire::PktAddress;
 use wire::pkt_address::ChainAddress;
 use wire::signing_key::PrivateSeed;
 
-use crate::config::{AnnHandler, BlkHandler, Config, Node, PublicUrl, Secret};
+use crate::config::{AnnHandler, BlkHandler, Config, Http, Node, PublicUrl, Secret};
 
 /// Added to the miners' nice value, so that they give way to the servers of the same machine.
 const NICE: u8 = 10;
@@ -374,13 +374,21 @@ pub fn admission(config: &Config) -> AdmissionConfig {
     }
 }
 
+/// Who may say for whom it speaks.
+pub fn proxies(config: &Config) -> Proxies {
+    let Http { trusted_proxies, forwarded_header, proxy_protocol, .. } = &config.http;
+    Proxies {
+        networks: trusted_proxies.clone(),
+        forwarded_header: *forwarded_header,
+        proxy_protocol: *proxy_protocol,
+    }
+}
+
 /// What a listener grants its clients.
 pub fn limits(config: &Config, large_bodies: bool) -> Limits {
     Limits {
         connections: config.http.connections,
-        trusted_proxies: config.http.trusted_proxies.clone(),
-        forwarded_header: config.http.forwarded_header,
-        proxy_protocol: config.http.proxy_protocol,
+        proxies: proxies(config).into(),
         large_bodies,
         ..Limits::default()
     }

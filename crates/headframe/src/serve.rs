@@ -4,6 +4,7 @@
 //! the end. Each role is started by a function of its own below, which hands over routes, health and a task.
 
 pub mod admin;
+mod master;
 mod monitor;
 mod nimiq;
 mod reload;
@@ -17,6 +18,7 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::Context;
 use axum::Router;
+use axum::routing::any_service;
 use ledger::nimiq::Accounts;
 use miner::status_line::StatusOutput;
 use node::PktdClient;
@@ -24,7 +26,6 @@ use pool::admin::Retry;
 use pool::admission::Admission;
 use pool::ann_handler::{AnnHandler, AnnHandlerConfig};
 use pool::blk_handler::{BlkHandler, BlkHandlerConfig};
-use pool::master::{Master, MasterConfig, MasterHandle};
 use pool::pay_maker::{PayMaker, PayMakerConfig};
 use pool::{Health, Metrics, health, listener};
 use tokio::net::TcpListener;
@@ -38,7 +39,7 @@ use crate::roles::{self, Urls};
 use crate::signals;
 use crate::sockets;
 use crate::supervision::{Stage, Supervisor};
-use reload::Prepare;
+use reload::{Prepare, ReloadOrders};
 use restartable::{Instance, Orders, Restartable, Start};
 
 /// What one process runs.
@@ -69,7 +70,7 @@ pub enum Process {
     Monitor,
 }
 
-/// Reads the configuration; called again at each SIGHUP.
+/// Reads the configuration; called again at each reload.
 pub type LoadConfig = Arc<dyn Fn() -> anyhow::Result<Config> + Send + Sync>;
 
 /// Runs until ^C, or until a role cannot go on.
@@ -90,12 +91,13 @@ pub async fn run(process: Process, load: LoadConfig) -> anyhow::Result<()> {
         // It may wait for a database.
         () = shutdown.cancelled() => {}
     }
-    pool.serve_admin(Arc::clone(&load))?;
+    let (reloads, ordered) = ReloadOrders::new();
+    pool.serve_admin(Arc::clone(&load), reloads)?;
     pool.serve(listener)?;
     if let Process::Up { mine: true } = pool.process {
         pool.start_miners()?;
     }
-    pool.reload_at(hangups, load, shutdown.clone());
+    pool.reload_at(hangups, ordered, load, shutdown.clone());
     pool.supervisor.until(shutdown).await
 }
 
@@ -150,6 +152,18 @@ impl Process {
             Self::Monitor => "monitor".to_owned(),
         }
     }
+}
+
+/// Where a role is served together with others. Alone, each is served anywhere.
+enum Place<'p> {
+    /// Not at all.
+    Nowhere,
+    /// Below a path, of which the role knows nothing.
+    Below(&'p str),
+    /// At paths that the role knows.
+    At(&'p str),
+    /// Wherever nobody else is.
+    Else,
 }
 
 /// What is being put together.
@@ -237,7 +251,7 @@ impl Pool {
                 self.start_nimiq_payout(accounts, node).await
             }
             Process::Site => self.start_site_alone().await,
-            Process::Monitor => self.start_monitor(),
+            Process::Monitor => self.start_monitor().await,
         }
     }
 
@@ -251,6 +265,11 @@ impl Pool {
         let admission = Admission::open(config, &file, &self.metrics);
         let admission = admission.with_context(|| format!("cannot use {}", file.display()))?;
         self.admission = Arc::new(admission);
+        let granting = Arc::clone(&self.admission);
+        self.prepares.push(Box::new(move |config| {
+            let (granting, granted) = (Arc::clone(&granting), roles::admission(config));
+            Ok(Box::new(move || granting.grant(granted)))
+        }));
         let keeping = Arc::clone(&self.admission).keep(self.supervisor.stop_signal(Stage::Listener));
         self.supervisor.run(Stage::Listener, "bans", async {
             keeping.await;
@@ -267,10 +286,10 @@ impl Pool {
         }
         let accounts = if nimiq { Some(self.start_nimiq().await?) } else { None };
         if self.config.site.run {
-            self.start_site(accounts)?;
+            self.start_site(accounts).await?;
         }
         if self.config.monitor.run {
-            self.start_monitor()?;
+            self.start_monitor().await?;
         }
         Ok(())
     }
@@ -305,47 +324,6 @@ impl Pool {
         roles::node(&self.config, chain, &self.metrics)
     }
 
-    async fn start_master(&mut self, node: PktdClient) -> anyhow::Result<()> {
-        let folder = self.folder("master")?;
-        let config = MasterConfig {
-            admission: Arc::clone(&self.admission),
-            ..roles::master(&self.config, &self.urls, &folder)
-        };
-        let stop = self.supervisor.stop_signal(Stage::Master);
-        let master = Master::start(config, node, &self.metrics, stop.clone()).await.context("Master")?;
-        println!("Master: serves work to everyone at {}", self.urls.master);
-        self.add("/master", master.routes(), master.health());
-        self.direct(&master.handle());
-        self.supervisor.run(Stage::Master, "Master", async {
-            master.stopped().await;
-            Ok(())
-        });
-        Ok(())
-    }
-
-    /// The Master takes new settings, and lets go who waits when the listener stops.
-    fn direct(&mut self, master: &MasterHandle) {
-        let (urls, old, alone) = (self.urls.clone(), self.config.clone(), !self.process.is_up());
-        let (directed, listen) = (master.clone(), self.listen);
-        self.prepares.push(Box::new(move |new| {
-            let urls = if alone { urls.with_handlers_of(new, listen) } else { urls.with_list_of(new) };
-            let settings = roles::master_settings_after(&old, new, &urls);
-            settings.check()?;
-            let master = directed.clone();
-            Ok(Box::new(move || {
-                if let Err(error) = master.apply_settings(settings) {
-                    tracing::error!(%error, "the Master's settings stay as they were");
-                }
-            }))
-        }));
-        let (waiting, stop) = (master.clone(), self.supervisor.stop_signal(Stage::Listener));
-        self.supervisor.run(Stage::Listener, "long polls", async move {
-            stop.cancelled().await;
-            waiting.let_waiters_go();
-            Ok(())
-        });
-    }
-
     async fn start_pay_maker(&mut self, node: PktdClient) -> anyhow::Result<()> {
         let folder = self.folder("pay-maker")?;
         let password = self.password()?;
@@ -362,7 +340,7 @@ impl Pool {
                 Ok(Instance::new(pay_maker.routes(), pay_maker.health(), pay_maker.stopped()))
             })
         });
-        self.run_role(Stage::PayMaker, "PayMaker".to_owned(), Some("/paymaker"), start).await?;
+        self.run_role(Stage::PayMaker, "PayMaker".to_owned(), Place::Below("/paymaker"), start).await?;
         println!("PayMaker: takes events and shows who is paid at {}/whotopay", self.urls.pay_maker);
         Ok(())
     }
@@ -390,7 +368,7 @@ impl Pool {
                 })
             }
         });
-        self.run_role(Stage::Handlers, label, Some(&format!("/ann/{name}")), start).await?;
+        self.run_role(Stage::Handlers, label, Place::Below(&format!("/ann/{name}")), start).await?;
         let url = self.urls.ann_handler(name).unwrap_or_default();
         println!("AnnHandler {name}: takes announcements at {url}/submit");
         Ok(())
@@ -420,47 +398,41 @@ impl Pool {
                 })
             }
         });
-        self.run_role(Stage::Handlers, label, Some(&format!("/blk/{name}")), start).await?;
+        self.run_role(Stage::Handlers, label, Place::Below(&format!("/blk/{name}")), start).await?;
         let url = self.urls.blk_handler(name).unwrap_or_default();
         println!("BlkHandler {name}: takes shares at {url}/submit");
         Ok(())
     }
 
-    /// Runs a role that, in `up`, can be started again while the others go on, and serves it at `path`.
+    /// Runs a role that, in `up`, can be started again while the others go on, and serves it at its place.
     async fn run_role(
         &mut self,
         stage: Stage,
         label: String,
-        path: Option<&str>,
+        place: Place<'_>,
         start: Start,
     ) -> anyhow::Result<()> {
         let stop = self.supervisor.stop_signal(stage);
         if !self.process.is_up() {
             // Alone, it ends with its process, and is started again by who started that.
             let Instance { routes, health, ended } = start(stop).await?;
-            self.add(path.unwrap_or_default(), routes, health);
+            self.router = std::mem::take(&mut self.router).fallback_service(routes);
+            self.health.push(health);
             self.supervisor.run(stage, label, ended);
             return Ok(());
         }
         let (role, shown) = Restartable::start(label.clone(), stop, start).await?;
         self.orders.add(&shown);
-        match path {
-            Some(path) => self.add(path, shown.routes, shown.health),
-            None => self.health.push(shown.health),
-        }
+        let router = std::mem::take(&mut self.router);
+        self.router = match place {
+            Place::Nowhere => router,
+            Place::Below(path) => router.nest_service(path, shown.routes),
+            Place::At(paths) => router.route(paths, any_service(shown.routes)),
+            Place::Else => router.fallback_service(shown.routes),
+        };
+        self.health.push(shown.health);
         self.supervisor.run(stage, label, role.live());
         Ok(())
-    }
-
-    /// Puts a role's routes where this process serves them: below a path of their own, or, alone, anywhere.
-    fn add(&mut self, path: &str, routes: Router, health: Health) {
-        let router = std::mem::take(&mut self.router);
-        self.router = if self.process.is_up() {
-            router.nest_service(path, routes)
-        } else {
-            router.fallback_service(routes)
-        };
-        self.health.push(health);
     }
 
     /// Serves everything that was started.
@@ -478,6 +450,11 @@ impl Pool {
         // Whoever only gives things out receives no large bodies.
         let is_asked_only = matches!(self.process, Process::Master | Process::Site);
         let limits = roles::limits(&self.config, !is_asked_only);
+        let trusted = limits.proxies.clone();
+        self.prepares.push(Box::new(move |config| {
+            let (trusted, proxies) = (trusted.clone(), roles::proxies(config));
+            Ok(Box::new(move || trusted.replace(proxies)))
+        }));
         let metrics = self.metrics.for_role("listener", "");
         let stop = self.supervisor.stop_signal(Stage::Listener);
         self.supervisor.run(Stage::Listener, "listener", async move {

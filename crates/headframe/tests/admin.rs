@@ -72,6 +72,24 @@ fn u8_operators_see_and_act_and_all_of_it_is_written_down() {
     );
     assert_eq!(ask(&["config"]).unwrap()["master.mine_old_anns"], "2");
 
+    // The file is read again: first only to see what that would be, then with a mistake in it, then in earnest.
+    let report = &ask(&["reload", "--dry-run"]).unwrap()["would_be"];
+    assert_eq!(report["in_force"].as_array().unwrap().len(), 1, "{report}");
+    assert_eq!(ask(&["config"]).unwrap()["master.mine_old_anns"], "2");
+    let good = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, format!("{good}share_divisor = \"many\"\n")).unwrap();
+    let fault = ask(&["reload"]).unwrap_err();
+    assert!(fault.contains("nothing has changed") && fault.contains("share_divisor"), "{fault}");
+    std::fs::write(&file, format!("{good}[admission]\nmistakes = 7\nclients = 5000\n")).unwrap();
+    let report = ask(&["reload"]).unwrap();
+    let keys = |part: &str| -> Vec<String> {
+        report[part].as_array().unwrap().iter().map(|change| change["key"].to_string()).collect()
+    };
+    assert_eq!(keys("in_force"), ["\"master.mine_old_anns\"", "\"admission.mistakes\""]);
+    assert_eq!(keys("waiting_for_a_restart"), ["\"admission.clients\""]);
+    assert_eq!(ask(&["config"]).unwrap()["master.mine_old_anns"], "3");
+    write(&file, &data, 3);
+
     // A page in a browser on this machine.
     let (status, _) = Http::new()
         .post(&format!("{url}/admin/bans/lift"), &[("origin", "http://evil.example")], b"{}".to_vec())
@@ -85,7 +103,10 @@ fn u8_operators_see_and_act_and_all_of_it_is_written_down() {
     ask(&["bans", "lift", "192.0.2.1"]).unwrap();
     let audit = ask(&["audit"]).unwrap();
     let acts: Vec<_> = audit.as_array().unwrap().iter().map(|act| act["act"].as_str().unwrap()).collect();
-    assert_eq!(acts, ["lift", "ban", "retry", "retry", "retry", "ban", "ban", "ban"]);
+    assert_eq!(
+        acts,
+        ["lift", "reload", "reload", "reload", "ban", "retry", "retry", "retry", "ban", "ban", "ban"]
+    );
     assert!(audit.as_array().unwrap().iter().all(|act| act["who"] == "127.0.0.1"));
 }
 

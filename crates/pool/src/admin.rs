@@ -9,6 +9,8 @@
 //! | `POST /admin/bans/lift` | ends the ban of `subject` |
 //! | `GET /admin/config` | every key with the value that is in force |
 //! | `GET /admin/config/difference` | what the file says by now that is not in force |
+//! | `POST /admin/reload` | reads the configuration again, and says what has changed and what waits for a restart |
+//! | `POST /admin/restart` | has the role `role` (and `name`) started again while the others go on |
 //! | `POST /admin/retry` | does `what` now: `payouts`, `nimiq-payouts`, `outboxes` |
 //! | `GET /admin/audit` | the last acts |
 //!
@@ -32,6 +34,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
+use futures_util::future::BoxFuture;
 use http::Method;
 use ledger::nimiq::Accounts;
 use serde_json::Value;
@@ -40,6 +43,7 @@ pub use token::{AdminToken, TokenFault};
 
 use crate::admission::Admission;
 use crate::metrics::Metrics;
+use crate::monitor::RoleName;
 use crate::nudge::Nudge;
 use acts::Act;
 use audit::AuditLog;
@@ -61,6 +65,16 @@ pub struct Configuration {
     pub in_force: Box<dyn Fn() -> Value + Send + Sync>,
     /// What the file says by now that is not in force; or why it cannot be read.
     pub difference: Box<dyn Fn() -> Result<Value, String> + Send + Sync>,
+    /// Reads it again, or (`true`) only says what that would change; or why it changes nothing.
+    pub reload: Box<dyn Fn(bool) -> BoxFuture<'static, Result<Value, String>> + Send + Sync>,
+}
+
+/// The roles of the process that can be started again while the others go on.
+pub struct Restarts {
+    /// All of them.
+    pub roles: Box<dyn Fn() -> Vec<RoleName> + Send + Sync>,
+    /// Orders it. `false` if it cannot be ordered now.
+    pub order: Box<dyn Fn(&RoleName) -> bool + Send + Sync>,
 }
 
 /// What the API stands on.
@@ -77,6 +91,8 @@ pub struct AdminConfig {
     pub retries: Vec<Retry>,
     /// By what the process runs.
     pub configuration: Configuration,
+    /// What can be started again.
+    pub restarts: Restarts,
 }
 
 /// The API.
@@ -130,7 +146,10 @@ impl Admin {
                 (self.config.configuration.difference)().map_err(Fault::unavailable)
             }
             (&Method::GET, "/admin/audit") => self.audit.last().await.map_err(|error| Fault::audit(&error)),
-            (&Method::POST, "/admin/bans" | "/admin/bans/lift" | "/admin/retry") => {
+            (
+                &Method::POST,
+                "/admin/bans" | "/admin/bans/lift" | "/admin/reload" | "/admin/restart" | "/admin/retry",
+            ) => {
                 let act = Act::read(&path, request.into_body()).await?;
                 self.carry_out(&who, act).await
             }
@@ -174,6 +193,8 @@ const KNOWN: &[&str] = &[
     "/admin/bans/lift",
     "/admin/config",
     "/admin/config/difference",
+    "/admin/reload",
+    "/admin/restart",
     "/admin/retry",
     "/admin/audit",
 ];

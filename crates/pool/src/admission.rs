@@ -24,6 +24,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use ledger::UnixMillis;
 use prometheus_client::metrics::counter::Counter;
@@ -96,7 +97,7 @@ pub enum Counted {
 
 /// The doorkeeper of a process.
 pub struct Admission {
-    config: AdmissionConfig,
+    config: ArcSwap<AdmissionConfig>,
     buckets: Buckets,
     bans: RwLock<BanBook>,
     /// Where bans outlive a restart, if they do.
@@ -151,7 +152,7 @@ impl Admission {
             secret: RandomState::new(),
             started: Instant::now(),
             figures: Figures::new(metrics),
-            config,
+            config: ArcSwap::from_pointee(config),
         }
     }
 
@@ -166,6 +167,11 @@ impl Admission {
             Self { bans: RwLock::new(book), file: Mutex::new(Some(file)), ..Self::new(config, metrics) };
         admission.look(now);
         Ok(admission)
+    }
+
+    /// From now on this is what clients are granted. Only for how many there is room stays as it was at the start.
+    pub fn grant(&self, config: AdmissionConfig) {
+        self.config.store(Arc::new(config));
     }
 
     /// Lets a request in, at its price, or says why not.
@@ -327,7 +333,9 @@ impl Admission {
     /// Whether limits are not for this client.
     pub fn is_exempt(&self, client: Client) -> bool {
         let address = client.address.to_canonical();
-        client.exempt || is_private(address) || self.config.exempt.iter().any(|net| net.contains(&address))
+        client.exempt
+            || is_private(address)
+            || self.config.load().exempt.iter().any(|net| net.contains(&address))
     }
 
     /// Forgets what is over and keeps the file in order until `shutdown`.
@@ -372,11 +380,13 @@ impl Admission {
     }
 
     fn processor(&self) -> Allowance {
-        Allowance::new(self.config.processor_at_once, self.config.processor)
+        let config = self.config.load();
+        Allowance::new(config.processor_at_once, config.processor)
     }
 
     fn mistakes(&self) -> Allowance {
-        Allowance::new(f64::from(self.config.mistakes), f64::from(self.config.mistakes_per_minute) / 60.0)
+        let config = self.config.load();
+        Allowance::new(f64::from(config.mistakes), f64::from(config.mistakes_per_minute) / 60.0)
     }
 
     fn key(&self, counted: Counted, whose: impl std::hash::Hash) -> u64 {

@@ -11,12 +11,13 @@ mod body;
 mod client;
 mod connections;
 mod proxied;
+mod proxies;
 mod stall;
 mod tls;
 
 use std::convert::Infallible;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,18 +30,17 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use ipnet::IpNet;
 use prometheus_client::metrics::counter::Counter;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
-use wire::forwarded::ForwardedHeader;
 use wire::proxy_protocol::ProxyHeader;
 
 pub use body::{BodyFault, BodyLimits, drain_body, read_body, read_body_into};
 pub use client::{Client, address_group};
+pub use proxies::{Proxies, TrustedProxies};
 
 use crate::metrics::Metrics;
 use connections::{Place, Places};
@@ -73,20 +73,9 @@ pub struct Limits {
     /// Time that open requests have to finish after the stop signal.
     pub drain_time: Duration,
     /// Proxies that are believed when they say whom they speak for.
-    pub trusted_proxies: Vec<IpNet>,
-    /// The header in which they say so.
-    pub forwarded_header: ForwardedHeader,
-    /// Whether each of their connections begins with a header of the PROXY protocol.
-    pub proxy_protocol: bool,
+    pub proxies: TrustedProxies,
     /// Whether requests with bodies of megabytes are usual: larger read buffers, more memory per connection.
     pub large_bodies: bool,
-}
-
-impl Limits {
-    fn trusts(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        self.trusted_proxies.iter().any(|net| net.contains(&address))
-    }
 }
 
 impl Default for Limits {
@@ -97,9 +86,7 @@ impl Default for Limits {
             header_time: Duration::from_secs(30),
             write_time: Duration::from_secs(30),
             drain_time: Duration::from_secs(5),
-            trusted_proxies: Vec::new(),
-            forwarded_header: ForwardedHeader::default(),
-            proxy_protocol: false,
+            proxies: TrustedProxies::default(),
             large_bodies: false,
         }
     }
@@ -145,14 +132,15 @@ pub async fn serve_with(
     let connections = TaskTracker::new();
     let cut = CancellationToken::new();
     while let Some((stream, peer)) = accept(&listener, &figures, &shutdown).await {
-        let Some(place) = places.take(peer.ip()) else {
+        let proxies = limits.proxies.now();
+        let Some(place) = places.take(peer.ip(), proxies.trust(peer.ip())) else {
             figures.refused.inc();
             continue;
         };
         figures.accepted.inc();
         // Only a hint to the kernel: an answer is sent all the same where it fails.
         let _ = stream.set_nodelay(true);
-        let connection = Connection { peer, router: router.clone(), limits: limits.clone(), place };
+        let connection = Connection { peer, router: router.clone(), limits: limits.clone(), proxies, place };
         let (tls, shutdown, cut, refused) =
             (tls.clone(), shutdown.clone(), cut.clone(), figures.refused.clone());
         // On the heap, so that a connection takes the memory of its own kind, not of the greatest one.
@@ -219,13 +207,14 @@ struct Connection {
     peer: SocketAddr,
     router: Router,
     limits: Limits,
+    proxies: Arc<Proxies>,
     place: Place,
 }
 
 impl Connection {
     /// Whether it must begin with a header of the PROXY protocol.
     fn begins_with_header(&self) -> bool {
-        self.limits.proxy_protocol && self.limits.trusts(self.peer.ip())
+        self.proxies.proxy_protocol && self.proxies.trust(self.peer.ip())
     }
 
     fn begin(
@@ -284,14 +273,12 @@ impl Connection {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Self { peer, router, limits, place } = self;
+        let Self { peer, router, limits, proxies, place } = self;
         let stops = shutdown.clone();
-        let (trusted, place) = (limits.trusts(peer.ip()), Held(Arc::new(place)));
-        let (trusted_proxies, header) =
-            (Arc::<[IpNet]>::from(limits.trusted_proxies), limits.forwarded_header);
+        let (trusted, place) = (proxies.trust(peer.ip()), Held(Arc::new(place)));
         let service = service_fn(move |mut request: Request<Incoming>| {
-            let proxies = if trusted { &trusted_proxies[..] } else { &[] };
-            let client = Client::of_request(peer.ip(), proxies, header, request.headers());
+            let believed = if trusted { &proxies.networks[..] } else { &[] };
+            let client = Client::of_request(peer.ip(), believed, proxies.forwarded_header, request.headers());
             request.extensions_mut().insert(client);
             request.extensions_mut().insert(place.clone());
             let (router, stops) = (router.clone(), stops.clone());

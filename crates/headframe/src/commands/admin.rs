@@ -64,6 +64,10 @@ fn request(command: &AdminCommand) -> (Method, &'static str, Option<Value>) {
         AdminCommand::Bans(BansCommand::Lift { subject, dry_run }) => {
             (Method::POST, "bans/lift", Some(json!({"subject": subject, "dry_run": dry_run})))
         }
+        AdminCommand::Reload { dry_run } => (Method::POST, "reload", Some(json!({"dry_run": dry_run}))),
+        AdminCommand::Restart { role, name, dry_run } => {
+            (Method::POST, "restart", Some(json!({"role": role, "name": name, "dry_run": dry_run})))
+        }
         AdminCommand::Retry { what, dry_run } => {
             (Method::POST, "retry", Some(json!({"what": what, "dry_run": dry_run})))
         }

@@ -22,8 +22,8 @@ Remove the # in front of a key to change it; what stays commented out keeps its 
 HEADFRAME_ANN_HANDLER_MAIN_THREADS=4 for a named handler) and on the command line (--set master.mine_old_anns=3);
 the command line wins over the environment, and that over this file.
 
-A running pool reads this file again at SIGHUP (systemctl reload), and says in its log which changes are in force and which wait
-for a restart.";
+A running pool reads this file again at SIGHUP (systemctl reload) and at `headframe admin reload`, and says which
+changes are in force and which wait for a restart.";
 
 const WIDTH: usize = 110;
 

@@ -112,7 +112,7 @@ impl Section for Http {
                 "connections",
                 "How many are held at once; more are closed. A long poll holds one for up to 30 s.",
             ),
-            trusted_proxies: keys.list(
+            trusted_proxies: keys.at_reload().list(
                 "trusted_proxies",
                 "an IP address or a network",
                 "[\"10.0.0.2\"]",
@@ -121,14 +121,14 @@ impl Section for Http {
                 network,
             ),
             forwarded_header: forwarded_header(keys),
-            proxy_protocol: keys.flag("proxy_protocol", false, PROXY_PROTOCOL),
+            proxy_protocol: keys.at_reload().flag("proxy_protocol", false, PROXY_PROTOCOL),
         }
     }
 }
 
 /// The header in which proxies name the client.
 fn forwarded_header(keys: &mut Keys<'_>) -> ForwardedHeader {
-    keys.choice(
+    keys.at_reload().choice(
         "forwarded_header",
         &[("x-forwarded-for", ForwardedHeader::XForwardedFor), ("forwarded", ForwardedHeader::Forwarded)],
         "The header in which the trusted proxies name the client. The other one is not looked at: a proxy passes on \

@@ -18,7 +18,7 @@ use node::{Credentials, NodeAddress, TlsTrust};
 use pool::Metrics;
 use pool::admission::Subject;
 use pool::backoff::Backoff;
-use pool::listener::Limits;
+use pool::listener::{Limits, Proxies};
 use pool::nimiq::duty::{DutyTerms, holder_name};
 use pool::nimiq::payout::signer::{Agent, Signer, key_file};
 use pool::nimiq::payout::{OwnerPayout, PayoutConfig};
@@ -284,15 +284,22 @@ pub fn server_config(
     })
 }
 
+/// Who may say on a server's port for whom it speaks.
+pub fn proxies(server: &NimiqServer) -> Proxies {
+    Proxies {
+        networks: server.trusted_proxies.clone(),
+        forwarded_header: server.forwarded_header,
+        proxy_protocol: server.proxy_protocol,
+    }
+}
+
 /// What a server's port grants its clients.
 pub fn server_limits(server: &NimiqServer) -> Limits {
     Limits {
         connections: server.connections,
         // The server counts by address itself: it knows whom a proxy speaks for, and which addresses are private.
         connections_per_address: server.connections,
-        trusted_proxies: server.trusted_proxies.clone(),
-        forwarded_header: server.forwarded_header,
-        proxy_protocol: server.proxy_protocol,
+        proxies: proxies(server).into(),
         ..Limits::default()
     }
 }

@@ -5,11 +5,12 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
 use anyhow::Context;
-use pool::admin::{Admin, AdminConfig, AdminToken, Configuration, Retry};
+use pool::admin::{Admin, AdminConfig, AdminToken, Configuration, Restarts, Retry};
 use pool::listener::{self, Limits};
 use pool::nudge::Nudge;
 use serde_json::{Value, json};
 
+use super::reload::ReloadOrders;
 use super::{LoadConfig, Pool};
 use crate::config::{Change, InForce};
 use crate::supervision::Stage;
@@ -23,7 +24,7 @@ const CONNECTIONS: usize = 64;
 
 impl Pool {
     /// Serves it, if this process has one.
-    pub(super) fn serve_admin(&mut self, load: LoadConfig) -> anyhow::Result<()> {
+    pub(super) fn serve_admin(&mut self, load: LoadConfig, reloads: ReloadOrders) -> anyhow::Result<()> {
         let by_default = self.process.is_up().then(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
         let Some(listen) = self.config.admin.listen.or(by_default) else { return Ok(()) };
         let token = self.config.admin.token_file.as_deref().map(AdminToken::from_file).transpose()?;
@@ -34,7 +35,8 @@ impl Pool {
             accounts: self.shared_bans.clone(),
             metrics: self.metrics.clone(),
             retries: std::mem::take(&mut self.retries),
-            configuration: self.configuration(load),
+            configuration: self.configuration(load, reloads),
+            restarts: self.restarts(),
         };
         let audit = folder.join("audit");
         let admin = Admin::open(config, &audit).with_context(|| format!("cannot use {}", audit.display()))?;
@@ -52,7 +54,7 @@ impl Pool {
         Ok(())
     }
 
-    fn configuration(&self, load: LoadConfig) -> Configuration {
+    fn configuration(&self, load: LoadConfig, reloads: ReloadOrders) -> Configuration {
         let (shown, compared) = (Arc::clone(&self.in_force), Arc::clone(&self.in_force));
         Configuration {
             in_force: Box::new(move || {
@@ -65,6 +67,16 @@ impl Pool {
                 let changes = settings.changes_to(&written.settings);
                 Ok(Value::Array(changes.iter().map(as_json).collect()))
             }),
+            reload: Box::new(move |dry_run| Box::pin(reloads.clone().give(dry_run))),
+        }
+    }
+
+    /// The roles of this process that can be started again alone.
+    fn restarts(&self) -> Restarts {
+        let (listed, given) = (self.orders.clone(), self.orders.clone());
+        Restarts {
+            roles: Box::new(move || listed.roles()),
+            order: Box::new(move |role| given.give(role, "an operator asked for it")),
         }
     }
 
@@ -79,7 +91,7 @@ impl Pool {
 
 fn as_json(change: &Change) -> Value {
     let takes_effect = match change.in_force {
-        InForce::AtReload => "at SIGHUP",
+        InForce::AtReload => "at a reload",
         InForce::AtRestart => "at a restart",
     };
     json!({

@@ -3,7 +3,8 @@
 use pool::monitor::{Monitor, RestartOrder};
 use tokio::sync::mpsc;
 
-use super::Pool;
+use super::restartable::{Instance, Start};
+use super::{Place, Pool};
 use crate::roles;
 use crate::supervision::Stage;
 
@@ -12,24 +13,21 @@ const ORDERS: usize = 16;
 
 impl Pool {
     /// The monitor of this process.
-    pub(super) fn start_monitor(&mut self) -> anyhow::Result<()> {
+    pub(super) async fn start_monitor(&mut self) -> anyhow::Result<()> {
         let folder = self.folder(roles::monitor::FOLDER)?;
         let token = roles::monitor::token(&self.config, &folder)?;
         let here = self.process.is_up().then(|| (self.listen, self.take_orders()));
         let config = roles::monitor::monitor(&self.config, &self.urls, here.as_ref(), &token)?;
         println!("monitor: watches {} processes", config.processes.len());
-        let stop = self.supervisor.stop_signal(Stage::Miners);
-        let http = pool::http_client::client()?;
-        let monitor = Monitor::start(config, &http, &self.metrics, stop);
-        let router = std::mem::take(&mut self.router);
-        self.router = router.merge(monitor.routes());
-        self.health.push(monitor.health());
-        self.supervisor.run(Stage::Miners, "monitor", async {
-            monitor.stopped().await;
-            Ok(())
+        let (http, metrics) = (pool::http_client::client()?, self.metrics.clone());
+        let start: Start = Box::new(move |stop| {
+            let monitor = Monitor::start(config.clone(), &http, &metrics, &stop);
+            let instance = Instance::new(monitor.routes(), monitor.health(), monitor.stopped());
+            Box::pin(async { Ok(instance) })
         });
-        Ok(())
+        self.run_role(Stage::Miners, "monitor".to_owned(), Place::At("/monitor/{*path}"), start).await
     }
+
     /// Where the monitor orders roles of this process to be started again.
     fn take_orders(&mut self) -> mpsc::Sender<RestartOrder> {
         let (sender, orders) = mpsc::channel(ORDERS);

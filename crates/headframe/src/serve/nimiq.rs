@@ -9,15 +9,16 @@ use ledger::nimiq::Accounts;
 use miner::status_line::StatusOutput;
 use node::NimiqClient;
 use pool::listener;
-use pool::listener::Tls;
+use pool::listener::{Tls, TrustedProxies};
 use pool::nimiq::duty::holder_name;
 use pool::nimiq::payout::{Payout, PayoutConfig};
 use pool::nimiq::server::{NimiqServer, NimiqServerConfig};
 use pool::nimiq::service::Service;
+use tokio::net::TcpListener;
 
 use super::reload::Prepare;
 use super::restartable::{Instance, Start};
-use super::{Pool, names};
+use super::{Place, Pool, names};
 use crate::commands::{dev_chain, nimiq_dev_chain};
 use crate::roles;
 use crate::roles::nimiq::ServerAddress;
@@ -78,11 +79,11 @@ impl Pool {
         let metrics = self.metrics.clone();
         let start: Start = Box::new(move |stop| {
             let (config, accounts, node) = (config.clone(), accounts.clone(), node.clone());
-            let service = Service::start(config, accounts, node, &metrics, stop);
+            let service = Service::start(config, accounts, node, &metrics, &stop);
             let instance = Instance::new(Router::new(), service.health(), service.stopped());
             Box::pin(async { Ok(instance) })
         });
-        self.run_role(Stage::PayMaker, "Nimiq service".to_owned(), None, start).await
+        self.run_role(Stage::PayMaker, "Nimiq service".to_owned(), Place::Nowhere, start).await
     }
 
     pub(super) async fn start_nimiq_payout(
@@ -100,11 +101,11 @@ impl Pool {
         let metrics = self.metrics.clone();
         let start: Start = Box::new(move |stop| {
             let (config, signer) = (config.clone(), signer.clone());
-            let payout = Payout::start(config, signer, accounts.clone(), node.clone(), &metrics, stop);
+            let payout = Payout::start(config, signer, accounts.clone(), node.clone(), &metrics, &stop);
             let instance = Instance::new(Router::new(), payout.health(), payout.stopped());
             Box::pin(async { Ok(instance) })
         });
-        self.run_role(Stage::PayMaker, "Nimiq payout".to_owned(), None, start).await
+        self.run_role(Stage::PayMaker, "Nimiq payout".to_owned(), Place::Nowhere, start).await
     }
 
     /// A server, on a port of its own; gives its address.
@@ -124,6 +125,7 @@ impl Pool {
         let limits = roles::nimiq::server_limits(settings);
         let files = roles::nimiq::tls_files(settings);
         let tls = files.map(|(certificate, key)| Tls::from_files(certificate, key)).transpose()?;
+        self.prepares.push(new_proxies(limits.proxies.clone(), name.to_owned()));
         self.prepares.extend(tls.clone().map(|tls| new_certificate(tls, name.to_owned())));
         let listener = sockets::listen(settings.listen);
         let listener = listener.with_context(|| format!("cannot listen on {}", settings.listen))?;
@@ -131,18 +133,32 @@ impl Pool {
             address: listener.local_addr()?,
             certificate: files.map(|(certificate, _)| certificate.to_owned()),
         };
-        let stop = self.supervisor.stop_signal(Stage::Handlers);
-        let server = NimiqServer::start(config, node, accounts, &self.metrics, stop.clone())
-            .await
-            .with_context(|| format!("Nimiq server {name}"))?;
-        println!("Nimiq server {name}: takes shares at {}", address.url());
-        self.add(&roles::nimiq::server_path(name), server.site_routes(), server.health());
-        let (routes, metrics) = (server.routes(), self.metrics.for_role("listener", name));
-        self.supervisor.run(Stage::Handlers, format!("Nimiq server {name}"), async move {
-            listener::serve_with(listener, tls, routes, limits, &metrics, stop).await;
-            server.stopped().await;
-            Ok(())
+        let label = format!("Nimiq server {name}");
+        // Kept open while the server is started again: whoever connects meanwhile waits.
+        let listener = listener.into_std()?;
+        let (metrics, of_listener) = (self.metrics.clone(), self.metrics.for_role("listener", name));
+        let start: Start = Box::new({
+            let label = label.clone();
+            move |stop| {
+                let listener = listener.try_clone().and_then(TcpListener::from_std);
+                let (config, node, accounts) = (config.clone(), node.clone(), accounts.clone());
+                let (tls, limits, of_listener) = (tls.clone(), limits.clone(), of_listener.clone());
+                let (label, metrics) = (label.clone(), metrics.clone());
+                Box::pin(async move {
+                    let listener = listener.with_context(|| label.clone())?;
+                    let server =
+                        NimiqServer::start(config, node, accounts, &metrics, stop).await.context(label)?;
+                    let (routes, stop) = (server.routes(), server.stop_signal());
+                    Ok(Instance::new(server.site_routes(), server.health(), async move {
+                        listener::serve_with(listener, tls, routes, limits, &of_listener, stop).await;
+                        server.stopped().await;
+                    }))
+                })
+            }
         });
+        let path = roles::nimiq::server_path(name);
+        self.run_role(Stage::Handlers, label, Place::Below(&path), start).await?;
+        println!("Nimiq server {name}: takes shares at {}", address.url());
         Ok(address)
     }
 
@@ -162,6 +178,20 @@ impl Pool {
     fn nimiq_folder(&mut self, path: &str) -> anyhow::Result<std::path::PathBuf> {
         self.folder(format!("{}/{path}", roles::nimiq::FOLDER))
     }
+}
+
+/// Believes the proxies of a server that a new configuration names.
+fn new_proxies(trusted: TrustedProxies, name: String) -> Prepare {
+    Box::new(move |config| {
+        let proxies = roles::nimiq::server(config, &name).map(roles::nimiq::proxies);
+        let trusted = trusted.clone();
+        Ok(Box::new(move || {
+            // A server that the configuration has no longer goes on as it is until it is stopped.
+            if let Ok(proxies) = proxies {
+                trusted.replace(proxies);
+            }
+        }))
+    })
 }
 
 /// Reads the certificate of a server again, from where a new configuration says.

@@ -1,5 +1,5 @@
-//! SIGHUP: the configuration is read again, what may change in a running process changes, and the log says what that was
-//! and what waits for a restart.
+//! SIGHUP, or an operator's order: the configuration is read again, what may change in a running process changes, and log
+//! and answer say what that was and what waits for a restart.
 //!
 //! Which keys these are is said where they are defined (`keys.at_reload()`). Each role that has some leaves a [`Prepare`]
 //! when it starts. All of them get ready before the first changes anything: a configuration that one of them cannot use
@@ -7,6 +7,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::{LoadConfig, Pool, Process};
@@ -23,26 +25,68 @@ struct Reload {
     process: Process,
     in_force: Arc<Mutex<Settings>>,
     prepares: Vec<Prepare>,
+    load: LoadConfig,
+}
+
+/// An operator's order to read the configuration again.
+pub(super) struct ReloadOrder {
+    /// Whether it is only asked what would change.
+    dry_run: bool,
+    answer: oneshot::Sender<Result<Value, String>>,
+}
+
+/// Gives orders, and the answers to them.
+#[derive(Clone)]
+pub(super) struct ReloadOrders(mpsc::Sender<ReloadOrder>);
+
+/// Orders that wait.
+const ORDERS: usize = 4;
+
+impl ReloadOrders {
+    pub(super) fn new() -> (Self, mpsc::Receiver<ReloadOrder>) {
+        let (sender, orders) = mpsc::channel(ORDERS);
+        (Self(sender), orders)
+    }
+
+    /// What has changed or would change; or why nothing has.
+    pub(super) async fn give(self, dry_run: bool) -> Result<Value, String> {
+        let (answer, answered) = oneshot::channel();
+        let ending = || "the process is ending".to_owned();
+        self.0.send(ReloadOrder { dry_run, answer }).await.map_err(|_| ending())?;
+        answered.await.unwrap_or_else(|_| Err(ending()))
+    }
+}
+
+/// What a configuration changes.
+struct Report {
+    now: Vec<Change>,
+    waiting: Vec<Change>,
 }
 
 impl Pool {
-    /// Reads the configuration anew at each signal, from the same sources.
+    /// Reads the configuration anew at each signal and each order, from the same sources.
     pub(super) fn reload_at(
         &mut self,
         mut hangups: signals::Hangups,
+        mut orders: mpsc::Receiver<ReloadOrder>,
         load: LoadConfig,
         shutdown: CancellationToken,
     ) {
-        let mut reload = Reload {
+        let reload = Reload {
             process: self.process.clone(),
             in_force: Arc::clone(&self.in_force),
             prepares: std::mem::take(&mut self.prepares),
+            load,
         };
         tokio::spawn(async move {
-            while shutdown.run_until_cancelled(hangups.next()).await.is_some() {
-                match load() {
-                    Ok(config) => reload.take(&config),
-                    Err(error) => tracing::error!("nothing has changed: {error:#}"),
+            loop {
+                tokio::select! {
+                    () = shutdown.cancelled() => return,
+                    () = hangups.next() => drop(reload.take(false)),
+                    Some(ReloadOrder { dry_run, answer }) = orders.recv() => {
+                        // Whoever asked may have gone.
+                        let _ = answer.send(reload.take(dry_run));
+                    }
                 }
             }
         });
@@ -50,52 +94,73 @@ impl Pool {
 }
 
 impl Reload {
-    fn take(&mut self, config: &Config) {
-        let mut commits = Vec::new();
-        let mut is_usable = true;
+    /// Takes the configuration as it is written now, unless it is only asked what that would change.
+    fn take(&self, dry_run: bool) -> Result<Value, String> {
+        let taken = self.report(dry_run);
+        match &taken {
+            Err(reason) => tracing::error!("nothing has changed: {reason}"),
+            Ok(report) if !dry_run => report.log(),
+            Ok(_) => {}
+        }
+        taken.map(|report| report.as_json())
+    }
+
+    fn report(&self, dry_run: bool) -> Result<Report, String> {
+        let config = (self.load)().map_err(|error| format!("{error:#}"))?;
+        let (mut commits, mut reasons) = (Vec::new(), Vec::new());
         for prepare in &self.prepares {
-            match prepare(config) {
+            match prepare(&config) {
                 Ok(commit) => commits.push(commit),
-                Err(error) => {
-                    is_usable = false;
-                    tracing::error!("nothing has changed: {error:#}");
-                }
+                Err(error) => reasons.push(format!("{error:#}")),
             }
         }
-        if !is_usable {
-            return;
-        }
-        for commit in commits {
-            commit();
+        if !reasons.is_empty() {
+            return Err(reasons.join("\n"));
         }
         let mut in_force = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
-        let changes = in_force.changes_to(&config.settings);
-        let of_this_process =
-            changes.into_iter().filter_map(|change| Some((when(&self.process, &change)?, change)));
-        let (now, waiting): (Vec<_>, Vec<_>) =
-            of_this_process.partition(|(when, _)| *when == InForce::AtReload);
-        report(&now, &waiting);
-        let waiting: Vec<Change> = waiting.into_iter().map(|(_, change)| change).collect();
-        *in_force = in_force.changed_to(&config.settings, &waiting);
+        let mut report = Report { now: Vec::new(), waiting: Vec::new() };
+        for change in in_force.changes_to(&config.settings) {
+            match when(&self.process, &change) {
+                Some(InForce::AtReload) => report.now.push(change),
+                Some(InForce::AtRestart) => report.waiting.push(change),
+                None => {}
+            }
+        }
+        if !dry_run {
+            commits.into_iter().for_each(|commit| commit());
+            *in_force = in_force.changed_to(&config.settings, &report.waiting);
+        }
+        Ok(report)
     }
 }
 
-fn report(now: &[(InForce, Change)], waiting: &[(InForce, Change)]) {
-    tracing::info!(
-        in_force = now.len(),
-        waiting_for_a_restart = waiting.len(),
-        "the configuration has been read again"
-    );
-    for (_, change) in now {
-        tracing::info!("in force now: {} is {} (it was {})", change.name(), change.after, change.before);
-    }
-    for (_, change) in waiting {
-        tracing::warn!(
-            "waits for a restart: {} is {}, and will be {}",
-            change.name(),
-            change.before,
-            change.after
+impl Report {
+    fn log(&self) {
+        let Self { now, waiting } = self;
+        tracing::info!(
+            in_force = now.len(),
+            waiting_for_a_restart = waiting.len(),
+            "the configuration has been read again"
         );
+        for change in now {
+            tracing::info!("in force now: {} is {} (it was {})", change.name(), change.after, change.before);
+        }
+        for change in waiting {
+            tracing::warn!(
+                "waits for a restart: {} is {}, and will be {}",
+                change.name(),
+                change.before,
+                change.after
+            );
+        }
+    }
+
+    fn as_json(&self) -> Value {
+        let shown = |changes: &[Change]| -> Value {
+            let shown = |change: &Change| json!({"key": change.name(), "before": change.before, "after": change.after});
+            changes.iter().map(shown).collect()
+        };
+        json!({"in_force": shown(&self.now), "waiting_for_a_restart": shown(&self.waiting)})
     }
 }
 

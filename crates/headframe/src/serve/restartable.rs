@@ -5,7 +5,7 @@
 //! One that does not stop ends the whole process, which systemd then starts again.
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -54,26 +54,39 @@ impl Instance {
     }
 }
 
-/// Who takes orders for which role.
+/// Who takes orders for which role; clones are the same list.
 #[derive(Clone, Default)]
-pub struct Orders(Vec<(RoleName, mpsc::Sender<String>)>);
+pub struct Orders(Arc<Mutex<Vec<(RoleName, mpsc::Sender<String>)>>>);
 
 impl Orders {
     /// A role more.
-    pub fn add(&mut self, shown: &Shown) {
+    pub fn add(&self, shown: &Shown) {
         let state = shown.health.state();
-        self.0.push((RoleName::new(state.role, state.name), shown.orders.clone()));
+        self.list().push((RoleName::new(state.role, state.name), shown.orders.clone()));
+    }
+
+    /// Every role that takes orders.
+    pub fn roles(&self) -> Vec<RoleName> {
+        self.list().iter().map(|(role, _)| role.clone()).collect()
+    }
+
+    /// Has a role started again. `false` if there is no such role, or too many orders wait for it.
+    pub fn give(&self, role: &RoleName, reason: &str) -> bool {
+        self.list().iter().any(|(known, orders)| known == role && orders.try_send(reason.to_owned()).is_ok())
     }
 
     /// Passes the monitor's orders on until there are no more.
     pub async fn pass_on(self, mut orders: mpsc::Receiver<RestartOrder>) -> anyhow::Result<()> {
         while let Some(RestartOrder { role, reason }) = orders.recv().await {
-            let known = self.0.iter().find(|(known, _)| *known == role);
-            if known.is_none_or(|(_, orders)| orders.try_send(reason).is_err()) {
+            if !self.give(&role, &reason) {
                 tracing::error!(%role, "cannot be started again alone: restart the whole process");
             }
         }
         Ok(())
+    }
+
+    fn list(&self) -> MutexGuard<'_, Vec<(RoleName, mpsc::Sender<String>)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -6,7 +6,8 @@ use anyhow::Context;
 use ledger::nimiq::Accounts;
 use pool::site::{Site, SiteConfig};
 
-use super::Pool;
+use super::restartable::{Instance, Start};
+use super::{Place, Pool};
 use crate::roles;
 use crate::supervision::Stage;
 
@@ -18,11 +19,11 @@ impl Pool {
         } else {
             None
         };
-        self.start_site(accounts)
+        self.start_site(accounts).await
     }
 
     /// The website of this process.
-    pub(super) fn start_site(&mut self, accounts: Option<Accounts>) -> anyhow::Result<()> {
+    pub(super) async fn start_site(&mut self, accounts: Option<Accounts>) -> anyhow::Result<()> {
         let folder = self.folder("site")?;
         let here = self.process.is_up().then_some(self.listen);
         let config = SiteConfig {
@@ -30,15 +31,12 @@ impl Pool {
             ..roles::site::site(&self.config, &self.urls, here, self.listen, &folder, accounts)
         };
         println!("site: shows the pool at {}", config.sources.identity.url);
-        let stop = self.supervisor.stop_signal(Stage::Handlers);
-        let site = Site::start(config, &pool::http_client::client()?, &self.metrics, stop).context("site")?;
-        let router = std::mem::take(&mut self.router);
-        self.router = router.fallback_service(site.routes());
-        self.health.push(site.health());
-        self.supervisor.run(Stage::Handlers, "site", async {
-            site.stopped().await;
-            Ok(())
+        let (http, metrics) = (pool::http_client::client()?, self.metrics.clone());
+        let start: Start = Box::new(move |stop| {
+            let site = Site::start(config.clone(), &http, &metrics, &stop).context("site");
+            let instance = site.map(|site| Instance::new(site.routes(), site.health(), site.stopped()));
+            Box::pin(async { instance })
         });
-        Ok(())
+        self.run_role(Stage::Handlers, "site".to_owned(), Place::Else, start).await
     }
 }

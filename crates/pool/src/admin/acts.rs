@@ -11,6 +11,7 @@ use super::AdminConfig;
 use super::fault::Fault;
 use crate::admission::{Ban, Subject};
 use crate::listener::{BodyLimits, read_body};
+use crate::monitor::RoleName;
 use crate::pay_maker::system_clock;
 
 const LIMITS: BodyLimits = BodyLimits { bytes: 16 << 10, time: Duration::from_secs(10) };
@@ -23,6 +24,8 @@ const LONGEST_MINUTES: u64 = 525_600;
 pub(super) enum Act {
     Ban(BanRequest),
     Lift(LiftRequest),
+    Reload(ReloadRequest),
+    Restart(RestartRequest),
     Retry(RetryRequest),
 }
 
@@ -46,6 +49,23 @@ pub(super) struct LiftRequest {
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(super) struct ReloadRequest {
+    #[serde(default)]
+    dry_run: bool,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RestartRequest {
+    role: String,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    dry_run: bool,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct RetryRequest {
     what: String,
     #[serde(default)]
@@ -59,6 +79,8 @@ impl Act {
         let read = match path {
             "/admin/bans" => serde_json::from_slice(&body).map(Self::Ban),
             "/admin/bans/lift" => serde_json::from_slice(&body).map(Self::Lift),
+            "/admin/reload" => serde_json::from_slice(&body).map(Self::Reload),
+            "/admin/restart" => serde_json::from_slice(&body).map(Self::Restart),
             _ => serde_json::from_slice(&body).map(Self::Retry),
         };
         read.map_err(|error| Fault::bad(error.to_string()))
@@ -68,6 +90,8 @@ impl Act {
         match self {
             Self::Ban(_) => "ban",
             Self::Lift(_) => "lift",
+            Self::Reload(_) => "reload",
+            Self::Restart(_) => "restart",
             Self::Retry(_) => "retry",
         }
     }
@@ -76,6 +100,8 @@ impl Act {
         match self {
             Self::Ban(BanRequest { dry_run, .. })
             | Self::Lift(LiftRequest { dry_run, .. })
+            | Self::Reload(ReloadRequest { dry_run })
+            | Self::Restart(RestartRequest { dry_run, .. })
             | Self::Retry(RetryRequest { dry_run, .. }) => *dry_run,
         }
     }
@@ -85,6 +111,8 @@ impl Act {
         match self {
             Self::Ban(request) => request.carry_out(config).await,
             Self::Lift(request) => request.carry_out(config).await,
+            Self::Reload(request) => request.carry_out(config).await,
+            Self::Restart(request) => request.carry_out(config),
             Self::Retry(request) => request.carry_out(config),
         }
     }
@@ -142,6 +170,36 @@ impl LiftRequest {
             None if shared => Ok(json!({"lifted": {"subject": subject}})),
             None => Err(absent()),
         }
+    }
+}
+
+impl ReloadRequest {
+    async fn carry_out(&self, config: &AdminConfig) -> Result<Value, Fault> {
+        let taken = (config.configuration.reload)(self.dry_run).await;
+        let report = taken.map_err(|reason| Fault::unavailable(format!("nothing has changed: {reason}")))?;
+        Ok(if self.dry_run { json!({"would_be": report}) } else { report })
+    }
+}
+
+impl RestartRequest {
+    fn carry_out(&self, config: &AdminConfig) -> Result<Value, Fault> {
+        let role = RoleName::new(self.role.replace('-', "_"), self.name.clone());
+        let known = (config.restarts.roles)();
+        if !known.contains(&role) {
+            let role: String = role.to_string().chars().take(100).collect();
+            let known = known.iter().map(RoleName::to_string).collect::<Vec<_>>().join(", ");
+            let known = if known.is_empty() { "none, only as a whole".to_owned() } else { known };
+            return Err(Fault::absent(format!(
+                "{role:?} cannot be started again alone here; this process can start again: {known}"
+            )));
+        }
+        if self.dry_run {
+            return Ok(json!({"would_start_again": role.to_string()}));
+        }
+        if !(config.restarts.order)(&role) {
+            return Err(Fault::unavailable("it is being started again, or too many orders wait for it"));
+        }
+        Ok(json!({"is_being_started_again": role.to_string()}))
     }
 }
 

@@ -7,6 +7,7 @@ use axum::body::Body;
 use http::Request;
 use http_body_util::BodyExt;
 use serde_json::json;
+use tokio::sync::mpsc;
 use tower::ServiceExt;
 
 use super::*;
@@ -17,6 +18,7 @@ const TOKEN: &str = "0f9a3c5e7b1d24680f9a3c5e7b1d2468";
 struct Stand {
     admission: Arc<Admission>,
     payouts: Nudge,
+    ordered: mpsc::Receiver<String>,
     routes: Router,
     folder: tempfile::TempDir,
 }
@@ -33,6 +35,7 @@ impl Stand {
         let (payouts, metrics) = (Nudge::default(), Metrics::new());
         metrics.for_role("ann_handler", "main").gauge("posts_waiting", "Posts").set(7);
         let nudge = payouts.clone();
+        let (orders, ordered) = mpsc::channel(1);
         let config = AdminConfig {
             token: token.and_then(AdminToken::parse),
             admission: Arc::clone(&admission),
@@ -42,10 +45,23 @@ impl Stand {
             configuration: Configuration {
                 in_force: Box::new(|| json!({"http.listen": "127.0.0.1:8080"})),
                 difference: Box::new(|| Err("cannot read it".to_owned())),
+                reload: Box::new(|dry_run| {
+                    Box::pin(async move {
+                        if dry_run {
+                            Ok(json!({"in_force": []}))
+                        } else {
+                            Err("line 3: it is wrong".to_owned())
+                        }
+                    })
+                }),
+            },
+            restarts: Restarts {
+                roles: Box::new(|| vec![RoleName::new("ann_handler", "main")]),
+                order: Box::new(move |role| orders.try_send(role.to_string()).is_ok()),
             },
         };
         let routes = Admin::open(config, audit).unwrap().routes();
-        Self { admission, payouts, routes, folder }
+        Self { admission, payouts, ordered, routes, folder }
     }
 
     async fn send(&self, from: &str, mut request: Request<Body>) -> (u16, Value) {
@@ -218,4 +234,29 @@ async fn u8_nothing_is_answered_as_done_that_cannot_be_written_down() {
     let (status, fault) =
         stand.post("/admin/bans", json!({"subject": "192.0.2.1", "minutes": 1, "reason": "x"})).await;
     assert_eq!((status, fault["code"].as_str()), (500, Some("audit_failed")));
+}
+
+#[tokio::test]
+async fn u8_a_reload_answers_with_its_report_or_says_why_nothing_has_changed() {
+    let stand = Stand::new(None);
+    let (status, report) = stand.post("/admin/reload", json!({"dry_run": true})).await;
+    assert_eq!((status, &report["would_be"]["in_force"]), (200, &json!([])));
+    let (status, fault) = stand.post("/admin/reload", json!({})).await;
+    assert_eq!((status, fault["message"].as_str()), (503, Some("nothing has changed: line 3: it is wrong")));
+    let done: Vec<_> = stand.audit().iter().map(|line| line["done"].as_bool().unwrap()).collect();
+    assert_eq!(done, [false, false]);
+}
+
+#[tokio::test]
+async fn u8_a_role_is_started_again_on_order() {
+    let mut stand = Stand::new(None);
+    let order = |role: &str, dry_run: bool| json!({"role": role, "name": "main", "dry_run": dry_run});
+    let (status, fault) = stand.post("/admin/restart", order("master", false)).await;
+    assert_eq!(status, 404);
+    assert!(fault["message"].as_str().unwrap().ends_with("can start again: ann_handler main"), "{fault}");
+    assert_eq!(stand.post("/admin/restart", order("ann-handler", true)).await.0, 200);
+    assert!(stand.ordered.try_recv().is_err(), "a dry run orders nothing");
+    assert_eq!(stand.post("/admin/restart", order("ann-handler", false)).await.0, 200);
+    assert_eq!(stand.post("/admin/restart", order("ann-handler", false)).await.0, 503, "one order waits");
+    assert_eq!(stand.ordered.recv().await.as_deref(), Some("ann_handler main"));
 }

@@ -4,7 +4,6 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hashbrown::HashMap;
-use ipnet::IpNet;
 use prometheus_client::metrics::gauge::Gauge;
 
 use super::{Limits, address_group};
@@ -19,7 +18,6 @@ pub(super) struct Places {
 struct Shared {
     total: usize,
     per_address: usize,
-    exempt: Vec<IpNet>,
     taken: Mutex<Taken>,
     open: Gauge,
 }
@@ -61,16 +59,15 @@ impl Places {
         let shared = Shared {
             total: limits.connections,
             per_address: limits.connections_per_address,
-            exempt: limits.trusted_proxies.clone(),
             taken: Mutex::default(),
             open: metrics.gauge("connections_open", "Connections open now"),
         };
         Self { shared: Arc::new(shared) }
     }
 
-    /// A place for a connection from `address`, unless all are taken.
-    pub(super) fn take(&self, address: IpAddr) -> Option<Place> {
-        let exempt = address.is_loopback() || self.shared.exempt.iter().any(|net| net.contains(&address));
+    /// A place for a connection from `address`, unless all are taken. Those of a proxy do not count for its address.
+    pub(super) fn take(&self, address: IpAddr, is_proxy: bool) -> Option<Place> {
+        let exempt = address.is_loopback() || is_proxy;
         let group = if exempt { None } else { Some(address_group(address)) };
         let mut taken = self.shared.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let has_room = taken.total < self.shared.total;
@@ -119,20 +116,28 @@ mod tests {
         let limits = Limits { connections: 4, connections_per_address: 2, ..Limits::default() };
         let places = Places::new(&limits, &Metrics::new());
         let one: IpAddr = "192.0.2.1".parse().unwrap();
-        let first = places.take(one).unwrap();
-        let _second = places.take(one).unwrap();
-        assert!(places.take(one).is_none(), "a third of one address");
+        let first = places.take(one, false).unwrap();
+        let _second = places.take(one, false).unwrap();
+        assert!(places.take(one, false).is_none(), "a third of one address");
         drop(first);
-        let _third = places.take(one).unwrap();
+        let _third = places.take(one, false).unwrap();
         let loopback: IpAddr = "127.0.0.1".parse().unwrap();
-        let _more: Vec<_> = (0..2).map(|_| places.take(loopback).unwrap()).collect();
-        assert!(places.take(loopback).is_none(), "a fifth in total");
+        let _more: Vec<_> = (0..2).map(|_| places.take(loopback, false).unwrap()).collect();
+        assert!(places.take(loopback, false).is_none(), "a fifth in total");
+    }
+
+    #[test]
+    fn connections_of_a_proxy_do_not_count_for_its_address() {
+        let limits = Limits { connections_per_address: 1, ..Limits::default() };
+        let places = Places::new(&limits, &Metrics::new());
+        let proxy: IpAddr = "192.0.2.1".parse().unwrap();
+        let _two = [places.take(proxy, true).unwrap(), places.take(proxy, true).unwrap()];
     }
 
     #[test]
     fn addresses_that_left_are_forgotten() {
         let places = Places::new(&Limits::default(), &Metrics::new());
-        drop(places.take("192.0.2.1".parse().unwrap()));
+        drop(places.take("192.0.2.1".parse().unwrap(), false));
         assert!(places.shared.taken.lock().unwrap().by_address.is_empty());
     }
 }

@@ -172,11 +172,16 @@ async fn a_crowd_may_connect_before_anybody_is_accepted() {
     }
 }
 
+/// Proxies that speak the PROXY protocol.
+fn proxies(network: &str) -> Proxies {
+    let networks = vec![network.parse().unwrap()];
+    Proxies { networks, proxy_protocol: true, ..Proxies::default() }
+}
+
 /// A listener that answers who asks, behind a proxy on this machine that speaks the PROXY protocol.
 async fn behind_a_proxy(limits: Limits) -> Served {
     let who = get(|Extension(client): Extension<Client>| async move { client.address.to_string() });
-    let limits =
-        Limits { proxy_protocol: true, trusted_proxies: vec!["127.0.0.1/32".parse().unwrap()], ..limits };
+    let limits = Limits { proxies: proxies("127.0.0.1/32").into(), ..limits };
     served(Router::new().route("/", who), limits).await
 }
 
@@ -218,12 +223,26 @@ async fn p12_a_proxy_must_begin_with_its_header_and_nobody_else_may() {
         let _ = stream.read_to_end(&mut answer).await;
         assert!(answer.is_empty(), "{start:?}");
     }
-    for trusted_proxies in [vec![], vec!["192.0.2.1/32".parse().unwrap()]] {
-        let limits =
-            Limits { proxy_protocol: !trusted_proxies.is_empty(), trusted_proxies, ..Limits::default() };
+    for proxies in [Proxies::default(), proxies("192.0.2.1/32")] {
+        let limits = Limits { proxies: proxies.into(), ..Limits::default() };
         let served = self::served(Router::new().route("/", get(|| async { "here" })), limits).await;
         let forged = talk(served.address, &format!("PROXY TCP4 203.0.113.7 192.0.2.1 1 2\r\n{ASK}")).await;
         assert!(forged.starts_with("HTTP/1.1 400 "), "{forged}");
+    }
+}
+
+#[tokio::test]
+async fn p12_proxies_are_believed_and_no_longer_believed_without_a_restart() {
+    let trusted = TrustedProxies::default();
+    let who = get(|Extension(client): Extension<Client>| async move { client.address.to_string() });
+    let limits = Limits { proxies: trusted.clone(), ..Limits::default() };
+    let served = served(Router::new().route("/", who), limits).await;
+    let ask = ASK.replace("host: x", "host: x\r\nx-forwarded-for: 203.0.113.7");
+    let named = Proxies { proxy_protocol: false, ..proxies("127.0.0.1/32") };
+    for (proxies, client) in [(None, "127.0.0.1"), (Some(named), "203.0.113.7"), (None, "127.0.0.1")] {
+        trusted.replace(proxies.unwrap_or_default());
+        let answer = talk(served.address, &ask).await;
+        assert!(answer.ends_with(&format!("\r\n{client}")), "{answer}");
     }
 }
 

@@ -24,7 +24,7 @@ impl Section for Admission {
 
     fn read(keys: &mut Keys<'_>) -> Self {
         Self {
-            processor_percent: keys.whole(
+            processor_percent: keys.at_reload().whole(
                 "processor_percent",
                 100,
                 1..=100_000,
@@ -33,14 +33,14 @@ impl Section for Admission {
                  `too_many_requests` and when to come back. All of an IPv4 /24 together get sixteen times as much, of \
                  an IPv6 /48 four times.",
             ),
-            processor_seconds: keys.whole(
+            processor_seconds: keys.at_reload().whole(
                 "processor_seconds",
                 30,
                 1..=3600,
                 "seconds of one processor",
                 "The same at once, after a rest.",
             ),
-            mistakes: keys.whole(
+            mistakes: keys.at_reload().whole(
                 "mistakes",
                 60,
                 2..=1_000_000,
@@ -49,14 +49,14 @@ impl Section for Admission {
                  password) a client may send at once before it is banned: for ten minutes, then twenty, up to a day. \
                  Each piece of accepted work makes up for one.",
             ),
-            mistakes_per_minute: keys.whole(
+            mistakes_per_minute: keys.at_reload().whole(
                 "mistakes_per_minute",
                 10,
                 1..=1_000_000,
                 "mistakes",
                 "How many of them are forgiven in a minute.",
             ),
-            exempt: keys.list(
+            exempt: keys.at_reload().list(
                 "exempt",
                 "an IP address or a network",
                 "[\"198.51.100.0/24\"]",

@@ -190,7 +190,7 @@ impl Section for NimiqServer {
                 "connections in five minutes",
                 "How many one client address may open, after as many at once.",
             ),
-            trusted_proxies: keys.list(
+            trusted_proxies: keys.at_reload().list(
                 "trusted_proxies",
                 "an IP address or a network",
                 "[\"10.0.0.2\"]",
@@ -198,7 +198,7 @@ impl Section for NimiqServer {
                 network,
             ),
             forwarded_header: super::forwarded_header(keys),
-            proxy_protocol: keys.flag("proxy_protocol", false, super::PROXY_PROTOCOL),
+            proxy_protocol: keys.at_reload().flag("proxy_protocol", false, super::PROXY_PROTOCOL),
             banned: keys.list(
                 "banned",
                 "an IP address, a network or a payout address",
