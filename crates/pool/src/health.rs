@@ -1,4 +1,6 @@
-//! Whether a role can do its work now, and if not, why: `/healthz`.
+//! Whether a role can do its work now, and if not, why: `/healthz`, and how others ask for it ([`asking`]).
+
+pub mod asking;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -6,13 +6,15 @@
 //! the network.
 //!
 //! [`Stage`] is what the roles measure their work by, [`aliases`] keeps the names of another pool's figures. What is
-//! read only when somebody asks: [`node_calls`], `process` and its disk, `readiness` of the roles.
+//! read only when somebody asks: [`node_calls`], `process` and its disk, `readiness` of the roles. [`Series`] reads all of it
+//! back, of this process or another.
 
 pub mod aliases;
 pub mod node_calls;
 mod process;
 mod prometheus_text;
 mod readiness;
+pub mod series;
 pub mod stage;
 
 use std::fmt;
@@ -33,6 +35,7 @@ use prometheus_client::registry::Registry;
 
 pub use aliases::Original;
 pub(crate) use process::resident_bytes;
+pub use series::Series;
 pub use stage::{Stage, StageTimes};
 
 use aliases::Aliases;
@@ -181,20 +184,13 @@ impl Metrics {
     /// The gauges of these names with their labels, of all roles.
     pub fn gauges(&self, names: &[&'static str]) -> Vec<GaugeReading> {
         let text = self.text();
-        let lines = text.lines().filter_map(|line| line.strip_prefix(PREFIX)?.strip_prefix('_'));
-        let reading = |line: &str| {
-            let (series, value) = line.rsplit_once(' ')?;
-            let (name, labels) = series.split_once('{')?;
+        let reading = |series: Series<'_>| {
+            let name = series.name.strip_prefix(PREFIX)?.strip_prefix('_')?;
             let name = names.iter().find(|wanted| **wanted == name)?;
-            let label = |pair: &str| {
-                let (key, value) = pair.split_once("=\"")?;
-                Some((key.to_owned(), value.trim_end_matches('"').to_owned()))
-            };
-            // Label values come from closed lists and from names that have no commas.
-            let labels = labels.trim_end_matches('}').split(',').filter_map(label).collect();
-            Some(GaugeReading { name, labels, value: value.parse().ok()? })
+            let labels = series.labels().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+            Some(GaugeReading { name, labels, value: series.value.parse().ok()? })
         };
-        lines.filter_map(reading).collect()
+        Series::all_in(&text).filter_map(reading).collect()
     }
 
     /// Everything registered, as OpenMetrics text.

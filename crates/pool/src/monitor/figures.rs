@@ -1,5 +1,7 @@
 //! The few figures of a `/metrics` page that tell whether a pool gets on, read from text that may be anything.
 
+use crate::metrics::Series;
+
 /// A figure that is watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Figure {
@@ -59,11 +61,9 @@ impl Figures {
     /// Reads Prometheus text or OpenMetrics. What is no series of ours is passed over.
     pub fn read(text: &str) -> Self {
         let mut figures = Self::default();
-        for line in text.lines().filter(|line| line.starts_with("headframe_")) {
-            let Some((series, value)) = line.rsplit_once(' ') else { continue };
-            let (name, labels) = series.split_once('{').unwrap_or((series, ""));
-            let known = SERIES.iter().find(|(known, label, ..)| *known == name && labels.contains(label));
-            let value = value.parse::<f64>().ok().filter(|value| value.is_finite());
+        for series in Series::all_in(text) {
+            let known = SERIES.iter().find(|(known, label, ..)| *known == series.name && series.has(label));
+            let value = series.value.parse::<f64>().ok().filter(|value| value.is_finite());
             if let (Some((.., figure, together)), Some(value)) = (known, value) {
                 figures.add(*figure, value, *together);
             }

@@ -2,18 +2,14 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
 use tokio::sync::mpsc;
 
 use super::figures::Figures;
 use super::restarting::RestartMethod;
 use super::watch::{Look, RoleLook, RoleName};
+use crate::health::asking::{self, AskFault, ToldState};
 use crate::http_client::{self, HttpFault};
 
-/// The largest health that is read.
-const HEALTH_LIMIT: usize = 256 << 10;
-/// How long a process may take to tell how it is; longer is silence.
-const HEALTH_TIME: Duration = Duration::from_secs(2);
 /// The largest page of figures that is read.
 const FIGURES_LIMIT: usize = 4 << 20;
 /// How long that may take.
@@ -72,40 +68,18 @@ pub(super) async fn look_on(
     }
 }
 
-#[derive(Deserialize)]
-struct Report {
-    roles: Vec<ReportedRole>,
-}
-
-#[derive(Deserialize)]
-struct ReportedRole {
-    role: String,
-    name: String,
-    ready: bool,
-    #[serde(default)]
-    reason: Option<String>,
-}
-
-impl From<ReportedRole> for RoleLook {
-    fn from(told: ReportedRole) -> Self {
+impl From<ToldState> for RoleLook {
+    fn from(told: ToldState) -> Self {
         let reason = || told.reason.unwrap_or_else(|| "it does not say why".to_owned());
         Self { trouble: (!told.ready).then(reason), role: RoleName::new(told.role, told.name) }
     }
 }
 
-/// `/healthz` answers 503 with the same report while a role is not ready.
 async fn health(http: &reqwest::Client, url: &str) -> Look {
-    let request = http.get(format!("{url}/healthz"));
-    let answer = match http_client::ask(request, HEALTH_LIMIT, HEALTH_TIME).await {
-        Ok(answer) => answer,
-        Err(fault @ HttpFault::Transport(_)) => return Look::Gone(fault.to_string()),
-        Err(fault) => return Look::Silent(fault.to_string()),
-    };
-    match serde_json::from_slice::<Report>(&answer.body) {
-        Ok(report) => Look::Answered(report.roles.into_iter().map(RoleLook::from).collect()),
-        Err(error) => {
-            Look::Silent(format!("status {}, and its health cannot be read: {error}", answer.status))
-        }
+    match asking::ask(http, &format!("{url}/healthz")).await {
+        Ok(told) => Look::Answered(told.into_iter().map(RoleLook::from).collect()),
+        Err(AskFault::Http(fault @ HttpFault::Transport(_))) => Look::Gone(fault.to_string()),
+        Err(fault) => Look::Silent(fault.to_string()),
     }
 }
 

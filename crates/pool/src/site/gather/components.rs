@@ -5,22 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use serde::Deserialize;
 
 use super::shown_figures::ShownFigures;
-use crate::http_client;
+use crate::health::asking::{self, ToldState};
 use crate::site::facts::{Chain, ComponentState, Condition, Moment};
 
-/// The largest answer that is read.
-const LIMIT: usize = 256 << 10;
-/// How long an answer may take.
-const TIME: Duration = Duration::from_secs(2);
 /// How often processes are asked for their nodes.
 const NODES_EVERY: Duration = Duration::from_secs(10);
 /// What a node is called among the roles.
 const NODE: &str = "node";
-/// Roles that one process may tell of.
-const MOST_ROLES: usize = 256;
+/// Nodes that one process may tell of.
+const MOST_NODES: usize = 256;
 
 /// A process whose health is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,23 +43,6 @@ pub(super) struct Gatherer {
     asked_for_nodes: Option<Instant>,
 }
 
-#[derive(Deserialize)]
-struct Report {
-    roles: Vec<ReportedRole>,
-}
-
-#[derive(Deserialize)]
-struct ReportedRole {
-    role: String,
-    name: String,
-    ready: bool,
-    #[serde(default)]
-    reason: Option<String>,
-    /// What people should know though all is well; shown where a reason would stand.
-    #[serde(default)]
-    note: Option<String>,
-}
-
 impl Gatherer {
     pub(super) fn new(sources: Vec<ComponentSource>, http: reqwest::Client) -> Self {
         Self { sources, http, states: BTreeMap::new(), asked_for_nodes: None }
@@ -78,13 +56,13 @@ impl Gatherer {
     }
 
     pub(super) async fn ask(&mut self) {
-        let asking = self.sources.iter().map(|source| report(&self.http, &source.url));
-        let reports = join_all(asking).await;
+        let asking = self.sources.iter().map(|source| asking::ask(&self.http, &source.url));
+        let answers = join_all(asking).await;
         let now = Moment::now();
-        for (index, report) in reports.into_iter().enumerate() {
-            match report {
-                Ok(report) => self.answered(index, report, now),
-                Err(reason) => self.silent(index, &reason, now),
+        for (index, answer) in answers.into_iter().enumerate() {
+            match answer {
+                Ok(roles) => self.answered(index, roles, now),
+                Err(fault) => self.silent(index, &fault.to_string(), now),
             }
         }
         if self.asked_for_nodes.is_none_or(|asked| asked.elapsed() >= NODES_EVERY) {
@@ -112,7 +90,7 @@ impl Gatherer {
         });
         let nimiq = figures.by_label("headframe_nimiq_node_up", "role").into_iter();
         let nimiq = nimiq.take(1).map(|(_, up)| ("Nimiq".to_owned(), Chain::Nimiq, up));
-        for (name, chain, up) in packetcrypt.chain(nimiq).take(MOST_ROLES) {
+        for (name, chain, up) in packetcrypt.chain(nimiq).take(MOST_NODES) {
             let (condition, reason) = match up {
                 1 => (Condition::Ready, None),
                 _ => (Condition::Unreachable, Some("it does not answer, or stays behind".to_owned())),
@@ -124,13 +102,13 @@ impl Gatherer {
         }
     }
 
-    fn answered(&mut self, index: usize, report: Report, now: Moment) {
-        let roles: Vec<ReportedRole> = report.roles.into_iter().take(MOST_ROLES).collect();
+    fn answered(&mut self, index: usize, roles: Vec<ToldState>, now: Moment) {
         self.states.retain(|(source, role, name), _| {
             *source != index || role == NODE || roles.iter().any(|one| (&one.role, &one.name) == (role, name))
         });
         for role in roles {
             let condition = if role.ready { Condition::Ready } else { Condition::Troubled };
+            // A note is shown where a reason would stand.
             let said = role.reason.or(role.note);
             self.note(index, role.role, role.name, condition, said, now);
         }
@@ -179,18 +157,13 @@ fn chain_of(role: &str) -> Option<Chain> {
     }
 }
 
-/// `/healthz` answers 503 with the same report while a role is not ready.
-async fn report(http: &reqwest::Client, url: &str) -> Result<Report, String> {
-    let answer = http_client::ask(http.get(url), LIMIT, TIME).await.map_err(|fault| fault.to_string())?;
-    serde_json::from_slice(&answer.body).map_err(|error| format!("its health cannot be read: {error}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http_client;
 
-    fn role(name: &str, reason: Option<&str>) -> ReportedRole {
-        ReportedRole {
+    fn role(name: &str, reason: Option<&str>) -> ToldState {
+        ToldState {
             role: "ann_handler".to_owned(),
             name: name.to_owned(),
             ready: reason.is_none(),
@@ -215,12 +188,12 @@ mod tests {
         };
         gatherer.silent(0, "refused", Moment(1));
         assert_eq!(states(&gatherer), [("a".to_owned(), Condition::Unreachable, 1)]);
-        gatherer.answered(0, Report { roles: vec![role("a", None), role("b", Some("disk"))] }, Moment(2));
-        gatherer.answered(0, Report { roles: vec![role("a", None), role("b", Some("other"))] }, Moment(3));
+        gatherer.answered(0, vec![role("a", None), role("b", Some("disk"))], Moment(2));
+        gatherer.answered(0, vec![role("a", None), role("b", Some("other"))], Moment(3));
         let expected = [("a".to_owned(), Condition::Ready, 2), ("b".to_owned(), Condition::Troubled, 2)];
         assert_eq!(states(&gatherer), expected);
         assert_eq!(gatherer.states()[1].reason.as_deref(), Some("other"));
-        gatherer.answered(0, Report { roles: vec![role("a", None)] }, Moment(4));
+        gatherer.answered(0, vec![role("a", None)], Moment(4));
         gatherer.silent(0, "refused", Moment(5));
         assert_eq!(states(&gatherer), [("a".to_owned(), Condition::Unreachable, 5)]);
     }
@@ -240,7 +213,7 @@ mod tests {
         };
         gatherer.note_nodes(0, &figures([1, 0]), Moment(1));
         gatherer.note_nodes(1, &figures([1, 1]), Moment(2));
-        gatherer.answered(0, Report { roles: vec![role("a", None)] }, Moment(3));
+        gatherer.answered(0, vec![role("a", None)], Moment(3));
         let states = gatherer.states();
         let nodes: Vec<_> = states
             .iter()

@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use crate::http_client;
+use crate::metrics::Series;
 
 /// The largest answer that is read.
 const LIMIT: usize = 4 << 20;
@@ -40,26 +41,18 @@ impl ShownFigures {
 
     /// The value of a label in each series of a figure, with the series' value.
     pub(super) fn by_label(&self, name: &str, label: &str) -> Vec<(String, i64)> {
-        let prefix = format!("{label}=\"");
-        let lines = self.0.iter().flat_map(|text| text.lines());
-        let values = lines.filter_map(|line| {
-            let (series, value) = line.rsplit_once(' ')?;
-            let (of, labels) = series.split_once('{')?;
-            let text = labels.trim_end_matches('}').split(',').find_map(|pair| pair.strip_prefix(&prefix))?;
-            (of == name).then(|| Some((text.trim_end_matches('"').to_owned(), value.parse().ok()?)))?
-        });
-        values.collect()
+        let value = |series: Series<'_>| Some((series.label(label)?.to_owned(), series.value.parse().ok()?));
+        self.of_name(name).filter_map(value).collect()
     }
 
     /// The sum of a whole-numbered figure over all its series with this label; `None` if nobody shows it.
     pub(super) fn sum(&self, name: &str, label: &str) -> Option<i64> {
-        let lines = self.0.iter().flat_map(|text| text.lines());
-        let values = lines.filter_map(|line| {
-            let (series, value) = line.rsplit_once(' ')?;
-            let (of, labels) = series.split_once('{').unwrap_or((series, ""));
-            (of == name && labels.contains(label)).then(|| value.parse::<i64>().ok())?
-        });
-        values.reduce(i64::saturating_add)
+        let labelled = self.of_name(name).filter(|series| series.has(label));
+        labelled.filter_map(|series| series.value.parse::<i64>().ok()).reduce(i64::saturating_add)
+    }
+
+    fn of_name<'f>(&'f self, name: &'f str) -> impl Iterator<Item = Series<'f>> {
+        self.0.iter().flat_map(|text| Series::all_in(text)).filter(move |series| series.name == name)
     }
 }
 
