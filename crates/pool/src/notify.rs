@@ -8,6 +8,8 @@ mod delivery;
 mod discord;
 mod email;
 #[cfg(test)]
+pub(crate) mod fake_mail_server;
+#[cfg(test)]
 pub(crate) mod fake_server;
 mod notice;
 mod ntfy;

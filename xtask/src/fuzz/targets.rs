@@ -83,7 +83,11 @@ fn signed_message(input: &[u8]) {
 }
 
 fn subscription_target(input: &[u8]) {
-    if let Ok(target) = subscriptions::Target::read("webhook", &String::from_utf8_lossy(input), false) {
+    let text = String::from_utf8_lossy(input);
+    if let Ok(target) = subscriptions::Target::read("email", &text, false) {
+        assert!(!target.url.contains(['\'', '"', '$', '`', ' ', '\n']), "{target:?} can leave its line");
+    }
+    if let Ok(target) = subscriptions::Target::read("webhook", &text, false) {
         assert_eq!(target.url.get(..6).map(str::to_lowercase).as_deref(), Some("https:"), "{target:?}");
     }
 }

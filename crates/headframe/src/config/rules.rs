@@ -31,6 +31,7 @@ pub fn check(config: &Config, tables: &[Table], files: Files) -> Vec<Problem> {
     rules.nimiq_thresholds(config);
     rules.listeners(config);
     rules.notify(config);
+    rules.mail_for_miners(config);
     if files == Files::MustBeHere {
         rules.files(config);
     }

@@ -2,12 +2,26 @@
 
 use anyhow::Context;
 use pool::notify::{Channel, Destination, Discord, Email, Ntfy, SecretText, SmtpServer, Telegram, Webhook};
+use pool::site::subscriptions::MailRelay;
 
 use crate::config::{Config, Notify, NotifyKind, Secret};
 
 /// Everybody who is told. Secrets are read from their files.
 pub fn destinations(config: &Config) -> anyhow::Result<Vec<Destination>> {
     config.notify.iter().map(destination).collect()
+}
+
+/// How miners get e-mail, if they do: by the server of one of those ways.
+pub fn mail_for_miners(config: &Config) -> anyhow::Result<Option<MailRelay>> {
+    let wanted = config.site.mail.as_str();
+    let named = |notify: &&Notify| notify.name.as_ref().is_some_and(|name| name.as_str() == wanted);
+    let Some(notify) = config.notify.iter().find(named).filter(|_| !wanted.is_empty()) else {
+        return Ok(None);
+    };
+    match destination(notify)?.channel {
+        Channel::Email(Email { server, from, .. }) => Ok(Some(MailRelay { server, from })),
+        _ => anyhow::bail!("`site.mail`: {wanted:?} is no [[notify]] of kind email"),
+    }
 }
 
 fn destination(notify: &Notify) -> anyhow::Result<Destination> {

@@ -11,6 +11,7 @@ use pool::site::gather::{ComponentSource, Expected, NimiqSource, PacketCryptSour
 use pool::site::{SiteConfig, SiteLimits, SubscriptionsConfig};
 
 use super::nimiq::{pool_address, server_name, server_path, thresholds};
+use super::notify::mail_for_miners;
 use super::{Urls, ann_name, blk_name};
 use crate::config::{Config, NimiqServer};
 
@@ -23,7 +24,7 @@ pub fn site(
     shown_at: SocketAddr,
     folder: &Path,
     accounts: Option<Accounts>,
-) -> SiteConfig {
+) -> anyhow::Result<SiteConfig> {
     let site = &config.site;
     let url = site.url.as_ref().map_or_else(|| format!("http://{shown_at}"), ToString::to_string);
     let contact = (!site.contact.is_empty()).then(|| site.contact.clone());
@@ -40,7 +41,8 @@ pub fn site(
         started_at: Moment::now(),
     };
     let packetcrypt = config.runs_packetcrypt().then(|| packetcrypt(config, urls, here));
-    SiteConfig {
+    let mail = mail_for_miners(config)?;
+    Ok(SiteConfig {
         sources: Sources {
             identity,
             packetcrypt,
@@ -51,6 +53,7 @@ pub fn site(
         subscriptions: site.subscriptions.then(|| SubscriptionsConfig {
             folder: folder.to_owned(),
             private_targets: site.private_targets,
+            mail,
         }),
         limits: SiteLimits {
             requests_per_minute: site.requests_per_minute,
@@ -58,7 +61,7 @@ pub fn site(
             streams_per_address: site.event_streams_per_address,
         },
         admission: Arc::default(),
-    }
+    })
 }
 
 fn packetcrypt(config: &Config, urls: &Urls, here: Option<SocketAddr>) -> PacketCryptSource {

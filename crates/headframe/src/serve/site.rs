@@ -28,7 +28,7 @@ impl Pool {
         let here = self.process.is_up().then_some(self.listen);
         let config = SiteConfig {
             admission: Arc::clone(&self.admission),
-            ..roles::site::site(&self.config, &self.urls, here, self.listen, &folder, accounts)
+            ..roles::site::site(&self.config, &self.urls, here, self.listen, &folder, accounts)?
         };
         println!("site: shows the pool at {}", config.sources.identity.url);
         let (http, metrics) = (pool::http_client::client()?, self.metrics.clone());

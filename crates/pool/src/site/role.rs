@@ -10,7 +10,7 @@ use super::Facts;
 use super::gather::Sources;
 use super::pages;
 use super::static_files::{FolderError, SiteFiles};
-use super::subscriptions::Subscriptions;
+use super::subscriptions::{MailRelay, Subscriptions};
 use crate::admission::Admission;
 use crate::health::Health;
 use crate::metrics::Metrics;
@@ -32,12 +32,14 @@ pub struct SiteConfig {
 }
 
 /// Miners who want to be told when their work stops arriving.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct SubscriptionsConfig {
     /// Where it is kept who wants to be told what.
     pub folder: PathBuf,
     /// Whether they may be told on this machine and in its networks.
     pub private_targets: bool,
+    /// How they get e-mail, if they do.
+    pub mail: Option<MailRelay>,
 }
 
 /// Why a website does not start.
@@ -141,8 +143,8 @@ impl Site {
 }
 
 fn open(config: SubscriptionsConfig) -> Result<Arc<Subscriptions>, SiteFault> {
-    let SubscriptionsConfig { folder, private_targets } = config;
-    let opened = Subscriptions::open(&folder, private_targets);
+    let SubscriptionsConfig { folder, private_targets, mail } = config;
+    let opened = Subscriptions::open(&folder, private_targets, mail);
     opened.map(Arc::new).map_err(|source| SiteFault::Subscriptions { folder, source })
 }
 
@@ -173,6 +175,7 @@ mod tests {
             subscriptions: Some(SubscriptionsConfig {
                 folder: folder.path().to_owned(),
                 private_targets: true,
+                mail: None,
             }),
         };
         let (http, metrics) = (http_client::client().unwrap(), Metrics::new());

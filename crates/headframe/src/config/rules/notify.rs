@@ -1,7 +1,7 @@
 //! Each way to tell people has what its kind needs.
 
 use super::{Rules, place_in};
-use crate::config::Config;
+use crate::config::{Config, NotifyKind};
 
 impl Rules<'_> {
     pub(super) fn notify(&mut self, config: &Config) {
@@ -31,6 +31,26 @@ impl Rules<'_> {
                 self.report_at(place_in(table, "url"), format!("{label}.url"), fault, None);
             }
         }
+    }
+}
+
+impl Rules<'_> {
+    /// Miners get e-mail by a server that is there.
+    pub(super) fn mail_for_miners(&mut self, config: &Config) {
+        let wanted = &config.site.mail;
+        let mails = config.notify.iter().filter(|notify| notify.kind == NotifyKind::Email);
+        let names: Vec<&str> = mails.filter_map(|notify| Some(notify.name.as_ref()?.as_str())).collect();
+        if wanted.is_empty() || names.contains(&wanted.as_str()) {
+            return;
+        }
+        let known = if names.is_empty() { "there is none".to_owned() } else { names.join(", ") };
+        let suggestion = Some(format!("[[notify]] of that kind: {known}"));
+        self.report(
+            "site",
+            "mail",
+            format!("{wanted:?} is the name of no [[notify]] of kind email"),
+            suggestion,
+        );
     }
 }
 

@@ -24,6 +24,7 @@ pub struct Site {
     pub event_streams_per_address: usize,
     pub subscriptions: bool,
     pub private_targets: bool,
+    pub mail: String,
 }
 
 impl Section for Site {
@@ -88,8 +89,14 @@ impl Section for Site {
             subscriptions: keys.flag(
                 "subscriptions",
                 true,
-                "Whether miners may be told when their work stops arriving, at a webhook or a topic of ntfy that they name \
-                 with the signature of their address.",
+                "Whether miners may be told when their work stops arriving, at a webhook, a topic of ntfy or an e-mail \
+                 address that they name with the signature of their address.",
+            ),
+            mail: keys.text(
+                "mail",
+                "",
+                "The name of the [[notify]] of kind email by whose server miners get e-mail, each after it has said yes. \
+                 Empty: no e-mail for miners.",
             ),
             private_targets: keys.flag(
                 "private_targets",

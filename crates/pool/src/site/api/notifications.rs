@@ -16,7 +16,7 @@ use super::miners::read;
 use super::parameters::{self, MOST, Parameters};
 use crate::site::facts::Moment;
 use crate::site::subscriptions::{
-    Action, MOST_OF_ADDRESS, Order, OrderFault, Subscriptions, Target, TargetFault,
+    Action, MOST_OF_ADDRESS, Order, OrderFault, Reply, Subscriptions, Target, TargetFault,
 };
 
 /// Bytes of an order.
@@ -37,23 +37,28 @@ pub(super) struct NotificationsState {
     sign: Option<String>,
 }
 
-const HOW: &str = "Ask here with ?action=subscribe&kind=ntfy&url=https://ntfy.sh/TOPIC (or kind=webhook): `sign` is the line that \
-                   your wallet signs. POST {action, kind, url, time, signature} here within ten minutes; for Nimiq also `key`, \
-                   the public key.";
+const HOW: &str = "Ask here with ?action=subscribe&kind=ntfy&url=https://ntfy.sh/TOPIC (or kind=webhook, or kind=email with an \
+                   address for the URL): `sign` is the line that your wallet signs. POST {action, kind, url, time, signature} here within ten minutes; for Nimiq also `key`, \
+                   the public key. E-mail is sent a code first, and comes once {action: confirm, kind, url, code} was sent here.";
 
-/// An order, signed by the key of the address.
+/// An order, signed by the key of the address; or the reply of who was sent a code by e-mail.
 #[derive(Debug, Deserialize)]
 pub(super) struct NotificationsOrder {
-    /// `subscribe` or `unsubscribe`.
+    /// `subscribe` or `unsubscribe`; `confirm` with a code.
     action: String,
-    /// `webhook` or `ntfy`.
+    /// `webhook`, `ntfy` or `email`.
     kind: String,
-    /// Where to tell: a public https URL.
+    /// Where to tell: a public https URL, or an e-mail address.
     url: String,
     /// When it was signed, in seconds since 1970; each order of an address is later than the one before.
+    #[serde(default)]
     time: u64,
     /// What the wallet made of the line: base64 for PKT, hexadecimal digits or base64 for Nimiq.
+    #[serde(default)]
     signature: String,
+    /// In place of time and signature: the code that was sent by e-mail.
+    #[serde(default)]
+    code: Option<String>,
     /// Of Nimiq: the public key, in hexadecimal digits.
     #[serde(default)]
     key: String,
@@ -69,7 +74,13 @@ pub(super) struct NotificationsObeyed {
     /// The secret that bodies for a new webhook are signed with; it is told only now.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
+    /// What is still to be done, if anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<&'static str>,
 }
+
+const NEXT: &str =
+    "A code is on its way to that address; nothing else is sent there until it was sent here within a day.";
 
 /// How many targets are told about an address; with action, kind, url and time also the line to be signed for that order.
 pub(super) async fn notifications(
@@ -97,7 +108,7 @@ pub(super) async fn notifications(
     Ok(Whole::json(&state)?.answer(&headers))
 }
 
-/// Tells a webhook or a topic of ntfy when the work of an address stops arriving, and when it is back; or not any more.
+/// Tells a webhook, a topic of ntfy or an e-mail address when the work of an address stops arriving, and when it is back; or not any more.
 pub(super) async fn order(
     State(api): State<Arc<Api>>,
     Path((chain, address)): Path<(String, String)>,
@@ -113,16 +124,23 @@ pub(super) async fn order(
     let asked: NotificationsOrder =
         serde_json::from_slice(&body).map_err(|error| Fault::bad(format!("this is no order: {error}")))?;
     let target = target(&api, &asked.kind, &asked.url)?;
-    let order = Order { address, action: action_of(&asked.action)?, target, time: asked.time };
-    let (pool, now) = (api.facts.now().identity.url.clone(), Moment::now());
-    order
-        .check(&pool, &asked.signature, &asked.key, now)
-        .map_err(|fault| Fault::from(fault).suggesting(order.text(&pool)))?;
-    let standing = Arc::clone(subscriptions).obey(order, now).await?;
+    let (pool, now) = (api.facts.now(), Moment::now());
+    let standing = if let Some(code) = asked.code {
+        let reply = reply_of(&asked.action)?;
+        Arc::clone(subscriptions).reply(address, target, code, reply, now).await?
+    } else {
+        let order = Order { address, action: action_of(&asked.action)?, target, time: asked.time };
+        let url = &pool.identity.url;
+        order
+            .check(url, &asked.signature, &asked.key, now)
+            .map_err(|fault| Fault::from(fault).suggesting(order.text(url)))?;
+        Arc::clone(subscriptions).obey(order, &pool.identity, now).await?
+    };
     let obeyed = NotificationsObeyed {
         address: address.compact(),
         targets: standing.targets,
         secret: standing.secret,
+        next: standing.is_asked.then_some(NEXT),
     };
     let mut response = Whole::json(&obeyed)?.answer(&HeaderMap::new());
     // A secret may be in it.
@@ -147,6 +165,14 @@ fn action_of(text: &str) -> Result<Action, Fault> {
     Action::read(text).ok_or_else(|| Fault::bad("action is one of subscribe, unsubscribe"))
 }
 
+fn reply_of(text: &str) -> Result<Reply, Fault> {
+    match text {
+        "confirm" => Ok(Reply::Confirm),
+        "unsubscribe" => Ok(Reply::End),
+        _ => Err(Fault::bad("with a code, action is one of confirm, unsubscribe")),
+    }
+}
+
 impl From<TargetFault> for Fault {
     fn from(fault: TargetFault) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_target", fault.to_string())
@@ -159,6 +185,9 @@ impl From<OrderFault> for Fault {
             OrderFault::Time => (StatusCode::BAD_REQUEST, "bad_time"),
             OrderFault::NimiqForm => (StatusCode::BAD_REQUEST, "bad_signature"),
             OrderFault::Signature(_) => (StatusCode::FORBIDDEN, "bad_signature"),
+            OrderFault::Code => (StatusCode::FORBIDDEN, "bad_code"),
+            OrderFault::Asked => (StatusCode::CONFLICT, "asked"),
+            OrderFault::TooManyAsked => (StatusCode::SERVICE_UNAVAILABLE, "too_many_asked"),
             OrderFault::Repeated => (StatusCode::CONFLICT, "repeated"),
             OrderFault::TooMany => (StatusCode::CONFLICT, "too_many"),
             OrderFault::Unknown => (StatusCode::CONFLICT, "unknown_target"),

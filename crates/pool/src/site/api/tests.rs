@@ -260,7 +260,7 @@ async fn what_must_be_signed_is_told_and_a_pool_without_subscriptions_takes_no_o
 #[tokio::test]
 async fn an_order_without_a_good_signature_is_told_what_must_be_signed() {
     let folder = tempfile::tempdir().unwrap();
-    let subscriptions = Some(Arc::new(Subscriptions::open(folder.path(), false).unwrap()));
+    let subscriptions = Some(Arc::new(Subscriptions::open(folder.path(), false, None).unwrap()));
     let limits = SiteLimits::default();
     let router = router(
         Facts::sample(),
@@ -282,6 +282,26 @@ async fn an_order_without_a_good_signature_is_told_what_must_be_signed() {
         (order(now, "x").to_string(), 403, "for pkt1"),
         (order(now - 700, "x").to_string(), 400, "sign it anew"),
         (" ".repeat(5000), 400, "4096"),
+        (
+            r#"{"action":"confirm","kind":"email","url":"a@b.example","code":"0"}"#.to_owned(),
+            400,
+            "no e-mail",
+        ),
+        (
+            r#"{"action":"confirm","kind":"email","url":"a'b@c.example","code":"0"}"#.to_owned(),
+            400,
+            "letters",
+        ),
+        (
+            r#"{"action":"confirm","kind":"ntfy","url":"https://ntfy.sh/t","code":"0"}"#.to_owned(),
+            403,
+            "code",
+        ),
+        (
+            r#"{"action":"start","kind":"ntfy","url":"https://ntfy.sh/t","code":"0"}"#.to_owned(),
+            400,
+            "confirm",
+        ),
     ] {
         let request = Request::post(&base).body(Body::from(body.clone())).unwrap();
         let answer = router.clone().oneshot(request).await.unwrap();

@@ -75,6 +75,15 @@ pub enum OrderFault {
     /// There is no such target.
     #[error("this address has no such target")]
     Unknown,
+    /// E-mail that was asked for its consent a short while ago.
+    #[error("this e-mail address was written to within a day; look there, or try again later")]
+    Asked,
+    /// Too much e-mail of that kind.
+    #[error("too many want to be told by e-mail at present; try again in an hour")]
+    TooManyAsked,
+    /// The code is not the one that was sent, or a day is over.
+    #[error("this is not the code that was sent there, or it is more than a day old")]
+    Code,
     /// It cannot be kept.
     #[error("it could not be stored; try again later")]
     Storage,

@@ -1,4 +1,4 @@
-//! Where a miner wants to be told: a webhook or a topic of ntfy, on a public address.
+//! Where a miner wants to be told: a webhook or a topic of ntfy on a public address, or e-mail.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -6,6 +6,8 @@ use std::sync::Arc;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, Url};
 use serde::{Deserialize, Serialize};
+
+use super::mail;
 
 /// The longest URL.
 const LONGEST: usize = 500;
@@ -18,6 +20,8 @@ pub enum TargetKind {
     Webhook,
     /// A topic of ntfy.
     Ntfy,
+    /// E-mail; the URL is the address.
+    Email,
 }
 
 /// Where a miner wants to be told.
@@ -33,8 +37,14 @@ pub struct Target {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TargetFault {
     /// An unknown kind.
-    #[error("the kind must be webhook or ntfy")]
+    #[error("the kind must be webhook, ntfy or email")]
     Kind,
+    /// No good e-mail address.
+    #[error("the URL must be an e-mail address of letters, digits and . + - _, without mailto:")]
+    Mail,
+    /// The operator has named no server for that.
+    #[error("this pool sends no e-mail to miners; there are webhook and ntfy")]
+    NoMail,
     /// No good URL.
     #[error("the URL must be https, of at most {LONGEST} characters, without user name and fragment")]
     Url,
@@ -49,6 +59,7 @@ impl TargetKind {
         match self {
             Self::Webhook => "webhook",
             Self::Ntfy => "ntfy",
+            Self::Email => "email",
         }
     }
 }
@@ -59,6 +70,10 @@ impl Target {
         let kind = match kind {
             "webhook" => TargetKind::Webhook,
             "ntfy" => TargetKind::Ntfy,
+            "email" => {
+                mail::read_address(url).ok_or(TargetFault::Mail)?;
+                return Ok(Self { kind: TargetKind::Email, url: url.to_owned() });
+            }
             _ => return Err(TargetFault::Kind),
         };
         let is_text = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());

@@ -4,6 +4,7 @@ use nimiq::PrivateKey;
 use sha2::{Digest, Sha256};
 
 use super::*;
+use crate::site::facts::sample;
 
 const POOL: &str = "https://pool.example";
 const NOW: Moment = Moment(1_790_000_000_000);
@@ -46,27 +47,31 @@ async fn what_was_ordered_is_there_after_a_restart_and_is_bounded() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("site");
     let mut time = NOW.0 / 1000;
-    let open = || Arc::new(Subscriptions::open(&path, false).unwrap());
+    let pool = sample::pool().identity;
+    let open = || Arc::new(Subscriptions::open(&path, false, None).unwrap());
     let subscriptions = open();
     for number in 0..MOST_OF_ADDRESS {
         time += 1;
         let order = order(Action::Subscribe, &format!("https://ntfy.sh/{number}"), time);
-        let standing = Arc::clone(&subscriptions).obey(order.clone(), NOW).await.unwrap();
+        let standing = Arc::clone(&subscriptions).obey(order.clone(), &pool, NOW).await.unwrap();
         assert_eq!((standing.targets, standing.secret), (number + 1, None));
-        assert_eq!(Arc::clone(&subscriptions).obey(order, NOW).await, Err(OrderFault::Repeated));
+        assert_eq!(Arc::clone(&subscriptions).obey(order, &pool, NOW).await, Err(OrderFault::Repeated));
     }
     let one_more = order(Action::Subscribe, "https://ntfy.sh/more", time + 1);
-    assert_eq!(Arc::clone(&subscriptions).obey(one_more.clone(), NOW).await, Err(OrderFault::TooMany));
+    assert_eq!(Arc::clone(&subscriptions).obey(one_more.clone(), &pool, NOW).await, Err(OrderFault::TooMany));
     let subscriptions = open();
     assert_eq!(subscriptions.count(&one_more.address), MOST_OF_ADDRESS);
-    let standing =
-        Arc::clone(&subscriptions).obey(order(Action::Unsubscribe, "https://ntfy.sh/0", time + 1), NOW);
+    let standing = Arc::clone(&subscriptions).obey(
+        order(Action::Unsubscribe, "https://ntfy.sh/0", time + 1),
+        &pool,
+        NOW,
+    );
     assert_eq!(standing.await.unwrap().targets, MOST_OF_ADDRESS - 1);
     let again = order(Action::Unsubscribe, "https://ntfy.sh/0", time + 2);
-    assert_eq!(Arc::clone(&subscriptions).obey(again, NOW).await, Err(OrderFault::Unknown));
+    assert_eq!(Arc::clone(&subscriptions).obey(again, &pool, NOW).await, Err(OrderFault::Unknown));
     let webhook = Order {
         target: Target::read("webhook", "https://x.example/hook", false).unwrap(),
         ..order(Action::Subscribe, "https://ntfy.sh/0", time + 3)
     };
-    assert_eq!(Arc::clone(&subscriptions).obey(webhook, NOW).await.unwrap().secret.unwrap().len(), 32);
+    assert_eq!(Arc::clone(&subscriptions).obey(webhook, &pool, NOW).await.unwrap().secret.unwrap().len(), 32);
 }

@@ -8,13 +8,13 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::store::Subscription;
-use super::target::{self, TargetKind};
-use super::{Subscriptions, Target};
+use super::target::TargetKind;
+use super::{Subscriptions, Target, mail};
 use crate::monitor::alarm::Alarm;
 use crate::monitor::{Message, Severity};
 use crate::notify::{Channel, Notice, Ntfy, SecretText, Webhook};
 use crate::site::Facts;
-use crate::site::address;
+use crate::site::address::{self, MinerAddress};
 use crate::site::facts::{MinerState, Moment};
 
 /// Between the beginnings of two rounds.
@@ -35,14 +35,7 @@ type Key = (String, String);
 impl Subscriptions {
     /// Watches until the stop signal.
     pub async fn watch(self: Arc<Self>, facts: Facts, shutdown: CancellationToken) {
-        let http = match target::client(self.private_targets) {
-            Ok(http) => http,
-            Err(error) => {
-                tracing::error!(%error, "miners who subscribed cannot be told");
-                return;
-            }
-        };
-        let mut watching = Watching::new(self, http);
+        let mut watching = Watching::new(self);
         let rounds = async {
             let mut ticks = tokio::time::interval(ROUND);
             ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -57,18 +50,17 @@ impl Subscriptions {
 
 struct Watching {
     subscriptions: Arc<Subscriptions>,
-    http: reqwest::Client,
     alarms: BTreeMap<Key, Alarm>,
     sending: JoinSet<()>,
 }
 
 impl Watching {
-    fn new(subscriptions: Arc<Subscriptions>, http: reqwest::Client) -> Self {
-        Self { subscriptions, http, alarms: BTreeMap::new(), sending: JoinSet::new() }
+    fn new(subscriptions: Arc<Subscriptions>) -> Self {
+        Self { subscriptions, alarms: BTreeMap::new(), sending: JoinSet::new() }
     }
 
     async fn round(&mut self, facts: &Facts) {
-        let all = self.subscriptions.with_store(|store| store.all());
+        let all = self.subscriptions.with_store(|store| store.confirmed());
         let keys: BTreeSet<Key> = all.iter().map(key).collect();
         self.alarms.retain(|key, _| keys.contains(key));
         let mut by_address: BTreeMap<String, Vec<Subscription>> = BTreeMap::new();
@@ -83,13 +75,14 @@ impl Watching {
             let Ok(miner) = facts.miner(&address).await else { continue };
             let arrives = matches!(miner.state, MinerState::Mining | MinerState::WarmingUp);
             for subscription in &subscriptions {
-                self.look(subscription, arrives, miner.last_seen, facts).await;
+                self.look(&address, subscription, arrives, miner.last_seen, facts).await;
             }
         }
     }
 
     async fn look(
         &mut self,
+        address: &MinerAddress,
         subscription: &Subscription,
         arrives: bool,
         last_seen: Option<Moment>,
@@ -103,14 +96,33 @@ impl Watching {
         if let Err(error) = self.subscriptions.with_store(|store| store.told(subscription, turn.bad)) {
             tracing::error!(%error, "subscriptions cannot be stored");
         }
-        let message = message(&subscription.address, turn.bad, last_seen);
-        let notice =
-            Notice { pool: facts.now().identity.name.clone(), at: Moment::now(), messages: vec![message] };
+        let Some(channel) = self.channel(subscription) else { return };
+        let (mut message, pool) = (message(&subscription.address, turn.bad, last_seen), facts.now());
+        if subscription.target.kind == TargetKind::Email {
+            message.text += &mail::how_to_end(address, subscription, &pool.identity.url);
+        }
+        let notice = Notice { pool: pool.identity.name.clone(), at: Moment::now(), messages: vec![message] };
         while self.sending.len() >= UNDER_WAY {
             self.sending.join_next().await;
         }
-        let (channel, http) = (channel(subscription), self.http.clone());
+        let http = self.subscriptions.http.clone();
         self.sending.spawn(async move { deliver(&channel, &http, &notice).await });
+    }
+}
+
+impl Watching {
+    /// How somebody is told; `None` for e-mail where the pool sends none any more.
+    fn channel(&self, subscription: &Subscription) -> Option<Channel> {
+        let Target { kind, url } = &subscription.target;
+        let text = SecretText::new(url);
+        Some(match kind {
+            TargetKind::Webhook => {
+                let secret = Some(SecretText::new(&subscription.secret));
+                Channel::Webhook(Webhook { url: text, secret })
+            }
+            TargetKind::Ntfy => Channel::Ntfy(Ntfy { url: text, token: None }),
+            TargetKind::Email => self.subscriptions.mail.as_ref()?.channel(mail::read_address(url)?),
+        })
     }
 }
 
@@ -128,18 +140,8 @@ fn message(address: &str, stopped: bool, last_seen: Option<Moment>) -> Message {
     Message { subject: address.to_owned(), severity: Severity::Warning, resolved: !stopped, text }
 }
 
-fn channel(subscription: &Subscription) -> Channel {
-    let url = SecretText::new(&subscription.target.url);
-    match subscription.target.kind {
-        TargetKind::Webhook => {
-            Channel::Webhook(Webhook { url, secret: Some(SecretText::new(&subscription.secret)) })
-        }
-        TargetKind::Ntfy => Channel::Ntfy(Ntfy { url, token: None }),
-    }
-}
-
 /// Three times at most: whoever subscribed can look at the pool.
-async fn deliver(channel: &Channel, http: &reqwest::Client, notice: &Notice) {
+pub(super) async fn deliver(channel: &Channel, http: &reqwest::Client, notice: &Notice) {
     for wait in WAITS.map(Some).into_iter().chain([None]) {
         let Err(fault) = channel.send(http, notice).await else { return };
         match wait {
@@ -155,21 +157,24 @@ async fn deliver(channel: &Channel, http: &reqwest::Client, notice: &Notice) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::notify::MailAddress;
+    use crate::notify::fake_mail_server::FakeMailServer;
     use crate::notify::fake_server::FakeServer;
     use crate::site::facts::sample;
-    use crate::site::subscriptions::{Action, Order};
+    use crate::site::subscriptions::{Action, MailRelay, Order, OrderFault, Reply};
 
     /// The miner of the sample mines: whoever subscribed before it did is told that its work arrives, once.
     #[tokio::test]
     async fn a_miner_is_told_that_its_work_arrives() {
         let (folder, server) = (tempfile::tempdir().unwrap(), FakeServer::start(200).await);
-        let subscriptions = Arc::new(Subscriptions::open(folder.path(), true).unwrap());
+        let subscriptions = Arc::new(Subscriptions::open(folder.path(), true, None).unwrap());
         let facts = Facts::sample();
         let address = address::read(sample::PKT_MINER, &facts.now().chains()).unwrap();
         let target = subscriptions.target("ntfy", &server.url("/topic")).unwrap();
         let wanted = Order { address, action: Action::Subscribe, target, time: 1 };
-        Arc::clone(&subscriptions).obey(wanted, Moment(1000)).await.unwrap();
-        let mut watching = Watching::new(Arc::clone(&subscriptions), target::client(true).unwrap());
+        let pool = facts.now();
+        Arc::clone(&subscriptions).obey(wanted, &pool.identity, Moment(1000)).await.unwrap();
+        let mut watching = Watching::new(Arc::clone(&subscriptions));
         watching.round(&facts).await;
         assert!(watching.sending.is_empty());
         watching.round(&facts).await;
@@ -178,11 +183,80 @@ mod tests {
         let text = String::from_utf8(told.body).unwrap();
         assert_eq!(text, format!("{}: your work arrives", sample::PKT_MINER));
         // After a restart it is not told again.
-        let again = Arc::new(Subscriptions::open(folder.path(), true).unwrap());
-        let mut watching = Watching::new(again, target::client(true).unwrap());
+        let again = Arc::new(Subscriptions::open(folder.path(), true, None).unwrap());
+        let mut watching = Watching::new(again);
         watching.round(&facts).await;
         watching.round(&facts).await;
         assert!(watching.sending.is_empty());
+    }
+
+    /// Nobody is written to who has not said yes; who has is told, and told how to end it.
+    #[tokio::test]
+    async fn a_miner_is_told_by_e_mail_once_it_has_said_yes() {
+        let (folder, server) = (tempfile::tempdir().unwrap(), FakeMailServer::start().await);
+        let relay =
+            MailRelay { server: server.server(), from: MailAddress::parse("pool@pool.example").unwrap() };
+        let open = || Arc::new(Subscriptions::open(folder.path(), false, Some(relay.clone())).unwrap());
+        let (subscriptions, facts) = (open(), Facts::sample());
+        let pool = facts.now();
+        let address = address::read(sample::PKT_MINER, &pool.chains()).unwrap();
+        let target = subscriptions.target("email", "miner@mail.example").unwrap();
+        let order = |time| Order { address, action: Action::Subscribe, target: target.clone(), time };
+        let now = Moment(1_790_000_000_000);
+        let obey = |time| Arc::clone(&subscriptions).obey(order(time), &pool.identity, now);
+        assert!(obey(now.0 / 1000).await.unwrap().is_asked);
+        assert_eq!(obey(now.0 / 1000 + 1).await, Err(OrderFault::Asked), "it is not asked twice");
+        let question = server.next().await;
+        assert_eq!(question.to, ["miner@mail.example"]);
+        let code = question.between("\"code\":\"", "\"");
+        let mut watching = Watching::new(Arc::clone(&subscriptions));
+        watching.round(&facts).await;
+        watching.round(&facts).await;
+        assert!(watching.sending.is_empty(), "it has not said yes");
+
+        let reply = |code: &str, reply| {
+            Arc::clone(&subscriptions).reply(address, target.clone(), code.to_owned(), reply, now)
+        };
+        assert_eq!(reply("00", Reply::Confirm).await, Err(OrderFault::Code));
+        reply(&code, Reply::Confirm).await.unwrap();
+        // It is on disk.
+        let subscriptions = open();
+        let mut watching = Watching::new(Arc::clone(&subscriptions));
+        watching.round(&facts).await;
+        watching.round(&facts).await;
+        let told = server.next().await;
+        assert!(told.text.contains(": your work arrives\r\n"), "{}", told.text);
+        assert!(told.text.contains("\"action\":\"unsubscribe\""), "{}", told.text);
+        let code = told.between("\"code\":\"", "\"");
+        let ended = Arc::clone(&subscriptions).reply(address, target.clone(), code, Reply::End, now).await;
+        assert_eq!(ended.unwrap().targets, 0);
+    }
+
+    /// Who does not answer within a day is forgotten, and may be asked again by then.
+    #[tokio::test]
+    async fn a_question_that_nobody_answers_is_over_after_a_day() {
+        let (folder, server) = (tempfile::tempdir().unwrap(), FakeMailServer::start().await);
+        let relay =
+            MailRelay { server: server.server(), from: MailAddress::parse("pool@pool.example").unwrap() };
+        let subscriptions = Arc::new(Subscriptions::open(folder.path(), false, Some(relay)).unwrap());
+        let pool = Facts::sample().now();
+        let address = address::read(sample::PKT_MINER, &pool.chains()).unwrap();
+        let target = subscriptions.target("email", "miner@mail.example").unwrap();
+        let day = mail::DAY * 1000;
+        for (number, at) in [(1, day), (2, 2 * day)] {
+            let order = Order { address, action: Action::Subscribe, target: target.clone(), time: at / 1000 };
+            let standing = Arc::clone(&subscriptions).obey(order, &pool.identity, Moment(at)).await.unwrap();
+            assert!(standing.is_asked && standing.targets == 1, "time {number}");
+            let code = server.next().await.between("\"code\":\"", "\"");
+            let late = Arc::clone(&subscriptions).reply(
+                address,
+                target.clone(),
+                code,
+                Reply::Confirm,
+                Moment(at + day),
+            );
+            assert_eq!(late.await, Err(OrderFault::Code));
+        }
     }
 
     #[test]
