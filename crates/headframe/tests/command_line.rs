@@ -46,6 +46,20 @@ fn a_wrong_configuration_ends_with_3_and_prints_every_error() {
     }
 }
 
+/// Neither a folder nor a file nor a port: not even where only the last of many roles is wrong.
+#[test]
+fn nothing_is_started_half_with_a_wrong_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, data) = (folder.path().join("pool.toml"), folder.path().join("data"));
+    for last in ["[nimiq_payout]\nkey_file = \"/nowhere/key\"\n", "[site]\nmail = \"nobody\"\n"] {
+        std::fs::write(&file, format!("[pool]\ndata = \"{}\"\n{last}", data.display())).unwrap();
+        let output = headframe(&["up", "--config", file.to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(3), "{output:?}");
+        assert_eq!(text(&output.stdout), "", "nothing says that it serves");
+        assert!(!data.exists());
+    }
+}
+
 #[test]
 fn a_configuration_that_is_not_there_ends_with_1_and_is_named() {
     let output = headframe(&["config", "check", "/nonexistent/pool.toml"]);

@@ -169,6 +169,30 @@ fn what_is_no_node_of_this_chain_is_a_fault() {
 }
 
 #[test]
+fn a_nimiq_node_without_its_network_is_a_fault() {
+    let patient = Patient::new();
+    let folder = patient.path("nimiq-chain");
+    let mut chain = Program::headframe(&[
+        "nimiq",
+        "dev-chain",
+        "--listen",
+        "127.0.0.1:0",
+        "--data",
+        folder.to_str().unwrap(),
+    ]);
+    let line = chain.line(&["http://"]);
+    let url = line[line.find("http://").unwrap()..].split_whitespace().next().unwrap();
+    let more = format!(
+        "[[nimiq_node]]\nurl = \"{url}\"\n[nimiq]\nnetwork = \"dev\"\naddress = \"NQ76 2NH6 LDHV UJ2C MATR VLDH J5TG JGQA CNQ9\"\n"
+    );
+    let file = patient.configuration(&more);
+    let alone = ["--set", "pool.run_packetcrypt=no"];
+    assert!(doctor(&file, &alone).text.contains("has consensus with its network"));
+    Http::new().nimiq_rpc(url, "devchain_consensus", &json!([false]));
+    doctor(&file, &alone).fault(&["Nimiq node", "has no consensus"], "look at its connections");
+}
+
+#[test]
 fn a_port_that_another_program_has_is_a_fault() {
     let patient = Patient::new();
     let _other = TcpListener::bind(("127.0.0.1", patient.http)).unwrap();
