@@ -78,14 +78,16 @@ fn u8_operators_see_and_act_and_all_of_it_is_written_down() {
     assert_eq!(ask(&["config"]).unwrap()["master.mine_old_anns"], "2");
     let good = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, format!("{good}share_divisor = \"many\"\n")).unwrap();
-    let fault = ask(&["reload"]).unwrap_err();
+    assert!(ask(&["reload"]).unwrap_err().contains("share_divisor"), "the client reads the same file");
+    let (status, fault) = Http::new().post(&format!("{url}/admin/reload"), &[], b"{}".to_vec()).unwrap();
+    assert_eq!(status, 503, "{fault}");
     assert!(fault.contains("nothing has changed") && fault.contains("share_divisor"), "{fault}");
     std::fs::write(&file, format!("{good}[admission]\nmistakes = 7\nclients = 5000\n")).unwrap();
     let report = ask(&["reload"]).unwrap();
     let keys = |part: &str| -> Vec<String> {
         report[part].as_array().unwrap().iter().map(|change| change["key"].to_string()).collect()
     };
-    assert_eq!(keys("in_force"), ["\"master.mine_old_anns\"", "\"admission.mistakes\""]);
+    assert_eq!(keys("in_force"), ["\"admission.mistakes\"", "\"master.mine_old_anns\""]);
     assert_eq!(keys("waiting_for_a_restart"), ["\"admission.clients\""]);
     assert_eq!(ask(&["config"]).unwrap()["master.mine_old_anns"], "3");
     write(&file, &data, 3);

@@ -140,7 +140,7 @@ impl Master {
         });
         let mut parts = Parts::until(&shutdown);
         parts.run("production", production::run(Arc::clone(&shared), node, metrics, parts.stop()));
-        Ok(Self { parts, shared })
+        Ok(Self { shared, parts })
     }
 
     /// `config.json`, `work_<n>.bin`, `bt_<n>.bin`, `blkinfo_<hash>.json`, under any prefix (rule R-H1).

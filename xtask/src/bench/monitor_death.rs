@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::dev_node::DevNode;
 use super::load::Connection;
-use super::program::{PASSWORD, Program, folder, free_address, headframe, metric};
+use super::program::{ADDRESS, PASSWORD, Program, folder, free_address, headframe, metric};
 use super::{Goal, Row};
 
 /// What the restart command started is killed in the end.
@@ -42,7 +42,7 @@ pub fn measure() -> anyhow::Result<Vec<Row>> {
     let (served, watching) = (free_address()?, free_address()?);
     let configuration = format!(
         "[pool]\npassword = \"{PASSWORD}\"\nchain = \"dev\"\n[[node]]\nurl = \"{}\"\nuser = \"x\"\npassword = \"x\"\n\
-         [master]\nlisten = \"{served}\"\n",
+         [master]\nlisten = \"{served}\"\n[pay_maker]\ndefault_address = \"{ADDRESS}\"\nerror_address = \"{ADDRESS}\"\n",
         node.url()
     );
     let mut master = Program::headframe(of_master.path(), &["master"], &configuration)?;

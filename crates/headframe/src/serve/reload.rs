@@ -127,7 +127,9 @@ impl Reload {
             }
         }
         if !dry_run {
-            commits.into_iter().for_each(|commit| commit());
+            for commit in commits {
+                commit();
+            }
             *in_force = in_force.changed_to(&config.settings, &report.waiting);
         }
         Ok(report)

@@ -56,7 +56,10 @@ impl Instance {
 
 /// Who takes orders for which role; clones are the same list.
 #[derive(Clone, Default)]
-pub struct Orders(Arc<Mutex<Vec<(RoleName, mpsc::Sender<String>)>>>);
+pub struct Orders(Arc<Mutex<Vec<Taker>>>);
+
+/// A role, and where it takes reasons to be started again.
+type Taker = (RoleName, mpsc::Sender<String>);
 
 impl Orders {
     /// A role more.
@@ -85,7 +88,7 @@ impl Orders {
         Ok(())
     }
 
-    fn list(&self) -> MutexGuard<'_, Vec<(RoleName, mpsc::Sender<String>)>> {
+    fn list(&self) -> MutexGuard<'_, Vec<Taker>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -64,6 +64,18 @@ fn prometheus_takes_the_rules_and_each_fires_at_its_fault() {
     }
 }
 
+/// Rules that nothing has ever made fire may be wrong in what they think they see.
+#[test]
+fn every_alert_is_seen_firing_by_a_real_prometheus() {
+    let folder = project_file("crates/headframe/tests/metrics");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let tests: String = files.map(|file| std::fs::read_to_string(file).unwrap()).collect();
+    for alert in alerts() {
+        let seen = ["until_fires", "firing"].map(|wait| tests.contains(&format!("{wait}(\"{alert}\"")));
+        assert!(seen.contains(&true), "no test waits until {alert} fires");
+    }
+}
+
 #[test]
 fn every_alert_has_its_page_and_every_page_its_alert() {
     let rules = deployed("prometheus/alerts.yml");
