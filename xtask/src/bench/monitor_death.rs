@@ -64,7 +64,7 @@ pub fn measure() -> anyhow::Result<Vec<Row>> {
     let killed = Instant::now();
     monitor.until("the death to be noticed", || {
         let restarts = metric(watching, "headframe_monitor_restarts_total")?;
-        anyhow::ensure!(restarts == 1.0, "nobody is missed");
+        anyhow::ensure!(restarts > 0.0, "nobody is missed");
         Ok(())
     })?;
     let noticed = killed.elapsed();
