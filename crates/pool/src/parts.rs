@@ -1,6 +1,9 @@
 //! What a role is made of: tasks and threads that need each other. When one of them dies, the others are told to stop: then
 //! the whole role ends, and whoever started it can start it again. Half a role would look alive and do nothing.
 
+#[cfg(test)]
+mod deaths;
+
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -56,31 +59,6 @@ impl Parts {
                 tracing::error!(part, %fault, "has died, and the role with it");
             }
         }
-    }
-
-    #[cfg(test)]
-    fn mortal(
-        &mut self,
-        name: &'static str,
-        task: impl Future<Output = ()> + Send + 'static,
-    ) -> impl Future<Output = ()> + Send + 'static {
-        let death = CancellationToken::new();
-        self.deaths.push((name, death.clone()));
-        async move {
-            tokio::select! { () = death.cancelled() => panic!("a test has killed {name}"), () = task => {} }
-        }
-    }
-
-    /// The names of all tasks.
-    #[cfg(test)]
-    pub(crate) fn names(&self) -> Vec<&'static str> {
-        self.deaths.iter().map(|(name, _)| *name).collect()
-    }
-
-    /// A task panics.
-    #[cfg(test)]
-    pub(crate) fn kill(&self, name: &str) {
-        self.deaths.iter().find(|(known, _)| *known == name).unwrap().1.cancel();
     }
 }
 
