@@ -63,7 +63,9 @@ pub enum Command {
     /// Runs the monitor alone: it watches the whole pool, starts again what died, and tells people
     Monitor(Monitor),
     /// Shows a running pool on this terminal: roles, chains, queues, blocks, alerts
-    Top(Top),
+    Top(Running),
+    /// Asks a running process whether its roles are well; the exit code says so too
+    Health(Running),
     /// Mines
     #[command(subcommand)]
     Mine(Mine),
@@ -160,10 +162,10 @@ pub enum SiteCommand {
     },
 }
 
-/// `top`
+/// `top`, `health`
 #[derive(Debug, Args)]
-pub struct Top {
-    /// The website of the pool, such as http://127.0.0.1:8080 [default: where the configuration says]
+pub struct Running {
+    /// Where it serves, such as http://127.0.0.1:8080 [default: where the configuration says]
     pub url: Option<String>,
     #[command(flatten)]
     pub configuration: Configuration,

@@ -7,6 +7,7 @@ pub mod bench;
 pub mod config;
 pub mod dev_chain;
 pub mod doctor;
+pub mod health;
 pub mod import_reference;
 pub mod ledger;
 pub mod manual;

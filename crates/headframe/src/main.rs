@@ -50,6 +50,7 @@ async fn run(command_line: CommandLine) -> anyhow::Result<ExitCode> {
         Command::Site(site) => serve::run(Process::Site, site.role.load()).await?,
         Command::Monitor(Monitor { command: Some(command), .. }) => commands::monitor::run(command).await?,
         Command::Monitor(monitor) => serve::run(Process::Monitor, monitor.role.load()).await?,
+        Command::Health(arguments) => return commands::health::run(&arguments).await,
         Command::Top(arguments) => commands::top::run(&arguments).await?,
         Command::Mine(Mine::Announcements(arguments)) => {
             commands::mine::announcements(arguments, format).await?;

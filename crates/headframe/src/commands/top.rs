@@ -15,7 +15,7 @@ use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use tokio::sync::mpsc;
 
-use crate::cli::Top;
+use crate::cli::Running;
 use crate::commands::config;
 use crate::config::{Config, Files};
 use crate::roles;
@@ -28,7 +28,7 @@ const ROUND: Duration = Duration::from_secs(2);
 const KEYS: Duration = Duration::from_millis(250);
 
 /// Draws until somebody presses q.
-pub async fn run(arguments: &Top) -> anyhow::Result<()> {
+pub async fn run(arguments: &Running) -> anyhow::Result<()> {
     anyhow::ensure!(
         std::io::stdout().is_terminal(),
         "`headframe top` draws on a terminal, and the standard output is none; `curl URL/api/v1/pool` has the same figures"
@@ -44,7 +44,7 @@ pub async fn run(arguments: &Top) -> anyhow::Result<()> {
 }
 
 /// Where the pool is asked: the URL that was given, or what the configuration says.
-fn sources(arguments: &Top) -> anyhow::Result<Sources> {
+fn sources(arguments: &Running) -> anyhow::Result<Sources> {
     let url = arguments.url.as_ref().map(|url| url.trim_end_matches('/').to_owned());
     let has_configuration = arguments.configuration.config.is_some();
     let config = if url.is_none() || has_configuration {

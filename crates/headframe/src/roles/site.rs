@@ -145,7 +145,7 @@ pub(super) fn components(config: &Config, urls: &Urls, here: Option<SocketAddr>)
 }
 
 /// Scheme, host and port of a URL: `/healthz` is at the root of every process.
-pub(super) fn origin(url: &str) -> String {
+pub fn origin(url: &str) -> String {
     let after_scheme = url.find("://").map_or(0, |at| at + 3);
     let end = url[after_scheme..].find('/').map_or(url.len(), |at| after_scheme + at);
     url[..end].to_owned()

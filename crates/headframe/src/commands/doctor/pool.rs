@@ -7,9 +7,10 @@ use pool::http_client;
 use wire::pool_config::PoolConfig;
 
 use super::finding::Finding;
-use super::ports::{Running, reachable};
+use super::ports::Running;
 use crate::config::Config;
 use crate::roles::Urls;
+use crate::roles::site::reachable;
 
 const ANSWER_TIME: Duration = Duration::from_secs(10);
 const ANSWER_LIMIT: usize = 1 << 20;

@@ -1,7 +1,7 @@
 //! Whether the pool has, or could get, the ports that it is to listen on.
 
 use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use pool::http_client;
@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::finding::Finding;
 use crate::config::Config;
 use crate::roles::nimiq::server_name;
+use crate::roles::site::reachable;
 
 const ANSWER_TIME: Duration = Duration::from_secs(5);
 const ANSWER_LIMIT: usize = 1 << 20;
@@ -51,7 +52,10 @@ fn port(key: &str, at: SocketAddr, running: Running) -> Finding {
             let what = "nobody listens there, though the pool runs";
             Finding::fault(subject, what, "restart the pool: it runs with another configuration")
         }
-        (Err(error), Running::Yes) if error.kind() == ErrorKind::AddrInUse => {
+        // A port that only root may open was opened by systemd.
+        (Err(error), Running::Yes)
+            if [ErrorKind::AddrInUse, ErrorKind::PermissionDenied].contains(&error.kind()) =>
+        {
             Finding::good(subject, "is the pool's, which runs")
         }
         (Err(error), Running::No) if error.kind() == ErrorKind::AddrInUse => {
@@ -59,7 +63,7 @@ fn port(key: &str, at: SocketAddr, running: Running) -> Finding {
             Finding::fault(subject, "another program listens there", fix)
         }
         (Err(error), _) if error.kind() == ErrorKind::PermissionDenied => {
-            let fix = "let the unit have it (AmbientCapabilities=CAP_NET_BIND_SERVICE), or listen on a port from 1024 on";
+            let fix = "let systemd open it (enable the socket unit beside the service), or listen on a port from 1024 on";
             Finding::fault(subject, "only root may listen there", fix)
         }
         (Err(error), _) => {
@@ -75,14 +79,4 @@ async fn answers_as_a_pool(at: SocketAddr) -> bool {
     let request = client.get(format!("http://{}/healthz", reachable(at)));
     let Ok(answer) = http_client::ask(request, ANSWER_LIMIT, ANSWER_TIME).await else { return false };
     serde_json::from_slice::<Value>(&answer.body).is_ok_and(|said| said["roles"].is_array())
-}
-
-/// Who listens everywhere is reached on loopback.
-pub fn reachable(at: SocketAddr) -> SocketAddr {
-    let ip = match at.ip() {
-        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, at.port())
 }

@@ -1,0 +1,59 @@
+//! `deploy/Dockerfile`: what a container is started with runs a whole pool, and what asks for its health understands it.
+//! The image itself is built where there is a container engine.
+
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
+mod sandbox;
+
+use std::path::Path;
+use std::process::Command;
+
+use sandbox::{Program, eventually, folder, free_ports};
+
+/// The words of an instruction in its JSON form, such as `CMD ["up"]`; the last one is of the image that is handed out.
+fn instruction(name: &str) -> Vec<String> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/Dockerfile");
+    let text = std::fs::read_to_string(file).unwrap().replace("\\\n", "");
+    let line = text.lines().rfind(|line| line.starts_with(name)).unwrap();
+    serde_json::from_str(&line[line.find('[').unwrap()..]).unwrap()
+}
+
+#[test]
+fn the_command_of_the_image_is_a_pool_that_says_of_itself_that_it_is_well() {
+    assert_eq!(instruction("ENTRYPOINT"), ["/usr/bin/headframe"]);
+    let health = instruction("HEALTHCHECK");
+    assert_eq!(health[..2], ["/usr/bin/headframe", "health"]);
+    let (_folder, data) = folder();
+    let [http, nimiq] = free_ports();
+    let own = |word: String| {
+        let word = word.replace("/var/lib/headframe", data.to_str().unwrap());
+        word.replace(":8080", &format!(":{http}")).replace(":8443", &format!(":{nimiq}"))
+    };
+    let mut words: Vec<String> = instruction("CMD").into_iter().map(own).collect();
+    // In a container nobody else has these.
+    for key in ["dev_chain.listen", "nimiq_dev_chain.listen"] {
+        words.extend(["--set".to_owned(), format!("{key}=127.0.0.1:0")]);
+    }
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let _pool = Program::headframe(&words);
+    let mut ask = Command::new(env!("CARGO_BIN_EXE_headframe"));
+    ask.args(&health[1..]).env("HEADFRAME_HTTP_LISTEN", format!("0.0.0.0:{http}"));
+    let ask = || {
+        let asked = ask.output().unwrap();
+        asked.status.success().then(|| String::from_utf8(asked.stdout).unwrap())
+    };
+    let said = eventually("every role to be ready", ask);
+    for line in ["master: ready", "ann_handler main: ready", "pay_maker: ready", "nimiq_server main: ready"] {
+        assert!(said.contains(line), "{said}");
+    }
+}
+
+#[test]
+fn whoever_does_not_answer_is_not_well() {
+    let [port] = free_ports();
+    let url = format!("http://127.0.0.1:{port}");
+    let asked = Command::new(env!("CARGO_BIN_EXE_headframe")).args(["health", &url]).output().unwrap();
+    assert_eq!(asked.status.code(), Some(1));
+    let complaint = String::from_utf8(asked.stderr).unwrap();
+    assert!(complaint.contains(&format!("nothing answers at {url}")), "{complaint}");
+}
