@@ -1,16 +1,21 @@
-//! Log lines: to standard error, for people or as JSON, filtered.
+//! Log lines: to standard error, for people, for systemd's journal or as JSON, filtered.
+
+mod journal;
 
 use std::io::IsTerminal;
 use std::sync::OnceLock;
 
 use anyhow::Context;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::{FormatEvent, FormatFields, MakeWriter, SubscriberBuilder, format};
+use tracing_subscriber::{EnvFilter, Registry};
 
 use crate::cli::{CommandLine, LogFormat};
 use crate::config::Log;
 
 /// Replaces the filter; there is none where the command line or the environment decides.
-static REPLACE: OnceLock<Box<dyn Fn(EnvFilter) + Send + Sync>> = OnceLock::new();
+static REPLACE: OnceLock<Replace> = OnceLock::new();
+
+type Replace = Box<dyn Fn(EnvFilter) + Send + Sync>;
 
 /// Starts logging for the whole process. `RUST_LOG` works as in the reference programs.
 pub fn start(command_line: &CommandLine) -> anyhow::Result<()> {
@@ -25,25 +30,32 @@ pub fn start(command_line: &CommandLine) -> anyhow::Result<()> {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
-    let replace: Box<dyn Fn(EnvFilter) + Send + Sync> = match command_line.log_format {
-        LogFormat::Text => {
-            let builder = builder.with_filter_reloading();
-            let handle = builder.reload_handle();
-            builder.init();
-            // It fails only when nothing is logged any more.
-            Box::new(move |filter| drop(handle.reload(filter)))
+    let replace = match command_line.log_format {
+        LogFormat::Text if journal::reads_us() => {
+            let format = format().without_time().with_level(false).with_ansi(false);
+            begin(builder.event_format(journal::JournalLines(format)))
         }
-        LogFormat::Json => {
-            let builder = builder.json().with_filter_reloading();
-            let handle = builder.reload_handle();
-            builder.init();
-            Box::new(move |filter| drop(handle.reload(filter)))
-        }
+        LogFormat::Text => begin(builder),
+        LogFormat::Json => begin(builder.json()),
     };
     if said.is_none() {
         REPLACE.get_or_init(|| replace);
     }
     Ok(())
+}
+
+/// Logs from now on, until the filter is replaced by what this gives back.
+fn begin<N, E, W>(builder: SubscriberBuilder<N, E, EnvFilter, W>) -> Replace
+where
+    N: for<'writer> FormatFields<'writer> + Send + Sync + 'static,
+    E: FormatEvent<Registry, N> + Send + Sync + 'static,
+    W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
+{
+    let builder = builder.with_filter_reloading();
+    let handle = builder.reload_handle();
+    builder.init();
+    // It fails only when nothing is logged any more.
+    Box::new(move |filter| drop(handle.reload(filter)))
 }
 
 /// Logs what the configuration says, unless the command line or the environment has decided. The text has been checked.
