@@ -26,26 +26,27 @@ pub struct Dist {
     is_static: bool,
 }
 
-impl Dist {
-    /// For tests of the package.
-    pub fn unoptimised() -> Self {
-        Self { profile: "dev".to_owned(), is_static: false }
-    }
+/// How the files are packed.
+#[derive(Debug, Clone, Copy)]
+pub enum Packing {
+    /// To be downloaded: as small as may be, which takes most of a minute.
+    Small,
+    /// To be installed here, at once.
+    Quick,
 }
 
 /// Makes all, and says where it is.
 pub fn run(dist: &Dist) -> anyhow::Result<()> {
-    println!("package: {}", package(dist)?.display());
+    std::env::set_current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))?;
+    println!("package: {}", package(&build(dist)?, dist.is_static, Packing::Small)?.display());
     Ok(())
 }
 
-/// Makes all, and gives back where the package is.
-pub fn package(dist: &Dist) -> anyhow::Result<PathBuf> {
-    std::env::set_current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))?;
-    let program = build(dist)?;
+/// Makes all of a program that is there, and gives back where the package is. To be called in the root of the project.
+pub fn package(program: &Path, is_static: bool, packing: Packing) -> anyhow::Result<PathBuf> {
     let folder = target_folder().join("dist");
-    let stage = stage::fill(&program, &folder.join("stage"))?;
-    debian::package(&stage, &program, &folder, dist.is_static)
+    let stage = stage::fill(program, &folder.join("stage"))?;
+    debian::package(&stage, program, &folder, is_static, packing)
 }
 
 fn build(dist: &Dist) -> anyhow::Result<PathBuf> {

@@ -54,7 +54,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "package",
-        about: "the Debian package in a fresh root, and a pool started from it",
+        about: "the Debian package in a fresh root with systemd, and a pool started from it",
         run: package::run,
     },
     Step {

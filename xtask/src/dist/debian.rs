@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::Context;
 
+use super::Packing;
 use super::stage::{put_file, run};
 use crate::test::{answers, install_package};
 
@@ -14,7 +15,13 @@ const MAINTAINER: &str = "Headframe developers <headframe@localhost>";
 const SCRIPTS: [&str; 3] = ["postinst", "prerm", "postrm"];
 
 /// Makes the package from `stage` into `folder`.
-pub fn package(stage: &Path, program: &Path, folder: &Path, is_static: bool) -> anyhow::Result<PathBuf> {
+pub fn package(
+    stage: &Path,
+    program: &Path,
+    folder: &Path,
+    is_static: bool,
+    packing: Packing,
+) -> anyhow::Result<PathBuf> {
     if !answers("dpkg-shlibdeps", &["--version"]) {
         install_package("dpkg-shlibdeps", "dpkg-dev")?;
     }
@@ -29,7 +36,11 @@ pub fn package(stage: &Path, program: &Path, folder: &Path, is_static: bool) -> 
     let version = env!("CARGO_PKG_VERSION");
     let file = folder.join(format!("headframe_{version}_{architecture}.deb"));
     let mut build = Command::new("dpkg-deb");
-    build.args(["--root-owner-group", "--build"]).arg(stage).arg(&file);
+    let compression = match packing {
+        Packing::Small => "-Zxz",
+        Packing::Quick => "-Zzstd",
+    };
+    build.args([compression, "--root-owner-group", "--build"]).arg(stage).arg(&file);
     // The time of the last change, not of the build: two builds of one source are equal.
     build.env("SOURCE_DATE_EPOCH", said_by(Command::new("git").args(["log", "-1", "--format=%ct"]))?);
     run(&mut build)?;
@@ -49,7 +60,7 @@ fn control(architecture: &str, libraries: &str, kibibytes: u64) -> String {
     // Writing to a string cannot fail.
     let _ = writeln!(text, "Depends: {}", depends.join(", "));
     text.push_str(
-        "Suggests: postgresql, nginx, prometheus\n\
+        "Suggests: nginx, polkitd, postgresql, prometheus\n\
          Description: mining pool for PacketCrypt and Nimiq\n \
          All roles of a mining pool in one program: work, checks of announcements and\n \
          shares, ledger, payouts, website, and chains of its own to try it with.\n",

@@ -11,6 +11,8 @@ const COMPLETIONS: [(&str, &str); 3] = [
     ("zsh", "usr/share/zsh/vendor-completions/_headframe"),
     ("fish", "usr/share/fish/vendor_completions.d/headframe.fish"),
 ];
+/// What holds for all units of a kind.
+const SHARED: [&str; 2] = ["headframe-.service.d", "headframe-.socket.d"];
 /// Where the units keep everything.
 const DATA: &str = "/var/lib/headframe";
 
@@ -27,14 +29,23 @@ pub fn fill(program: &Path, root: &Path) -> anyhow::Result<PathBuf> {
         put(&output(program, &["completions", shell])?, &root.join(place))?;
     }
     units(root)?;
-    let documents = root.join("usr/share/doc/headframe");
-    for file in ["README.md", "deploy/debian/copyright"] {
-        let name = Path::new(file).file_name().context("a file has a name")?;
-        put_file(Path::new(file), &documents.join(name), "0644")?;
-    }
-    put_file(Path::new("CHANGELOG.md"), &documents.join("changelog"), "0644")?;
-    compress(&documents.join("changelog"))?;
+    documents(root)?;
     Ok(root.to_owned())
+}
+
+/// What is read, and what is copied from, in the order of the source: so links from one to the other hold.
+fn documents(root: &Path) -> anyhow::Result<()> {
+    let installed = root.join("usr/share/doc/headframe");
+    for part in
+        ["README.md", "ARCHITECTURE.md", "docs", "deploy/nginx.conf", "deploy/prometheus", "deploy/grafana"]
+    {
+        for file in files_below(Path::new(part))? {
+            put_file(&file, &installed.join(&file), "0644")?;
+        }
+    }
+    put_file(Path::new("deploy/debian/copyright"), &installed.join("copyright"), "0644")?;
+    put_file(Path::new("CHANGELOG.md"), &installed.join("changelog"), "0644")?;
+    compress(&installed.join("changelog"))
 }
 
 /// Every key with its default, as a comment; set is where the units may write.
@@ -55,15 +66,19 @@ fn manual(program: &Path, root: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// With what may be ordered of them, by whom.
 fn units(root: &Path) -> anyhow::Result<()> {
     let folder = Path::new("deploy/systemd");
     let installed = root.join("usr/lib/systemd/system");
-    let shared = "headframe-.service.d";
-    for file in files(folder)?.into_iter().chain(files(&folder.join(shared))?) {
+    let shared = SHARED.map(|shared| files(&folder.join(shared)));
+    for file in
+        files(folder)?.into_iter().chain(shared.into_iter().collect::<anyhow::Result<Vec<_>>>()?.concat())
+    {
         let place = file.strip_prefix(folder).context("a unit is in its folder")?;
         put_file(&file, &installed.join(place), "0644")?;
     }
-    Ok(())
+    let rules = root.join("usr/share/polkit-1/rules.d/60-headframe.rules");
+    put_file(Path::new("deploy/polkit/60-headframe.rules"), &rules, "0644")
 }
 
 /// The files of a folder, without those of its folders.
@@ -73,6 +88,21 @@ fn files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     files.retain(|file| file.is_file());
     files.sort();
     Ok(files)
+}
+
+/// The file itself, or all files of a folder and of its folders.
+fn files_below(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    if path.is_file() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut found = files(path)?;
+    for entry in std::fs::read_dir(path)? {
+        let entry = entry?.path();
+        if entry.is_dir() {
+            found.extend(files_below(&entry)?);
+        }
+    }
+    Ok(found)
 }
 
 /// Puts a file in its place, and makes the folders above it.

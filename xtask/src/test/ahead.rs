@@ -29,8 +29,8 @@ impl Once {
 pub static PACKETCRYPT: Once = Once::new(packetcrypt::install);
 /// The folder with the real Nimiq node and miners.
 pub static NIMIQ_CORE: Once = Once::new(nimiq_core::install);
-/// The packages of a minimal Debian.
-pub static DEBIAN: Once = Once::new(super::package::download);
+/// A minimal Debian with systemd.
+pub static DEBIAN: Once = Once::new(super::package::root);
 /// The comparison of an API with its document.
 pub static SCHEMATHESIS: Once = Once::new(crate::site_browser::schemathesis);
 /// The accessibility audit.

@@ -43,13 +43,32 @@ impl TestProgram {
 
 /// Builds all test programs that are not there yet.
 pub fn build() -> anyhow::Result<Vec<TestProgram>> {
+    Ok(artifacts()?.iter().filter_map(program).collect())
+}
+
+/// Our program itself, as the tests run it.
+pub fn headframe() -> anyhow::Result<PathBuf> {
+    let found = artifacts()?.into_iter().find(is_headframe);
+    let file = found.and_then(|message| Some(message["executable"].as_str()?.into()));
+    file.context("cargo has built no program headframe")
+}
+
+/// What cargo says of all that the tests need, built where it is not there yet.
+fn artifacts() -> anyhow::Result<Vec<Value>> {
     let arguments =
         ["test", "--workspace", "--no-run", "--quiet", "--message-format=json-render-diagnostics"];
     let mut cargo = Command::new(env!("CARGO"));
     let said = cargo.args(arguments).stderr(Stdio::inherit()).output().context("cannot start cargo")?;
     anyhow::ensure!(said.status.success(), "cargo {} failed", arguments.join(" "));
     let said = String::from_utf8_lossy(&said.stdout);
-    Ok(said.lines().filter_map(|line| program(&serde_json::from_str(line).ok()?)).collect())
+    Ok(said.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+}
+
+fn is_headframe(message: &Value) -> bool {
+    message["reason"] == "compiler-artifact"
+        && message["target"]["kind"][0] == "bin"
+        && message["target"]["name"] == "headframe"
+        && message["profile"]["test"] == false
 }
 
 /// The test program that a message of cargo's announces.
@@ -76,7 +95,7 @@ pub fn named(name: &str) -> anyhow::Result<TestProgram> {
 
 #[cfg(test)]
 mod tests {
-    use super::program;
+    use super::{is_headframe, program};
 
     #[test]
     fn what_cargo_says_of_a_test_program_is_understood() {
@@ -93,5 +112,8 @@ mod tests {
         let mut plain = message.clone();
         plain["profile"]["test"] = false.into();
         assert!(program(&plain).is_none());
+        assert!(!is_headframe(&plain));
+        plain["target"] = serde_json::json!({"kind": ["bin"], "name": "headframe"});
+        assert!(is_headframe(&plain));
     }
 }
