@@ -30,14 +30,14 @@ fn the_command_of_the_image_is_a_pool_that_says_of_itself_that_it_is_well() {
         word.replace(":8080", &format!(":{http}")).replace(":8443", &format!(":{nimiq}"))
     };
     let mut words: Vec<String> = instruction("CMD").into_iter().map(own).collect();
-    // In a container nobody else has these.
+    // In a container these ports are nobody else's, and the usual one is asked for.
     for key in ["dev_chain.listen", "nimiq_dev_chain.listen"] {
         words.extend(["--set".to_owned(), format!("{key}=127.0.0.1:0")]);
     }
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let _pool = Program::headframe(&words);
     let mut ask = Command::new(env!("CARGO_BIN_EXE_headframe"));
-    ask.args(&health[1..]).env("HEADFRAME_HTTP_LISTEN", format!("0.0.0.0:{http}"));
+    ask.args(&health[1..]).env("HEADFRAME_HTTP_LISTEN", format!("127.0.0.1:{http}"));
     let ask = || {
         let asked = ask.output().unwrap();
         asked.status.success().then(|| String::from_utf8(asked.stdout).unwrap())
