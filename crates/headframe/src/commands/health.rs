@@ -20,12 +20,11 @@ const ANSWER_TIME: Duration = Duration::from_secs(5);
 
 /// Prints a line for each role of the process; fails unless all are ready.
 pub async fn run(arguments: &Running) -> anyhow::Result<ExitCode> {
-    let url = match &arguments.url {
-        Some(url) => origin(url),
-        None => {
-            let config = config::load(&arguments.configuration, Vec::new(), Files::MayBeElsewhere)?;
-            format!("http://{}", reachable(config.http.listen))
-        }
+    let url = if let Some(url) = &arguments.url {
+        origin(url)
+    } else {
+        let config = config::load(&arguments.configuration, Vec::new(), Files::MayBeElsewhere)?;
+        format!("http://{}", reachable(config.http.listen))
     };
     let request = http_client::client()?.get(format!("{url}/healthz"));
     let answer = http_client::ask(request, ANSWER_LIMIT, ANSWER_TIME).await;
