@@ -59,7 +59,7 @@ fn blocks(text: &str) -> Vec<(usize, String)> {
     starts
         .map(|mark| {
             let commands = lines[mark + 1..].iter().skip(1).take_while(|line| **line != "```");
-            (mark + 2, commands.map(|line| format!("{line}\n")).collect())
+            (mark + 2, commands.flat_map(|line| [*line, "\n"]).collect())
         })
         .collect()
 }
