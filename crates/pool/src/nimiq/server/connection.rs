@@ -9,7 +9,6 @@ mod orders;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
 use futures_util::SinkExt;
@@ -34,9 +33,6 @@ use super::share_intake::{self, NotTaken};
 use crate::admission::price;
 use crate::listener::{Client, Held};
 use orders::Order;
-
-/// A dumb client is given another header before its time is this old.
-const HEADER_AGE: Duration = Duration::from_secs(50);
 
 /// What is sent, or why the connection ends.
 type Step = Result<(), Closing>;
@@ -279,7 +275,7 @@ impl Registered {
         let ping = Message::Ping(axum::body::Bytes::new());
         self.connection.socket.send(ping).await.map_err(|_| Closing::Gone)?;
         self.review_difficulty().await?;
-        if self.session.mode() == Mode::Dumb && now.duration_since(self.last_header) >= HEADER_AGE {
+        if self.session.mode() == Mode::Dumb && now.duration_since(self.last_header) >= times.header {
             return self.turn_to_board().await;
         }
         Ok(())

@@ -261,6 +261,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_has_cost_too_much_for_nothing_has_to_wait_and_others_have_not() {
+        let (door, _folder) = door(AdmissionLimits::default()).await;
+        let (flood, other, private) = (client("192.0.2.1"), client("198.51.100.1"), client("10.0.0.1"));
+        for client in [flood, private] {
+            door.pay(client, Duration::from_mins(10));
+        }
+        assert_eq!(door.admit(flood).err(), Some(Reason::TooManyConnections));
+        assert!(door.admit(other).is_ok() && door.admit(private).is_ok());
+    }
+
+    #[tokio::test]
     async fn bans_hold_on_all_servers_until_they_are_lifted() {
         let (first, _folder) = door(AdmissionLimits::default()).await;
         first.ban(client("192.0.2.1"), "forged_proof");

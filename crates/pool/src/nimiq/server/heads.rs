@@ -19,8 +19,6 @@ use crate::outbox::Outbox;
 
 /// Under what `/healthz` names the node.
 const PART: &str = "node";
-/// Another body for the same head is worth everybody's restart this often.
-const REFRESH: Duration = Duration::from_secs(10);
 /// How long the accounts may take at the start.
 const ACCOUNTS_TIME: Duration = Duration::from_secs(5);
 
@@ -33,6 +31,8 @@ pub(super) struct HeadKeeper {
     pub accounts: Accounts,
     pub health: Health,
     pub height: Gauge,
+    /// Another body for the same head is posted no more often.
+    pub body_time: Duration,
 }
 
 impl HeadKeeper {
@@ -63,7 +63,7 @@ impl HeadKeeper {
                             self.remember(&head, replay).await;
                         }
                         if self.post(&head) {
-                            refresh_at = Instant::now() + REFRESH;
+                            refresh_at = Instant::now() + self.body_time;
                         }
                         None
                     }

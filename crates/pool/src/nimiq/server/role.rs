@@ -78,6 +78,10 @@ pub struct Times {
     pub tick: Duration,
     /// Between balances.
     pub balance: Duration,
+    /// After which a header that only its nonce may vary in is replaced, at the next tick.
+    pub header: Duration,
+    /// Between two bodies for one head: each is worth everybody's restart no more often.
+    pub body: Duration,
     /// In which the node may hear of a head that a client knows already.
     pub unknown_head: Duration,
 }
@@ -90,6 +94,9 @@ impl Default for Times {
             silence: Duration::from_mins(10),
             tick: Duration::from_secs(10),
             balance: Duration::from_mins(5),
+            // A client of 100 MH/s has tried all nonces of a header after 43 seconds.
+            header: Duration::from_secs(25),
+            body: Duration::from_secs(10),
             unknown_head: Duration::from_secs(3),
         }
     }
@@ -210,6 +217,7 @@ impl NimiqServer {
             accounts: accounts.clone(),
             health: health.clone(),
             height: HeadKeeper::height(&metrics),
+            body_time: config.times.body,
         };
         let deliverer = Deliverer::new(outbox.clone(), accounts.clone(), server, health.clone(), &metrics);
         let shared = Arc::new(Shared {

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod modes;
+mod renewals;
 mod restarts;
 mod stand;
 mod transcripts;
