@@ -19,7 +19,7 @@ mod share;
 
 pub use balance::Balance;
 pub use client_message::{ClientMessage, ClientMessageError, ClientMessageKind, LARGEST_CLIENT_MESSAGE};
-pub use new_block::{NewBlock, NewNanoBlock};
+pub use new_block::{NewBlock, NewNanoBlock, PreviousBlock};
 pub use payout_request::{PayoutProof, PayoutRequest, PayoutThreshold};
 pub use reason::Reason;
 pub use register::{DeviceData, DeviceName, Mode, Register};

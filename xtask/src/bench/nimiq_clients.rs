@@ -12,8 +12,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use wire::nimiq::{ClientMessage, Mode, Register, ServerMessage, Settings};
 
 /// Longest wait for anything that a server is to say.
@@ -96,19 +96,24 @@ impl Client {
         Ok(self.socket.flush().await?)
     }
 
-    /// Returns when the server has told of a new block.
+    /// Returns when the server has told of a new block, which is not read: that would be the client's work.
     pub async fn new_block(&mut self) -> anyhow::Result<()> {
-        while !matches!(hear(&mut self.socket).await?, ServerMessage::NewBlock(_)) {}
+        while !hear_text(&mut self.socket).await?.contains(r#""new-block""#) {}
         Ok(())
     }
 }
 
-/// The next message. Pings are answered on the way.
+/// The next message.
 async fn hear(socket: &mut WebSocketStream<TlsStream<TcpStream>>) -> anyhow::Result<ServerMessage> {
+    Ok(ServerMessage::parse(hear_text(socket).await?.as_bytes())?)
+}
+
+/// The text of the next message. Pings are answered on the way.
+async fn hear_text(socket: &mut WebSocketStream<TlsStream<TcpStream>>) -> anyhow::Result<Utf8Bytes> {
     loop {
         let frame = tokio::time::timeout(PATIENCE, socket.next()).await?;
         match frame.context("the server has hung up")?? {
-            Message::Text(text) => return Ok(ServerMessage::parse(text.as_bytes())?),
+            Message::Text(text) => return Ok(text),
             Message::Close(_) => anyhow::bail!("the server has hung up"),
             _ => {}
         }

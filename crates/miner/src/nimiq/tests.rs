@@ -124,7 +124,7 @@ fn new_block(job: &NanoJob, previous: LightBlock) -> ServerMessage {
     ServerMessage::NewBlock(Box::new(NewBlock::Nano(NewNanoBlock {
         body_hash: job.body_hash,
         accounts_hash: job.accounts_hash,
-        previous,
+        previous: previous.into(),
         next_target: Some(CompactTarget::EASIEST),
     })))
 }

@@ -110,7 +110,7 @@ fn new_block() -> impl Strategy<Value = NewBlock> {
             NewNanoBlock {
                 body_hash: BodyHash(hashes[0]),
                 accounts_hash: AccountsHash(hashes[1]),
-                previous,
+                previous: previous.into(),
                 next_target,
             }
         });

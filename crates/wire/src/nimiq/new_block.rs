@@ -1,5 +1,8 @@
 //! `new-block`: what a client that does not build blocks itself is to mine (`docs/protocol/nimiq-pool.md` 1.4).
 
+use std::ops::Deref;
+use std::sync::Arc;
+
 use nimiq::{AccountsHash, BodyHash, CompactTarget, Header, LightBlock};
 use serde::Serialize;
 
@@ -17,9 +20,34 @@ pub struct NewNanoBlock {
     /// Root of the accounts after it.
     pub accounts_hash: AccountsHash,
     /// The head.
-    pub previous: LightBlock,
+    pub previous: PreviousBlock,
     /// The network's target on top of it, which only our pools say: clients that follow the chain know it by themselves.
     pub next_target: Option<CompactTarget>,
+}
+
+/// A head and its spelling, which is the longest part of the message and the same for all clients: clones share both.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreviousBlock(Arc<Spelled>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Spelled {
+    block: LightBlock,
+    base64: String,
+}
+
+impl From<LightBlock> for PreviousBlock {
+    fn from(block: LightBlock) -> Self {
+        let base64 = to_base64(block.to_bytes());
+        Self(Arc::new(Spelled { block, base64 }))
+    }
+}
+
+impl Deref for PreviousBlock {
+    type Target = LightBlock;
+
+    fn deref(&self) -> &LightBlock {
+        &self.0.block
+    }
 }
 
 /// What to mine.
@@ -47,7 +75,9 @@ impl NewBlock {
         Ok(Self::Nano(NewNanoBlock {
             body_hash: members::hash(DOCUMENT, "bodyHash", body, BodyHash::from_base64)?,
             accounts_hash: members::hash(DOCUMENT, "accountsHash", accounts, AccountsHash::from_base64)?,
-            previous: LightBlock::parse(&previous).map_err(members::malformed(DOCUMENT, "previousBlock"))?,
+            previous: LightBlock::parse(&previous)
+                .map_err(members::malformed(DOCUMENT, "previousBlock"))?
+                .into(),
             next_target: next_target.map(CompactTarget),
         }))
     }
@@ -55,11 +85,11 @@ impl NewBlock {
     pub(super) fn to_text(&self) -> String {
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
-        struct Nano {
+        struct Nano<'a> {
             message: &'static str,
             body_hash: String,
             accounts_hash: String,
-            previous_block: String,
+            previous_block: &'a str,
             #[serde(rename = "nBits", skip_serializing_if = "Option::is_none")]
             next_target: Option<u32>,
         }
@@ -74,7 +104,7 @@ impl NewBlock {
                 message: DOCUMENT,
                 body_hash: block.body_hash.to_base64(),
                 accounts_hash: block.accounts_hash.to_base64(),
-                previous_block: to_base64(block.previous.to_bytes()),
+                previous_block: &block.previous.0.base64,
                 next_target: block.next_target.map(|target| target.0),
             }),
             Self::Dumb(header) => {

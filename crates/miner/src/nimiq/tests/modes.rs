@@ -121,7 +121,7 @@ async fn a_nano_miner_with_a_node_needs_no_word_of_the_next_target() {
     let block = NewNanoBlock {
         body_hash: job.body_hash,
         accounts_hash: job.accounts_hash,
-        previous: head.clone(),
+        previous: head.clone().into(),
         next_target: None,
     };
     client.say(&settings(b"one", EASY)).await;

@@ -22,7 +22,7 @@ fn on_genesis(next_target: Option<CompactTarget>) -> NewNanoBlock {
     NewNanoBlock {
         body_hash: BodyHash([1; 32]),
         accounts_hash: AccountsHash([2; 32]),
-        previous: NETWORK.genesis_block().to_light(),
+        previous: NETWORK.genesis_block().to_light().into(),
         next_target,
     }
 }
@@ -91,8 +91,10 @@ fn what_cannot_be_mined_is_refused() {
         assert_eq!(work.new_block(block, hasher), Err(WorkFault::NetworkTarget(target)));
     }
     let mut torn = on_genesis(Some(CompactTarget::EASIEST));
-    torn.previous.header.nonce += 1;
-    let hash = torn.previous.header.hash();
+    let mut head = (*torn.previous).clone();
+    head.header.nonce += 1;
+    let hash = head.header.hash();
+    torn.previous = head.into();
     assert_eq!(work.new_block(NewBlock::Nano(torn), hasher), Err(WorkFault::Interlink(hash)));
     let header = NETWORK.genesis_block().header;
     assert_eq!(work.new_block(NewBlock::Dumb(header), hasher), Err(WorkFault::OtherMode(Mode::Nano)));
@@ -133,7 +135,7 @@ proptest! {
     ) {
         let mut work = Work::new(Mode::Nano, NETWORK);
         let block = NewNanoBlock { next_target: next_target.map(CompactTarget), ..on_genesis(None) };
-        let block = NewNanoBlock { previous: previous.clone(), ..block };
+        let block = NewNanoBlock { previous: previous.clone().into(), ..block };
         let _ = work.settings(settings(CompactTarget(share_target)));
         let taken = work.new_block(NewBlock::Nano(block), &mut Hasher::new());
         if let ToDo::Mine(job) = work.to_do(false, None) {

@@ -10,6 +10,7 @@ use std::time::Instant;
 use nimiq::share::{NextBlock, RecentHeads};
 use nimiq::work::BodyTemplate;
 use nimiq::{AccountsHash, Block, Body, BodyHash, ExtraData, Header, LightBlock};
+use wire::nimiq::PreviousBlock;
 
 /// A template on a head.
 #[derive(Debug)]
@@ -17,9 +18,11 @@ pub struct Work {
     /// What everyone's block on this head must be.
     pub next: NextBlock,
     /// The head itself; `None` while its interlink is not known. Nano clients wait for it.
-    pub head: Option<LightBlock>,
+    pub head: Option<PreviousBlock>,
     /// Root of the accounts after the body, which does not depend on extra data.
     pub accounts_hash: AccountsHash,
+    /// The difficulty of the block to be mined, for comparison with that of shares.
+    pub difficulty: f64,
     body: Body,
     template: BodyTemplate,
     /// When it was made, for the time until clients have it.
@@ -32,7 +35,9 @@ impl Work {
         let path = body.miner_proof();
         let above_the_pair = path.siblings().iter().skip(1).map(|sibling| sibling.hash).collect();
         let template = BodyTemplate::new(&body.miner, above_the_pair);
-        Self { next, head, accounts_hash, body, template, made: Instant::now() }
+        let difficulty = next.target.difficulty().to_decimal().to_f64();
+        let head = head.map(PreviousBlock::from);
+        Self { next, head, accounts_hash, difficulty, body, template, made: Instant::now() }
     }
 
     /// The hash of the body with this extra data in it.

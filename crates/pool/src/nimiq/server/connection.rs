@@ -221,13 +221,11 @@ impl Connection {
 impl Registered {
     /// The rest of the connection's life.
     async fn mine(mut self: Box<Self>) -> Closing {
-        let shared = Arc::clone(&self.connection.shared);
         loop {
             let event = tokio::select! {
                 biased;
-                () = shared.shutdown.cancelled() => Event::Stop,
-                // The sender lives as long as the server.
-                Ok(()) = self.board.changed() => Event::NewBoard,
+                // Whoever keeps the board lives as long as the server: no second signal to wait for, in every connection.
+                changed = self.board.changed() => changed.map_or(Event::Stop, |()| Event::NewBoard),
                 _ = self.tick.tick() => Event::Tick,
                 balance = answer(&mut self.asking) => Event::Balance(balance),
                 received = self.connection.socket.recv() => Event::Received(received),
@@ -325,7 +323,7 @@ impl Registered {
 
     async fn take_share(&mut self, share: &Share) -> Step {
         let shared = Arc::clone(&self.connection.shared);
-        // Heavy and rare, so it takes memory only while it runs.
+        // Rare, so it takes memory only while it runs.
         let taking = Box::pin(share_intake::take(&shared, &self.session, &mut self.board, share));
         match taking.await {
             Ok(()) => {
