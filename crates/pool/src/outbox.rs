@@ -48,6 +48,9 @@ pub struct OutboxConfig {
     pub segment_event_bytes: u64,
     /// Appends waiting for the disk at once.
     pub queue: usize,
+    /// How long a sync waits for more appends, where the one before had many: so much later they are answered, and so many
+    /// fewer syncs there are.
+    pub gather_time: Duration,
 }
 
 impl OutboxConfig {
@@ -58,6 +61,7 @@ impl OutboxConfig {
             segment_time: Duration::from_secs(10),
             segment_event_bytes: 8 << 20,
             queue: 4096,
+            gather_time: Duration::ZERO,
         }
     }
 }

@@ -38,6 +38,8 @@ const BLOCKS: usize = 3;
 const OTHER_FILES: u64 = 500;
 /// Longest wait for shares to reach the accounts.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// Pause between two looks at the server's figures: each look takes it a millisecond, which counts as if it were for shares.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(300);
 
 const POOL: Address = Address([7; 20]);
 const MINER: Address = Address([9; 20]);
@@ -158,7 +160,7 @@ pub(super) fn until(figures: SocketAddr, name: &str, value: f64) -> anyhow::Resu
             return Ok(());
         }
         anyhow::ensure!(started.elapsed() < PATIENCE, "{name} is {found} instead of {value}");
-        thread::sleep(Duration::from_millis(50));
+        thread::sleep(LOOK_AGAIN_AFTER);
     }
 }
 

@@ -92,6 +92,23 @@ fn a_clean_end_closes_the_segment() {
 }
 
 #[test]
+fn a_sync_that_waits_for_others_makes_all_of_them_durable() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = OutboxConfig { gather_time: Duration::from_millis(2), ..config(dir.path()) };
+    let outbox = Outbox::open(&config, &Metrics::new(), |_, _| {}).unwrap();
+    let (told, outcomes) = mpsc::channel();
+    for number in 1..=300 {
+        let told = told.clone();
+        outbox.append_then(record(number), move |result| told.send(result).unwrap());
+    }
+    drop(told);
+    assert_eq!(outcomes.iter().map(Result::unwrap).count(), 300);
+    drop(outbox);
+    let (_outbox, replayed) = reopen(dir.path());
+    assert_eq!(replayed.len(), 300);
+}
+
+#[test]
 fn one_process_at_a_time() {
     let dir = tempfile::tempdir().unwrap();
     let _outbox = open(dir.path());

@@ -47,6 +47,8 @@ pub(super) fn start(
         next_number,
         segment_time: config.segment_time,
         segment_event_bytes: config.segment_event_bytes,
+        gather_time: config.gather_time,
+        crowded: false,
         open: None,
         unclosed: Vec::new(),
         events: metrics.counter("outbox_events", "Events made durable"),
@@ -66,6 +68,9 @@ struct Writer {
     next_number: u64,
     segment_time: Duration,
     segment_event_bytes: u64,
+    gather_time: Duration,
+    /// Whether the last sync had more than one record.
+    crowded: bool,
     open: Option<OpenSegment>,
     /// Segments that are complete but could not be cut or renamed yet.
     unclosed: Vec<OpenSegment>,
@@ -133,6 +138,9 @@ impl Writer {
     fn append(&mut self, record: &Record, done: Done) {
         let mut group = Group::default();
         group.add(record, done);
+        if self.crowded && !self.gather_time.is_zero() {
+            std::thread::sleep(self.gather_time);
+        }
         let mut rotate = None;
         while group.bytes.len() < GROUP_BYTES {
             match self.queue.try_recv() {
@@ -144,6 +152,7 @@ impl Writer {
                 Err(_) => break,
             }
         }
+        self.crowded = group.waiting.len() > 1;
         self.commit(group);
         if let Some(told) = rotate {
             self.close();

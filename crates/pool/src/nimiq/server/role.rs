@@ -39,6 +39,8 @@ use crate::received_work::ReceivedWork;
 
 /// Bytes of shares in one segment of the outbox, so that a delivery is one transaction of some thousand shares.
 const SEGMENT_BYTES: u64 = 256 << 10;
+/// How long shares wait for others to share a sync with. No client waits for an answer to a share that counts.
+const GATHER_TIME: Duration = Duration::from_millis(1);
 /// Time that connections, blocks and bans have to come to an end when the server stops.
 const LAST_TASKS: Duration = Duration::from_secs(20);
 /// Under what `/healthz` names the disk.
@@ -287,6 +289,7 @@ async fn open_outbox(config: &NimiqServerConfig, metrics: &Metrics) -> Result<(O
     let outbox = OutboxConfig {
         segment_time: config.segment_time,
         segment_event_bytes: SEGMENT_BYTES,
+        gather_time: GATHER_TIME,
         ..OutboxConfig::new(config.folder.join("shares"))
     };
     let metrics = metrics.clone();

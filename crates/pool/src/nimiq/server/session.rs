@@ -162,7 +162,7 @@ impl Session {
     pub fn greet(&mut self, board: &Board, now: Instant, clock: Timestamp) -> Vec<ServerMessage> {
         if let Some(work) = &board.work {
             // Brings the difficulty below the network's before anything is announced.
-            self.difficulty.review(network_difficulty(work), now);
+            self.difficulty.review(work.difficulty, now);
         }
         let mut messages = vec![ServerMessage::Registered];
         self.announce(board, now, clock, &mut messages);
@@ -173,8 +173,8 @@ impl Session {
     pub fn turn_to(&mut self, board: &Board, now: Instant, clock: Timestamp) -> Vec<ServerMessage> {
         let mut messages = Vec::new();
         let Some(work) = &board.work else { return messages };
-        if self.difficulty.current() > network_difficulty(work) {
-            self.difficulty.review(network_difficulty(work), now);
+        if self.difficulty.current() > work.difficulty {
+            self.difficulty.review(work.difficulty, now);
             self.announce(board, now, clock, &mut messages);
         } else {
             self.give_work(work, clock, &mut messages);
@@ -186,7 +186,7 @@ impl Session {
     pub fn review_difficulty(&mut self, board: &Board, now: Instant, clock: Timestamp) -> Vec<ServerMessage> {
         let mut messages = Vec::new();
         let Some(work) = &board.work else { return messages };
-        if self.difficulty.review(network_difficulty(work), now).is_some() {
+        if self.difficulty.review(work.difficulty, now).is_some() {
             self.announce(board, now, clock, &mut messages);
         }
         messages
@@ -351,11 +351,6 @@ fn place(
     };
     let (target, job) = check(next)?;
     Ok(Weighing::Hash(vec![Candidate { header, hash, target, standing, job }]))
-}
-
-/// The difficulty of the block to be mined, for comparison with that of shares.
-fn network_difficulty(work: &Work) -> f64 {
-    work.next.target.difficulty().to_decimal().to_f64()
 }
 
 #[cfg(test)]

@@ -99,7 +99,8 @@ async fn weigh(
         match session.weigh(share, &present, clock::timestamp())? {
             Weighing::Hash(candidates) => return Ok(candidates),
             Weighing::UnknownHead { previous } if may_wait => {
-                shared.unknown_heads.wait_for(previous, &mut board.clone()).await?;
+                // A question to the node is large and rare: its memory is not part of every share's.
+                Box::pin(shared.unknown_heads.wait_for(previous, &mut board.clone())).await?;
             }
             Weighing::UnknownHead { .. } => break,
         }
@@ -151,9 +152,9 @@ async fn write_down(
         weight: good.weight,
         accepted_at: clock::unix_millis(),
     };
-    let record = journal::to_record(&share, candidate.header.height);
     loop {
-        match shared.outbox.append(record.clone()).await {
+        let record = journal::to_record(&share, candidate.header.height);
+        match shared.outbox.append(record).await {
             Ok(()) => {
                 shared.disk_works();
                 return Ok(());
