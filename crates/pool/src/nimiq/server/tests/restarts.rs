@@ -47,7 +47,10 @@ async fn shares_wait_on_disk_while_the_accounts_are_away() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_of_which_any_part_dies_ends_and_another_goes_on() {
     let stand = Stand::new().await;
-    for part in stand.start().await.parts() {
+    let first = stand.start().await;
+    let parts = first.parts();
+    first.stop().await;
+    for part in parts {
         let server = stand.start().await;
         server.kill(part).await;
     }
