@@ -2,21 +2,15 @@
 
 use std::io::Write;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::Context;
+use pool::health::asking::{self, ToldState};
 use pool::http_client;
-use serde_json::Value;
 
 use crate::cli::Running;
 use crate::commands::config;
 use crate::config::Files;
 use crate::roles::site::{origin, reachable};
-
-/// For an answer that has a line for each role.
-const ANSWER_LIMIT: usize = 1 << 20;
-/// Longer than any process needs that is well.
-const ANSWER_TIME: Duration = Duration::from_secs(5);
 
 /// Prints a line for each role of the process; fails unless all are ready.
 pub async fn run(arguments: &Running) -> anyhow::Result<ExitCode> {
@@ -26,44 +20,47 @@ pub async fn run(arguments: &Running) -> anyhow::Result<ExitCode> {
         let config = config::load(&arguments.configuration, Vec::new(), Files::MayBeElsewhere)?;
         format!("http://{}", reachable(config.http.listen))
     };
-    let request = http_client::client()?.get(format!("{url}/healthz"));
-    let answer = http_client::ask(request, ANSWER_LIMIT, ANSWER_TIME).await;
-    let answer = answer.with_context(|| format!("nothing answers at {url}"))?;
-    let said: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-    let roles = said["roles"].as_array().with_context(|| format!("what answers at {url} is no Headframe"))?;
+    let told = asking::ask(&http_client::client()?, &format!("{url}/healthz")).await;
+    let told = told.with_context(|| format!("nothing answers at {url} as a pool does"))?;
     let mut output = std::io::stdout();
-    for role in roles {
+    for role in &told {
         writeln!(output, "{}", line(role))?;
     }
-    Ok(if answer.status.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if told.iter().all(|role| role.ready) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// `ann_handler main: not ready: starting`
-fn line(role: &Value) -> String {
-    let text = |key: &str| role[key].as_str().unwrap_or_default();
-    let name = [text("role"), text("name")].join(" ");
-    let mut line =
-        format!("{}: {}", name.trim_end(), if role["ready"] == true { "ready" } else { "not ready" });
-    for why in ["reason", "note"] {
-        if let Some(why) = role[why].as_str() {
-            line.push_str(": ");
-            line.push_str(why);
-        }
+fn line(role: &ToldState) -> String {
+    let name = [role.role.as_str(), &role.name].join(" ");
+    let mut line = format!("{}: {}", name.trim_end(), if role.ready { "ready" } else { "not ready" });
+    for why in [&role.reason, &role.note].into_iter().flatten() {
+        line.push_str(": ");
+        line.push_str(why);
     }
     line
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
-    use super::line;
+    use super::*;
 
     #[test]
     fn a_role_has_one_line() {
-        let ready = json!({"role": "master", "name": "", "ready": true});
+        let ready = ToldState {
+            role: "master".to_owned(),
+            name: String::new(),
+            ready: true,
+            reason: None,
+            note: None,
+        };
         assert_eq!(line(&ready), "master: ready");
-        let waits = json!({"role": "ann_handler", "name": "main", "ready": false, "reason": "starting"});
+        let waits = ToldState {
+            role: "ann_handler".to_owned(),
+            name: "main".to_owned(),
+            ready: false,
+            reason: Some("starting".to_owned()),
+            note: None,
+        };
         assert_eq!(line(&waits), "ann_handler main: not ready: starting");
     }
 }
