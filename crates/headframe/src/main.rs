@@ -20,6 +20,11 @@ use cli::{Command, CommandLine, ConfigCommand, Mine, Monitor, NimiqCommand, Site
 use packetcrypt::backend::Backend;
 use serve::Process;
 
+/// For the static program: in musl's own allocator all threads wait for one lock (`docs/performance.md`, static program).
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The exit code for a wrong configuration; a wrong command line is clap's 2.
 const WRONG_CONFIGURATION: u8 = 3;
 
