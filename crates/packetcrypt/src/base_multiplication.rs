@@ -7,16 +7,14 @@
 
 mod digits;
 mod field;
+mod table;
 
 use std::sync::LazyLock;
 
 pub(crate) use digits::{DIGITS, Digits, digits_of_product};
 pub(crate) use field::Field;
-
-use crate::backend::ahead::prefetch;
-
-/// Multiples of each power of 2048 in the table: 0 to 1024.
-const MULTIPLES: usize = digits::GREATEST + 1;
+use table::MULTIPLES;
+pub(crate) use table::{ENTRY_WORDS, Entry, Table};
 
 /// The base point's coordinates.
 const BASE_X: Field =
@@ -27,72 +25,80 @@ const BASE_Y: Field =
 const TWICE_D: Field =
     Field([0xebd6_9b94_26b2_f159, 0x00e0_149a_8283_b156, 0x198e_80f2_eef3_d130, 0x2406_d9dc_56df_fce7]);
 
-/// A point with Z = 1, prepared for additions: y + x, y - x and 2·d·x·y, all canonical.
+/// A point with Z = 1: y + x, y - x and 2·d·x·y, all canonical.
 pub(crate) struct Affine {
     pub y_plus_x: Field,
     pub y_minus_x: Field,
     pub twice_d_x_y: Field,
 }
 
-/// An entry of the table: a point and its opposite, so that what a digit's sign changes is read and not computed.
-#[derive(Clone, Copy, Debug)]
-#[repr(C, align(64))]
+/// What an addition needs of a point or its opposite. An entry of the table has both, so that what a digit's sign changes
+/// is read and not computed: y + x and y - x, which change places, and 2·d·x·y of each.
 struct Prepared {
-    /// y + x and y - x. Of the opposite it is the other way round.
-    y_and_x: [Field; 2],
-    /// 2·d·x·y and the opposite's.
-    twice_d_x_y: [Field; 2],
+    y_plus_x: Field,
+    y_minus_x: Field,
+    twice_d_x_y: Field,
+}
+
+impl Prepared {
+    fn entry_of(point: &Affine) -> [u64; ENTRY_WORDS] {
+        let opposite = Field::ZERO.minus(&point.twice_d_x_y).times(&Field::ONE);
+        let mut words = [0; ENTRY_WORDS];
+        let numbers = [point.y_plus_x, point.y_minus_x, point.twice_d_x_y, opposite];
+        for (words, number) in words.as_chunks_mut().0.iter_mut().zip(numbers) {
+            *words = number.0;
+        }
+        words
+    }
+
+    #[inline]
+    fn read(entry: &Entry, is_opposite: bool) -> Self {
+        let number = |which: usize| {
+            let words = &entry.as_chunks::<32>().0[which];
+            Field(std::array::from_fn(|k| u64::from_ne_bytes(words.as_chunks().0[k])))
+        };
+        let opposite = usize::from(is_opposite);
+        Self {
+            y_plus_x: number(opposite),
+            y_minus_x: number(1 - opposite),
+            twice_d_x_y: number(2 + opposite),
+        }
+    }
+
+    /// The entry that a digit at a place selects.
+    #[inline]
+    fn of_digit(table: &Table, place: usize, digit: i16) -> Self {
+        Self::read(table.entry(place, digit), digit < 0)
+    }
 }
 
 impl From<Affine> for Prepared {
-    fn from(point: Affine) -> Self {
-        let Affine { y_plus_x, y_minus_x, twice_d_x_y } = point;
-        let opposite = Field::ZERO.minus(&twice_d_x_y).times(&Field::ONE);
-        Self { y_and_x: [y_plus_x, y_minus_x], twice_d_x_y: [twice_d_x_y, opposite] }
+    fn from(Affine { y_plus_x, y_minus_x, twice_d_x_y }: Affine) -> Self {
+        Self { y_plus_x, y_minus_x, twice_d_x_y }
     }
 }
-
-/// The multiples of the base point that digits select, as each backend wants them: 3 MB, made in some milliseconds.
-pub(crate) struct Table<Entry>(Box<[Entry]>);
 
 /// Made at the first use.
-static TABLE: LazyLock<Table<Prepared>> = LazyLock::new(Table::build);
+static TABLE: LazyLock<Table> = LazyLock::new(|| build_table(Prepared::entry_of));
 
-impl<Entry: From<Affine>> Table<Entry> {
-    /// Row after row: the multiples of a power of 2048, of which the last is half the next power.
-    pub(crate) fn build() -> Self {
-        let mut power = Point { x: BASE_X, y: BASE_Y, z: Field::ONE, t: BASE_X.times(&BASE_Y) };
-        let mut table = Vec::with_capacity(DIGITS * MULTIPLES);
-        for _ in 0..DIGITS {
-            let step = Prepared::from(power.affine(&power.z.inverted()));
-            let mut multiples = vec![Point::IDENTITY];
-            for k in 1..MULTIPLES {
-                multiples.push(multiples[k - 1].plus(&step, false));
-            }
-            let half = multiples[MULTIPLES - 1];
-            power = half.plus(&half.affine(&half.z.inverted()).into(), false);
-            let denominators: Vec<Field> = multiples.iter().map(|multiple| multiple.z).collect();
-            let inverses = inverses(&denominators);
-            table.extend(multiples.iter().zip(inverses).map(|(point, z)| Entry::from(point.affine(&z))));
+/// Row after row: the multiples of a power of 2048, of which the last is half the next power. Each backend says what it
+/// wants to know of a point. Takes some milliseconds.
+pub(crate) fn build_table(entry_of: impl Fn(&Affine) -> [u64; ENTRY_WORDS]) -> Table {
+    let mut power = Point { x: BASE_X, y: BASE_Y, z: Field::ONE, t: BASE_X.times(&BASE_Y) };
+    let mut entries = Vec::with_capacity(DIGITS * MULTIPLES);
+    for _ in 0..DIGITS {
+        let step = Prepared::from(power.affine(&power.z.inverted()));
+        let mut multiples = vec![Point::IDENTITY];
+        for k in 1..MULTIPLES {
+            multiples.push(multiples[k - 1].plus(&step));
         }
-        Self(table.into_boxed_slice())
+        let half = multiples[MULTIPLES - 1];
+        power = half.plus(&half.affine(&half.z.inverted()).into());
+        let denominators: Vec<Field> = multiples.iter().map(|multiple| multiple.z).collect();
+        let inverses = inverses(&denominators);
+        entries.extend(multiples.iter().zip(inverses).map(|(point, z)| entry_of(&point.affine(&z))));
     }
-}
-
-impl<Entry> Table<Entry> {
-    /// The entry for a digit at a place; whether it is to be subtracted is said by the digit's sign.
-    #[inline]
-    pub(crate) fn entry(&self, place: usize, digit: i16) -> &Entry {
-        &self.0[place * MULTIPLES + usize::from(digit.unsigned_abs())]
-    }
-
-    /// Asks for all entries of a number: there are too many to stay in the nearest caches.
-    #[inline]
-    fn fetch(&self, digits: &Digits) {
-        for (place, &digit) in digits.iter().enumerate() {
-            prefetch(self.entry(place, digit));
-        }
-    }
+    Table::of(entries.into_iter())
 }
 
 /// A point of the Edwards curve in extended coordinates, reduced: x = X/Z, y = Y/Z, xy = T/Z.
@@ -104,7 +110,7 @@ struct Point {
     t: Field,
 }
 
-/// What the coordinates of a sum are products of, in pairs. The letters are those of the published formulas.
+/// The letters are those of the published formulas.
 struct Factors {
     e: Field,
     f: Field,
@@ -115,12 +121,11 @@ struct Factors {
 impl Point {
     const IDENTITY: Self = Self { x: Field::ZERO, y: Field::ONE, z: Field::ONE, t: Field::ZERO };
 
-    /// An entry's point or its opposite.
+    /// The point `other`; Z = 4.
     #[inline]
-    fn from_entry(entry: &Prepared, is_opposite: bool) -> Self {
-        let [plus, minus] = [usize::from(is_opposite), usize::from(!is_opposite)];
-        let twice_x = entry.y_and_x[plus].minus(&entry.y_and_x[minus]);
-        let twice_y = entry.y_and_x[plus].plus(&entry.y_and_x[minus]);
+    fn from_prepared(other: &Prepared) -> Self {
+        let twice_x = other.y_plus_x.minus(&other.y_minus_x);
+        let twice_y = other.y_plus_x.plus(&other.y_minus_x);
         Self {
             x: twice_x.times(&Field::TWO),
             y: twice_y.times(&Field::TWO),
@@ -129,27 +134,28 @@ impl Point {
         }
     }
 
+    /// What the coordinates of the sum with `other` are products of.
+    #[allow(clippy::many_single_char_names)]
     #[inline]
-    fn factors(&self, entry: &Prepared, is_opposite: bool) -> Factors {
-        let [plus, minus] = [usize::from(is_opposite), usize::from(!is_opposite)];
-        let a = self.y.minus(&self.x).times(&entry.y_and_x[minus]);
-        let b = self.y.plus(&self.x).times(&entry.y_and_x[plus]);
-        let c = self.t.times(&entry.twice_d_x_y[plus]);
+    fn factors(&self, other: &Prepared) -> Factors {
+        let a = self.y.minus(&self.x).times(&other.y_minus_x);
+        let b = self.y.plus(&self.x).times(&other.y_plus_x);
+        let c = self.t.times(&other.twice_d_x_y);
         let d = self.z.plus(&self.z);
         Factors { e: b.minus(&a), f: d.minus(&c), g: d.plus_reduced(&c), h: b.plus(&a) }
     }
 
-    /// Adds an entry's point or its opposite.
+    /// Adds a point.
     #[inline]
-    fn plus(&self, entry: &Prepared, is_opposite: bool) -> Self {
-        let Factors { e, f, g, h } = self.factors(entry, is_opposite);
+    fn plus(&self, other: &Prepared) -> Self {
+        let Factors { e, f, g, h } = self.factors(other);
         Self { x: e.times(&f), y: g.times(&h), z: f.times(&g), t: e.times(&h) }
     }
 
     /// Only the coordinates Y and Z of [`Point::plus`].
     #[inline]
-    fn y_and_z_of_sum(&self, entry: &Prepared, is_opposite: bool) -> [Field; 2] {
-        let Factors { f, g, h, .. } = self.factors(entry, is_opposite);
+    fn y_and_z_of_sum(&self, other: &Prepared) -> [Field; 2] {
+        let Factors { f, g, h, .. } = self.factors(other);
         [g.times(&h), f.times(&g)]
     }
 
@@ -186,16 +192,14 @@ fn inverses(numbers: &[Field]) -> Vec<Field> {
 
 /// The coordinates Y and Z of the base point times a number.
 #[inline]
-fn multiple_of_base(table: &Table<Prepared>, digits: &Digits) -> [Field; 2] {
+fn multiple_of_base(table: &Table, digits: &Digits) -> [Field; 2] {
     const LAST: usize = DIGITS - 1;
-    let entry = |place: usize| (table.entry(place, digits[place]), digits[place] < 0);
-    let (first, is_opposite) = entry(0);
-    let mut sum = Point::from_entry(first, is_opposite);
-    for (entry, is_opposite) in (1..LAST).map(entry) {
-        sum = sum.plus(entry, is_opposite);
+    let prepared = |place: usize| Prepared::of_digit(table, place, digits[place]);
+    let mut sum = Point::from_prepared(&prepared(0));
+    for place in 1..LAST {
+        sum = sum.plus(&prepared(place));
     }
-    let (last, is_opposite) = entry(LAST);
-    sum.y_and_z_of_sum(last, is_opposite)
+    sum.y_and_z_of_sum(&prepared(LAST))
 }
 
 /// For each state given by its first 64 bytes (two private keys), the X25519 secret that the two share.
@@ -254,20 +258,19 @@ mod tests {
     }
 
     #[test]
-    fn sums_with_every_sign_are_those_of_their_parts() {
-        // k + l and k - l of the first row, for digits that the row has.
-        let table = &*TABLE;
-        for (k, l) in [(1i16, 1i16), (2, 1), (700, 324), (1000, 3), (512, 512)] {
-            let start = Point::from_entry(table.entry(0, k), false);
-            let [y, z] = start.y_and_z_of_sum(table.entry(0, l), false);
-            let expected = table.entry(0, k + l);
-            let twice_y = expected.y_and_x[0].plus(&expected.y_and_x[1]);
+    fn sums_and_differences_of_entries_are_entries() {
+        let prepared = |digit: i16| Prepared::of_digit(&TABLE, 0, digit);
+        for (k, l) in [(1, 1), (2, 1), (700, 324), (-700, -324), (1000, -3), (-1024, 1), (512, -512)] {
+            let [y, z] = Point::from_prepared(&prepared(k)).y_and_z_of_sum(&prepared(l));
+            let expected = prepared(k + l);
+            let twice_y = expected.y_plus_x.plus(&expected.y_minus_x);
             // y/z = twice_y/2
-            assert_eq!(y.plus(&y).times(&Field::ONE).to_bytes(), twice_y.times(&z).to_bytes(), "{k} + {l}");
-            let whole = start.plus(table.entry(0, l), false).plus(table.entry(0, l), true);
+            assert_eq!(y.times(&Field::TWO).to_bytes(), twice_y.times(&z).to_bytes(), "{k} + {l}");
+            let (start, whole) = (Point::from_prepared(&prepared(k)), prepared(-l));
+            let back = start.plus(&prepared(l)).plus(&whole);
             assert_eq!(
-                whole.x.times(&start.z).to_bytes(),
-                start.x.times(&whole.z).to_bytes(),
+                back.x.times(&start.z).to_bytes(),
+                start.x.times(&back.z).to_bytes(),
                 "{k} + {l} - {l}"
             );
         }

@@ -8,9 +8,11 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use packetcrypt::backend::Backend;
+use packetcrypt::block::Header;
+use packetcrypt::block::mine::{BlockJob, MiningSet, SIDE_BY_SIDE};
 use packetcrypt::item::{ITEM_SIZE, TABLE_ITEMS};
 use packetcrypt::mine::Miner;
-use packetcrypt::{AnnouncementHeader, BlockHash, CompactTarget, Height};
+use packetcrypt::{AnnouncementHash, AnnouncementHeader, BlockHash, CanonicalTarget, CompactTarget, Height};
 
 const LIMIT: usize = 24 << 20;
 
@@ -64,6 +66,20 @@ fn a_miner_keeps_at_most_24_mebibytes_on_every_backend() {
         }
         assert!(found > 0);
         let most = MOST.load(Ordering::Relaxed) - before + TABLE_ITEMS * ITEM_SIZE;
-        assert!(most <= LIMIT, "{backend}: {most} bytes");
+        assert!(most <= LIMIT, "{backend}, announcements: {most} bytes");
+        drop(miner);
+
+        let entries = (0..9).map(|slot| (AnnouncementHash([slot as u8; 32]), slot)).collect();
+        let set = MiningSet::build(entries, CanonicalTarget::EASIEST).unwrap();
+        let store = vec![[7; 1024]; 9];
+        let before = ALLOCATED.load(Ordering::Relaxed);
+        MOST.store(before, Ordering::Relaxed);
+        let header = Header::from_bytes(&[5; 80]);
+        let mut job = BlockJob::on(backend, &header, &set, &store, CompactTarget(0x207f_ffff));
+        let mut finds = Vec::new();
+        job.attempt(0, 4 * SIDE_BY_SIDE, &mut finds);
+        assert!(!finds.is_empty());
+        let most = MOST.load(Ordering::Relaxed) - before;
+        assert!(most <= LIMIT, "{backend}, blocks: {most} bytes");
     }
 }

@@ -7,7 +7,9 @@ use core::arch::x86_64::{__m512i, _mm512_loadu_si512, _mm512_setzero_si512};
 use super::blake2b::transpose;
 use super::field::{Field, LANES, limbs_of};
 use crate::backend::ahead::prefetch;
-use crate::base_multiplication::{Affine, DIGITS, Digits, Table, digits_of_product};
+use crate::base_multiplication::{
+    Affine, DIGITS, Digits, ENTRY_WORDS, Entry, Table, build_table, digits_of_product,
+};
 
 const ONE: [u64; 5] = [1, 0, 0, 0, 0];
 /// Places whose entries are on their way.
@@ -23,23 +25,18 @@ struct Point {
     t: Field,
 }
 
-/// An entry of the table: the limbs of y + x, y - x and 2·d·x·y, and one word that fills two cache lines.
-#[repr(C, align(64))]
-struct Entry([u64; 16]);
-
-impl From<Affine> for Entry {
-    fn from(point: Affine) -> Self {
-        let mut words = [0; 16];
-        let numbers = [point.y_plus_x, point.y_minus_x, point.twice_d_x_y];
-        for (words, number) in words.as_chunks_mut::<5>().0.iter_mut().zip(&numbers) {
-            *words = limbs_of(number);
-        }
-        Self(words)
-    }
-}
-
 /// Made at the first use.
-static TABLE: LazyLock<Table<Entry>> = LazyLock::new(Table::build);
+static TABLE: LazyLock<Table> = LazyLock::new(|| build_table(entry_of));
+
+/// The limbs of y + x, y - x and 2·d·x·y, and one word more.
+fn entry_of(point: &Affine) -> [u64; ENTRY_WORDS] {
+    let mut words = [0; ENTRY_WORDS];
+    let numbers = [point.y_plus_x, point.y_minus_x, point.twice_d_x_y];
+    for (words, number) in words.as_chunks_mut().0.iter_mut().zip(&numbers) {
+        *words = limbs_of(number);
+    }
+    words
+}
 
 /// Points with Z = 1, prepared for additions.
 #[derive(Clone, Copy)]
@@ -110,18 +107,18 @@ impl Point {
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma")]
 #[inline]
 fn prepared_of(entries: &[&Entry; LANES]) -> Prepared {
-    let half = |offset: usize| {
+    let half = |half: usize| {
         let mut words: [__m512i; 8] = [_mm512_setzero_si512(); 8];
         for (word, entry) in words.iter_mut().zip(entries) {
-            let words: &[u64; 8] = entry.0[offset..].first_chunk().expect("half of an entry");
-            // SAFETY: eight words.
-            *word = unsafe { _mm512_loadu_si512(words.as_ptr().cast()) };
+            let bytes: &[u8; 64] = &entry.as_chunks().0[half];
+            // SAFETY: eight words, any alignment.
+            *word = unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) };
         }
         transpose(&mut words);
         words
     };
     let [a0, a1, a2, a3, a4, b0, b1, b2] = half(0);
-    let [b3, b4, c0, c1, c2, c3, c4, _] = half(8);
+    let [b3, b4, c0, c1, c2, c3, c4, _] = half(1);
     Prepared {
         y_plus_x: Field([a0, a1, a2, a3, a4]),
         y_minus_x: Field([b0, b1, b2, b3, b4]),
