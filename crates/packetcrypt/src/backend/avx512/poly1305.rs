@@ -1,4 +1,7 @@
-//! Poly1305 of eight messages at once, one message in each 64-bit lane.
+//! Poly1305 of eight messages, four at once: one message in each 64-bit lane of half a register.
+//!
+//! Half registers, because multiplications in whole ones make the processor lower its clock for everything else too, and
+//! because four messages are more alike in length than eight.
 //!
 //! Numbers modulo 2^130 - 5 are limbs of 52, 52 and 26 bits. The 52-bit multiply-add does not look at the upper 12
 //! bits of what it multiplies, so limbs need not be cut: the low word of a block is a limb as it is, and a limb whose
@@ -11,17 +14,19 @@
 //! be blended afterwards. `docs/performance.md`, "Poly1305", has bounds and figures.
 
 use core::arch::x86_64::{
-    __m512i, __mmask8, _mm512_add_epi64, _mm512_and_si512, _mm512_cmpge_epi64_mask, _mm512_cmplt_epu64_mask,
-    _mm512_load_si512, _mm512_loadu_si512, _mm512_madd52hi_epu64, _mm512_madd52lo_epu64,
-    _mm512_mask_add_epi64, _mm512_mask_mov_epi64, _mm512_maskz_mov_epi64, _mm512_or_si512, _mm512_set1_epi64,
-    _mm512_setzero_si512, _mm512_shrdi_epi64, _mm512_slli_epi64, _mm512_srli_epi64, _mm512_store_si512,
+    __m128i, __m256i, __mmask8, _mm_loadu_si128, _mm256_add_epi64, _mm256_and_si256, _mm256_castsi128_si256,
+    _mm256_cmpge_epi64_mask, _mm256_cmplt_epu64_mask, _mm256_inserti128_si256, _mm256_load_si256,
+    _mm256_madd52hi_epu64, _mm256_madd52lo_epu64, _mm256_mask_add_epi64, _mm256_mask_mov_epi64,
+    _mm256_maskz_mov_epi64, _mm256_or_si256, _mm256_set1_epi64x, _mm256_setzero_si256, _mm256_shrdi_epi64,
+    _mm256_slli_epi64, _mm256_srli_epi64, _mm256_store_si256, _mm256_unpackhi_epi64, _mm256_unpacklo_epi64,
 };
 
-use super::blake2b::transpose;
 use crate::backend::ahead::Ahead;
-use crate::backend::kernels::{Message, TAG_LANES as LANES, Tail, Words};
+use crate::backend::kernels::{Message, TAG_LANES, Tail, Words};
 use crate::backend::states::{States, Text};
 
+/// Messages in one run of the kernel.
+const LANES: usize = 4;
 /// Blocks that are taken in for one reduction.
 const CHUNK: usize = 4;
 
@@ -33,11 +38,11 @@ const MARKER: i64 = 1 << 24;
 /// A number modulo 2^130 - 5 in each lane. Bits from 52 on of the first two limbs do not count; the last limb is below
 /// 2^27.
 #[derive(Clone, Copy)]
-struct Number([__m512i; 3]);
+struct Number([__m256i; 3]);
 
 /// A number in each lane whose limbs have not been carried: the first two below 2^62, the last below 2^26.
 #[derive(Clone, Copy)]
-struct Loose([__m512i; 3]);
+struct Loose([__m256i; 3]);
 
 /// What a number is multiplied with: itself, 2^52 times and 2^104 times it. The last limbs are below 2^26 + 2^11.
 #[derive(Clone, Copy)]
@@ -47,13 +52,13 @@ struct Multiplier([Number; 3]);
 /// which are summed apart so that fewer additions wait for each other.
 #[derive(Clone, Copy)]
 struct Product {
-    first: __m512i,
-    second: [__m512i; 2],
-    third: [__m512i; 2],
-    fourth: __m512i,
+    first: __m256i,
+    second: [__m256i; 2],
+    third: [__m256i; 2],
+    fourth: __m256i,
 }
 
-/// What the keys of eight messages give.
+/// What the keys of four messages give.
 struct Key {
     /// r^4 to r.
     powers: [Multiplier; CHUNK],
@@ -65,18 +70,24 @@ struct Key {
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma,avx512vbmi2")]
 pub(super) fn tags(
     states: &States,
-    messages: &[Message<'_>; LANES],
+    messages: &[Message<'_>; TAG_LANES],
     tail: &Tail,
     ahead: &mut Ahead<'_>,
 ) -> [Words; 2] {
-    let key = Key::new(tail);
-    let sum = evaluated(states, messages, &key, ahead);
-    let lengths = Number::from_block(load(&tail.lengths[0]), load(&tail.lengths[1]), MARKER);
-    let [_, _, _, first] = &key.powers;
-    Product::zero().plus(lengths.plus(sum), first).folded().reduced_plus(&tail.s)
+    // One after the other the powers would wait for themselves; those of two runs fill each other's gaps.
+    let keys = [Key::new(tail, 0), Key::new(tail, 1)];
+    let mut tags = [Words([0; TAG_LANES]), Words([0; TAG_LANES])];
+    for (run, (messages, key)) in messages.as_chunks::<LANES>().0.iter().zip(&keys).enumerate() {
+        let sum = evaluated(states, messages, key, ahead);
+        let lengths = Number::from_block(load(&tail.lengths[0], run), load(&tail.lengths[1], run), MARKER);
+        let [_, _, _, first] = &key.powers;
+        let last = Product::zero().plus(lengths.plus(sum), first).folded();
+        last.reduced_plus(tail, run, &mut tags);
+    }
+    tags
 }
 
-/// The polynomials of eight messages, of which the last factor r is still to be multiplied in.
+/// The polynomials of four messages, of which the last factor r is still to be multiplied in.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma,avx512vbmi2")]
 #[inline]
 fn evaluated(states: &States, messages: &[Message<'_>; LANES], key: &Key, ahead: &mut Ahead<'_>) -> Loose {
@@ -89,8 +100,10 @@ fn evaluated(states: &States, messages: &[Message<'_>; LANES], key: &Key, ahead:
     let texts = messages.map(|message| states.text(message));
     let starts = messages.map(|message| 16 * (message.blocks as isize - steps as isize));
     let all_begun = (steps - shortest).div_ceil(CHUNK);
-    let begins = load(&Words(blocks.map(|blocks| (steps - blocks) as u64)));
-    let mut sum = Loose([_mm512_setzero_si512(); 3]);
+    let begins = Lanes(blocks.map(|blocks| (steps - blocks) as u64));
+    // SAFETY: `Lanes` is 32 bytes, aligned to 32.
+    let begins = unsafe { _mm256_load_si256(begins.0.as_ptr().cast()) };
+    let mut sum = Loose([_mm256_setzero_si256(); 3]);
     // SAFETY, here and below: less than a state's length before a text's start.
     let load_chunk =
         |chunk: usize| unsafe { load_chunk(&texts, &starts.map(|start| start + 64 * chunk as isize)) };
@@ -98,13 +111,16 @@ fn evaluated(states: &States, messages: &[Message<'_>; LANES], key: &Key, ahead:
         ahead.fetch();
         let words = load_chunk(chunk);
         sum = key.after_chunk(sum, &Product::zero(), |block| {
-            let step = _mm512_set1_epi64((CHUNK * chunk + block) as i64);
+            let step = _mm256_set1_epi64x((CHUNK * chunk + block) as i64);
             let [low, high] = words[block];
-            Number::from_block(low, high, MARKER).masked(_mm512_cmpge_epi64_mask(step, begins))
+            Number::from_block(low, high, MARKER).masked(_mm256_cmpge_epi64_mask(step, begins))
         });
     }
     for chunk in all_begun..chunks {
-        ahead.fetch();
+        // Two chunks of four messages take about as long as fetching a piece.
+        if chunk % 2 == 0 {
+            ahead.fetch();
+        }
         let words = load_chunk(chunk);
         sum = key.after_chunk(sum, &key.markers, |block| {
             let [low, high] = words[block];
@@ -114,11 +130,17 @@ fn evaluated(states: &States, messages: &[Message<'_>; LANES], key: &Key, ahead:
     sum
 }
 
-#[target_feature(enable = "avx512f")]
+/// A word of each lane.
+#[repr(C, align(32))]
+struct Lanes([u64; LANES]);
+
+/// The words of a run's lanes.
+#[target_feature(enable = "avx512f,avx512vl")]
 #[inline]
-fn load(words: &Words) -> __m512i {
-    // SAFETY: `Words` is 64 bytes, aligned to 64.
-    unsafe { _mm512_load_si512(words.0.as_ptr().cast()) }
+fn load(words: &Words, run: usize) -> __m256i {
+    let lanes = &words.0.as_chunks::<LANES>().0[run];
+    // SAFETY: 32 bytes, and they start on a multiple of 32, since `Words` does.
+    unsafe { _mm256_load_si256(lanes.as_ptr().cast()) }
 }
 
 /// Four blocks of each lane: low and high words.
@@ -127,24 +149,26 @@ fn load(words: &Words) -> __m512i {
 /// Those bytes of the texts can be read.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
 #[inline]
-unsafe fn load_chunk(texts: &[Text; LANES], at: &[isize; LANES]) -> [[__m512i; 2]; CHUNK] {
-    let mut rows = [_mm512_setzero_si512(); LANES];
-    for lane in 0..LANES {
+unsafe fn load_chunk(texts: &[Text; LANES], at: &[isize; LANES]) -> [[__m256i; 2]; CHUNK] {
+    let places: [*const __m128i; LANES] = core::array::from_fn(|lane| texts[lane].at(at[lane]).cast());
+    let mut blocks = [[_mm256_setzero_si256(); 2]; CHUNK];
+    for (number, block) in blocks.iter_mut().enumerate() {
         // SAFETY: the caller's promise.
-        rows[lane] = unsafe { _mm512_loadu_si512(texts[lane].at(at[lane]).cast()) };
+        let [m0, m1, m2, m3] = places.map(|place| unsafe { _mm_loadu_si128(place.wrapping_add(number)) });
+        let even = _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(m0), m2);
+        let odd = _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(m1), m3);
+        *block = [_mm256_unpacklo_epi64(even, odd), _mm256_unpackhi_epi64(even, odd)];
     }
-    transpose(&mut rows);
-    let [w0, w1, w2, w3, w4, w5, w6, w7] = rows;
-    [[w0, w1], [w2, w3], [w4, w5], [w6, w7]]
+    blocks
 }
 
 impl Key {
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma,avx512vbmi2")]
     #[inline]
-    fn new(tail: &Tail) -> Self {
+    fn new(tail: &Tail, run: usize) -> Self {
         // The key is clamped as RFC 8439 says.
-        let low = _mm512_and_si512(load(&tail.r[0]), _mm512_set1_epi64(0x0fff_fffc_0fff_ffff));
-        let high = _mm512_and_si512(load(&tail.r[1]), _mm512_set1_epi64(0x0fff_fffc_0fff_fffc));
+        let low = _mm256_and_si256(load(&tail.r[0], run), _mm256_set1_epi64x(0x0fff_fffc_0fff_ffff));
+        let high = _mm256_and_si256(load(&tail.r[1], run), _mm256_set1_epi64x(0x0fff_fffc_0fff_fffc));
         let r = Number::from_block(low, high, 0);
         let first = r.multiplier();
         let r2 = Product::zero().plus(r, &first).folded().carried();
@@ -152,14 +176,14 @@ impl Key {
         let third = Product::zero().plus(r2, &first).folded().carried().multiplier();
         let fourth = Product::zero().plus(r2, &second).folded().carried().multiplier();
         let powers = [fourth, third, second, first];
-        let marker = _mm512_set1_epi64(MARKER);
+        let marker = _mm256_set1_epi64x(MARKER);
         let mut markers = Product::zero();
         for Multiplier([_, _, Number([r0, r1, r2])]) in powers {
-            markers.first = _mm512_madd52lo_epu64(markers.first, marker, r0);
-            markers.second[0] = _mm512_madd52hi_epu64(markers.second[0], marker, r0);
-            markers.second[0] = _mm512_madd52lo_epu64(markers.second[0], marker, r1);
-            markers.third[0] = _mm512_madd52hi_epu64(markers.third[0], marker, r1);
-            markers.third[0] = _mm512_madd52lo_epu64(markers.third[0], marker, r2);
+            markers.first = _mm256_madd52lo_epu64(markers.first, marker, r0);
+            markers.second[0] = _mm256_madd52hi_epu64(markers.second[0], marker, r0);
+            markers.second[0] = _mm256_madd52lo_epu64(markers.second[0], marker, r1);
+            markers.third[0] = _mm256_madd52hi_epu64(markers.third[0], marker, r1);
+            markers.third[0] = _mm256_madd52lo_epu64(markers.third[0], marker, r2);
         }
         Self { powers, markers }
     }
@@ -182,9 +206,9 @@ impl Number {
     /// A block of text; the bits of `marker` are added to its last limb.
     #[target_feature(enable = "avx512f,avx512vl,avx512vbmi2")]
     #[inline]
-    fn from_block(low: __m512i, high: __m512i, marker: i64) -> Self {
-        let middle = _mm512_shrdi_epi64::<52>(low, high);
-        Self([low, middle, _mm512_or_si512(_mm512_srli_epi64::<40>(high), _mm512_set1_epi64(marker))])
+    fn from_block(low: __m256i, high: __m256i, marker: i64) -> Self {
+        let middle = _mm256_shrdi_epi64::<52>(low, high);
+        Self([low, middle, _mm256_or_si256(_mm256_srli_epi64::<40>(high), _mm256_set1_epi64x(marker))])
     }
 
     #[target_feature(enable = "avx512f,avx512vl")]
@@ -192,19 +216,19 @@ impl Number {
     fn masked(self, keep: __mmask8) -> Self {
         let [l0, l1, l2] = self.0;
         Self([
-            _mm512_maskz_mov_epi64(keep, l0),
-            _mm512_maskz_mov_epi64(keep, l1),
-            _mm512_maskz_mov_epi64(keep, l2),
+            _mm256_maskz_mov_epi64(keep, l0),
+            _mm256_maskz_mov_epi64(keep, l1),
+            _mm256_maskz_mov_epi64(keep, l2),
         ])
     }
 
     /// The same number without the bits that do not count.
     #[target_feature(enable = "avx512f,avx512vl")]
     #[inline]
-    fn cut(self) -> [__m512i; 3] {
-        let mask = _mm512_set1_epi64(LIMB_52);
+    fn cut(self) -> [__m256i; 3] {
+        let mask = _mm256_set1_epi64x(LIMB_52);
         let [l0, l1, l2] = self.0;
-        [_mm512_and_si512(l0, mask), _mm512_and_si512(l1, mask), l2]
+        [_mm256_and_si256(l0, mask), _mm256_and_si256(l1, mask), l2]
     }
 
     #[target_feature(enable = "avx512f,avx512vl")]
@@ -212,7 +236,7 @@ impl Number {
     fn plus(self, sum: Loose) -> Self {
         let [a0, a1, a2] = self.cut();
         let Loose([b0, b1, b2]) = sum;
-        Loose([_mm512_add_epi64(a0, b0), _mm512_add_epi64(a1, b1), _mm512_add_epi64(a2, b2)]).carried()
+        Loose([_mm256_add_epi64(a0, b0), _mm256_add_epi64(a1, b1), _mm256_add_epi64(a2, b2)]).carried()
     }
 
     #[target_feature(enable = "avx512f,avx512vl")]
@@ -227,16 +251,16 @@ impl Number {
     fn times_2_to_52(self) -> Self {
         let [l0, l1, l2] = self.cut();
         // From 2^130 on: the upper half of the second limb, and all of the third.
-        let beyond = _mm512_add_epi64(_mm512_srli_epi64::<26>(l1), _mm512_slli_epi64::<26>(l2));
-        let l1 = _mm512_and_si512(l1, _mm512_set1_epi64(LIMB_26));
+        let beyond = _mm256_add_epi64(_mm256_srli_epi64::<26>(l1), _mm256_slli_epi64::<26>(l2));
+        let l1 = _mm256_and_si256(l1, _mm256_set1_epi64x(LIMB_26));
         Loose([times_5(beyond), l0, l1]).carried()
     }
 }
 
 #[target_feature(enable = "avx512f,avx512vl")]
 #[inline]
-fn times_5(words: __m512i) -> __m512i {
-    _mm512_add_epi64(words, _mm512_slli_epi64::<2>(words))
+fn times_5(words: __m256i) -> __m256i {
+    _mm256_add_epi64(words, _mm256_slli_epi64::<2>(words))
 }
 
 impl Loose {
@@ -244,39 +268,38 @@ impl Loose {
     #[inline]
     fn carried(self) -> Number {
         let [l0, l1, l2] = self.0;
-        let l1 = _mm512_add_epi64(l1, _mm512_srli_epi64::<52>(l0));
-        Number([l0, l1, _mm512_add_epi64(l2, _mm512_srli_epi64::<52>(l1))])
+        let l1 = _mm256_add_epi64(l1, _mm256_srli_epi64::<52>(l0));
+        Number([l0, l1, _mm256_add_epi64(l2, _mm256_srli_epi64::<52>(l1))])
     }
 
     /// Puts the canonical residues plus `s`, modulo 2^128, to the places of a run: the tags' low and high words.
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
     #[inline]
-    fn reduced_plus(self, s: &[Words; 2]) -> [Words; 2] {
-        let mask_26 = _mm512_set1_epi64(LIMB_26);
+    fn reduced_plus(self, tail: &Tail, run: usize, tags: &mut [Words; 2]) {
+        let mask_26 = _mm256_set1_epi64x(LIMB_26);
         let [l0, l1, l2] = self.carried().cut();
         // Below twice the modulus, once what is beyond 2^130 has come round.
-        let l0 = _mm512_add_epi64(l0, times_5(_mm512_srli_epi64::<26>(l2)));
-        let [l0, l1, l2] = Loose([l0, l1, _mm512_and_si512(l2, mask_26)]).carried().cut();
+        let l0 = _mm256_add_epi64(l0, times_5(_mm256_srli_epi64::<26>(l2)));
+        let [l0, l1, l2] = Loose([l0, l1, _mm256_and_si256(l2, mask_26)]).carried().cut();
         // Less the modulus: plus 5, and without 2^130 if that is reached.
-        let plus_5 = Loose([_mm512_add_epi64(l0, _mm512_set1_epi64(5)), l1, l2]).carried();
-        let reached = _mm512_cmpge_epi64_mask(plus_5.0[2], _mm512_set1_epi64(1 << 26));
+        let plus_5 = Loose([_mm256_add_epi64(l0, _mm256_set1_epi64x(5)), l1, l2]).carried();
+        let reached = _mm256_cmpge_epi64_mask(plus_5.0[2], _mm256_set1_epi64x(1 << 26));
         let [m0, m1, m2] = plus_5.cut();
-        let l0 = _mm512_mask_mov_epi64(l0, reached, m0);
-        let l1 = _mm512_mask_mov_epi64(l1, reached, m1);
+        let l0 = _mm256_mask_mov_epi64(l0, reached, m0);
+        let l1 = _mm256_mask_mov_epi64(l1, reached, m1);
         // Bit 2^130 falls out at the top.
-        let l2 = _mm512_mask_mov_epi64(l2, reached, m2);
-        let low = _mm512_or_si512(l0, _mm512_slli_epi64::<52>(l1));
-        let high = _mm512_or_si512(_mm512_srli_epi64::<12>(l1), _mm512_slli_epi64::<40>(l2));
-        let sum = _mm512_add_epi64(low, load(&s[0]));
-        let high = _mm512_add_epi64(high, load(&s[1]));
-        let carry = _mm512_cmplt_epu64_mask(sum, low);
-        let high = _mm512_mask_add_epi64(high, carry, high, _mm512_set1_epi64(1));
-        let mut tags = [Words([0; LANES]), Words([0; LANES])];
+        let l2 = _mm256_mask_mov_epi64(l2, reached, m2);
+        let low = _mm256_or_si256(l0, _mm256_slli_epi64::<52>(l1));
+        let high = _mm256_or_si256(_mm256_srli_epi64::<12>(l1), _mm256_slli_epi64::<40>(l2));
+        let sum = _mm256_add_epi64(low, load(&tail.s[0], run));
+        let high = _mm256_add_epi64(high, load(&tail.s[1], run));
+        let carry = _mm256_cmplt_epu64_mask(sum, low);
+        let high = _mm256_mask_add_epi64(high, carry, high, _mm256_set1_epi64x(1));
         for (words, lanes) in tags.iter_mut().zip([sum, high]) {
-            // SAFETY: `Words` is 64 bytes, aligned to 64.
-            unsafe { _mm512_store_si512(words.0.as_mut_ptr().cast(), lanes) };
+            let places = &mut words.0.as_chunks_mut::<LANES>().0[run];
+            // SAFETY: 32 bytes, and they start on a multiple of 32, since `Words` does.
+            unsafe { _mm256_store_si256(places.as_mut_ptr().cast(), lanes) };
         }
-        tags
     }
 }
 
@@ -284,7 +307,7 @@ impl Product {
     #[target_feature(enable = "avx512f,avx512vl")]
     #[inline]
     fn zero() -> Self {
-        let zero = _mm512_setzero_si512();
+        let zero = _mm256_setzero_si256();
         Self { first: zero, second: [zero; 2], third: [zero; 2], fourth: zero }
     }
 
@@ -294,13 +317,13 @@ impl Product {
     fn plus_block(mut self, number: Number, multiplier: &Multiplier) -> Self {
         for (k, (limb, by)) in number.0.into_iter().zip(&multiplier.0).enumerate() {
             let [r0, r1, r2] = by.0;
-            self.first = _mm512_madd52lo_epu64(self.first, limb, r0);
-            self.second[0] = _mm512_madd52lo_epu64(self.second[0], limb, r1);
-            self.second[1] = _mm512_madd52hi_epu64(self.second[1], limb, r0);
-            self.third[0] = _mm512_madd52lo_epu64(self.third[0], limb, r2);
-            self.third[1] = _mm512_madd52hi_epu64(self.third[1], limb, r1);
+            self.first = _mm256_madd52lo_epu64(self.first, limb, r0);
+            self.second[0] = _mm256_madd52lo_epu64(self.second[0], limb, r1);
+            self.second[1] = _mm256_madd52hi_epu64(self.second[1], limb, r0);
+            self.third[0] = _mm256_madd52lo_epu64(self.third[0], limb, r2);
+            self.third[1] = _mm256_madd52hi_epu64(self.third[1], limb, r1);
             if k < 2 {
-                self.fourth = _mm512_madd52hi_epu64(self.fourth, limb, r2);
+                self.fourth = _mm256_madd52hi_epu64(self.fourth, limb, r2);
             }
         }
         self
@@ -311,7 +334,7 @@ impl Product {
     #[inline]
     fn plus(self, number: Number, multiplier: &Multiplier) -> Self {
         let mut sum = self.plus_block(number, multiplier);
-        sum.fourth = _mm512_madd52hi_epu64(sum.fourth, number.0[2], multiplier.0[2].0[2]);
+        sum.fourth = _mm256_madd52hi_epu64(sum.fourth, number.0[2], multiplier.0[2].0[2]);
         sum
     }
 
@@ -320,12 +343,12 @@ impl Product {
     #[inline]
     fn folded(self) -> Loose {
         let Self { first, second, third, fourth } = self;
-        let third = _mm512_add_epi64(third[0], third[1]);
-        let beyond = _mm512_add_epi64(_mm512_srli_epi64::<26>(third), _mm512_slli_epi64::<26>(fourth));
+        let third = _mm256_add_epi64(third[0], third[1]);
+        let beyond = _mm256_add_epi64(_mm256_srli_epi64::<26>(third), _mm256_slli_epi64::<26>(fourth));
         Loose([
-            _mm512_add_epi64(first, times_5(beyond)),
-            _mm512_add_epi64(second[0], second[1]),
-            _mm512_and_si512(third, _mm512_set1_epi64(LIMB_26)),
+            _mm256_add_epi64(first, times_5(beyond)),
+            _mm256_add_epi64(second[0], second[1]),
+            _mm256_and_si256(third, _mm256_set1_epi64x(LIMB_26)),
         ])
     }
 }
