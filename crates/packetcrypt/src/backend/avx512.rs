@@ -13,7 +13,7 @@ use super::ahead::Ahead;
 use super::blocks::{Blocks, Inputs, SingleBlocks};
 use super::kernels::{DIGEST_LANES, ITEM_LANES, Items, Kernels, Message, TAG_LANES, Tail, Words};
 use super::passes::Passes;
-use super::states::{STATE, States};
+use super::states::{BATCH, STATE, States};
 use super::wide_machine::WideMachine;
 use super::wide_program::WideProgram;
 use crate::instruction::PROGRAM_LENGTH_MAX;
@@ -60,6 +60,11 @@ impl Kernels for Avx512 {
         }
         // SAFETY: there is a value, so the processor has these features.
         unsafe { crypt(self, passes, states, count, items, kept, ahead) }
+    }
+
+    fn read_headers(self, states: &States, count: usize, inputs: &mut Inputs) -> [u32; BATCH] {
+        // SAFETY: there is a value, so the processor has these features.
+        unsafe { chacha20::read_headers(states, count, inputs) }
     }
 
     fn blocks(self, inputs: &Inputs, count: usize, blocks: &mut SingleBlocks) {

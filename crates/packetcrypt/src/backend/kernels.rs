@@ -3,6 +3,8 @@
 //! The lane engine ([`batch`](super::batch), [`passes`](super::passes), [`items`](super::items)) decides what goes
 //! through which lane; it is written once. A backend computes, and mirrors the others file by file.
 
+#![allow(clippy::inline_always, reason = "only inside of a backend are they compiled with its instructions")]
+
 use core::ops::Range;
 
 use super::ahead::Ahead;
@@ -36,6 +38,25 @@ pub(crate) trait Kernels: Copy {
         kept: &Range<usize>,
         ahead: &mut Ahead<'_>,
     );
+
+    /// Takes nonces and keys out of the first `count` states, word by word, and gives back their control words; what
+    /// becomes of the other places is unspecified.
+    #[inline(always)]
+    fn read_headers(self, states: &States, count: usize, inputs: &mut Inputs) -> [u32; BATCH] {
+        let mut controls = [0; BATCH];
+        for (m, control) in controls[..count].iter_mut().enumerate() {
+            let (words, _) = states.state(m).as_chunks();
+            let word = |number: usize| u32::from_le_bytes(words[number]);
+            for (k, row) in inputs.nonce.iter_mut().enumerate() {
+                row[m] = word(k);
+            }
+            *control = word(3);
+            for (k, row) in inputs.key.iter_mut().enumerate() {
+                row[m] = word(4 + k);
+            }
+        }
+        controls
+    }
 
     /// Of the first `count` messages one block of key stream each, that of its counter; what becomes of the other places is
     /// unspecified.

@@ -14,7 +14,6 @@ use super::states::{BATCH, DATA, ITEM, States};
 use crate::crypto_cycle::Control;
 
 /// Byte offsets of a state's fields.
-const NONCE: usize = 0;
 const CONTROL: usize = 12;
 const KEY: usize = 16;
 
@@ -52,7 +51,7 @@ impl Passes {
         for (m, item) in items.into_iter().flatten().enumerate().take(count) {
             states.take_in(m, item);
         }
-        self.read_headers(states, count);
+        self.read_headers(kernels, states, count);
         kernels.blocks(&self.inputs, count, &mut self.first_blocks);
         let (decrypting, encrypting) = self.by_length(count);
         self.authenticate(kernels, states, &decrypting, items, ahead);
@@ -87,20 +86,11 @@ impl Passes {
 
     /// Takes nonces, keys and control words out of the states, and puts the normalised control words back.
     #[inline(always)]
-    fn read_headers(&mut self, states: &mut States, count: usize) {
-        for m in 0..count {
-            let state = states.state_mut(m);
-            let word =
-                |at: usize| u32::from_le_bytes([state[at], state[at + 1], state[at + 2], state[at + 3]]);
-            for (k, words) in self.inputs.nonce.iter_mut().enumerate() {
-                words[m] = word(NONCE + 4 * k);
-            }
-            for (k, words) in self.inputs.key.iter_mut().enumerate() {
-                words[m] = word(KEY + 4 * k);
-            }
-            let control = Control::from_word(word(CONTROL)).truncated();
-            self.controls[m] = control;
-            state[CONTROL..CONTROL + 4].copy_from_slice(&control.word().to_le_bytes());
+    fn read_headers(&mut self, kernels: impl Kernels, states: &mut States, count: usize) {
+        let words = kernels.read_headers(states, count, &mut self.inputs);
+        self.controls = words.map(|word| Control::from_word(word).truncated());
+        for (m, control) in self.controls[..count].iter().enumerate() {
+            states.state_mut(m)[CONTROL..CONTROL + 4].copy_from_slice(&control.word().to_le_bytes());
         }
     }
 

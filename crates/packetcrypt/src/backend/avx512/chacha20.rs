@@ -61,6 +61,27 @@ pub(super) fn apply(
     }
 }
 
+/// Takes nonces and keys out of the first states, word by word, and gives back their control words.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+pub(super) fn read_headers(states: &States, count: usize, inputs: &mut Inputs) -> [u32; BATCH] {
+    assert!(count <= BATCH, "a batch of states");
+    let mut controls = [0; BATCH];
+    for first in (0..count).step_by(LANES) {
+        let mut words = [_mm512_setzero_si512(); LANES];
+        for (lane, header) in words.iter_mut().enumerate() {
+            // SAFETY: 64 bytes of a state, any alignment.
+            *header = unsafe { _mm512_loadu_si512(states.state(first + lane).as_ptr().cast()) };
+        }
+        transpose(&mut words);
+        let rows = inputs.nonce.iter_mut().chain([&mut controls]).chain(&mut inputs.key);
+        for (row, words) in rows.zip(words) {
+            // SAFETY: sixteen words, any alignment.
+            unsafe { _mm512_storeu_si512(row[first..first + LANES].as_mut_ptr().cast(), words) };
+        }
+    }
+    controls
+}
+
 /// Makes one block of each of the first `count` messages, word by word.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
 pub(super) fn single_blocks(inputs: &Inputs, count: usize, blocks: &mut SingleBlocks) {
