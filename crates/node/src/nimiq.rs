@@ -161,6 +161,11 @@ impl NimiqClient {
         replies::height(&self.query("blockNumber", json!([])).await?)
     }
 
+    /// Which block is the newest: a call that costs the node next to nothing.
+    pub async fn newest_block(&self) -> Result<BlockId, NodeError> {
+        replies::block_id(self.query("getBlockByNumber", json!(["latest", false])).await?)
+    }
+
     /// The block of the valid chain at a height; `None` above the head.
     pub async fn block_at(&self, height: Height) -> Result<Option<BlockInfo>, NodeError> {
         match self.query("getBlockByNumber", json!([height.0, true])).await {

@@ -73,8 +73,10 @@ fn payment(value: u64, validity_start: u32) -> Transaction {
 
 fn follow(client: &NimiqClient) -> (watch::Receiver<Option<Arc<Head>>>, DropGuard) {
     let stop = CancellationToken::new();
-    let settings = FollowSettings { poll: Duration::from_millis(5), oldest_head: None };
-    (client.follow(pool(), settings, stop.clone()), stop.drop_guard())
+    let settings = FollowSettings { poll: Duration::from_millis(5), ..FollowSettings::default() };
+    // One works on it, for as long as this test lasts.
+    let workers = watch::channel(1).1;
+    (client.follow(pool(), settings, workers, stop.clone()), stop.drop_guard())
 }
 
 async fn until(heads: &mut watch::Receiver<Option<Arc<Head>>>, hash: BlockHash) -> Arc<Head> {
@@ -101,6 +103,20 @@ async fn every_head_comes_with_its_light_block() {
             _ => node.chain.extend(pool(), 1).unwrap(),
         };
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_begins_to_work_does_not_wait_for_a_seldom_look() {
+    let node = node().await;
+    let client = client(&[&node]);
+    let (stop, (workers, counted)) = (CancellationToken::new(), watch::channel(0));
+    let settings = FollowSettings { idle_poll: Duration::from_hours(1), ..FollowSettings::default() };
+    let mut heads = client.follow(pool(), settings, counted, stop.clone());
+    until(&mut heads, node.chain.head().hash).await;
+    node.chain.extend(pool(), 1).unwrap();
+    workers.send_replace(1);
+    until(&mut heads, node.chain.head().hash).await;
+    stop.cancel();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -44,7 +44,7 @@ use bans::BanBook;
 use buckets::Buckets;
 
 /// How often the file is handed to the disk.
-const TIDY_PAUSE: Duration = Duration::from_secs(1);
+const TIDY_PAUSE: Duration = Duration::from_secs(5);
 /// Buckets that a client takes at most: its own, its neighbourhood's and its payee's, at twice the room they fill.
 const BUCKETS_OF_A_CLIENT: usize = 6;
 

@@ -21,14 +21,14 @@ impl Nudge {
         self.0.notified().await;
     }
 
-    /// A pause that can be ended.
-    pub async fn pause(&self, time: Duration) {
-        self.pause_until(Instant::now() + time).await;
+    /// A pause that can be ended. Gives whether it was.
+    pub async fn pause(&self, time: Duration) -> bool {
+        self.pause_until(Instant::now() + time).await
     }
 
     /// The same until a moment.
-    pub async fn pause_until(&self, end: Instant) {
-        tokio::select! { () = tokio::time::sleep_until(end) => {}, () = self.told() => {} }
+    pub async fn pause_until(&self, end: Instant) -> bool {
+        tokio::select! { () = tokio::time::sleep_until(end) => false, () = self.told() => true }
     }
 }
 
@@ -40,9 +40,9 @@ mod tests {
     async fn a_nudge_ends_one_pause_and_no_other() {
         let (nudge, began) = (Nudge::default(), Instant::now());
         nudge.clone().now();
-        nudge.pause(Duration::from_secs(100)).await;
+        assert!(nudge.pause(Duration::from_secs(100)).await);
         assert_eq!(began.elapsed(), Duration::ZERO);
-        nudge.pause(Duration::from_secs(100)).await;
+        assert!(!nudge.pause(Duration::from_secs(100)).await);
         assert_eq!(began.elapsed(), Duration::from_secs(100));
     }
 }

@@ -7,6 +7,7 @@
 pub mod address;
 mod answers;
 pub mod api;
+mod audience;
 pub mod earnings;
 mod events;
 pub mod facts;

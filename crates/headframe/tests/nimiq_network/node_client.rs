@@ -77,8 +77,9 @@ fn the_head_is_followed_with_its_light_block() {
     network.extend(before);
     let stop = CancellationToken::new();
     let _stop = stop.clone().drop_guard();
-    let settings = FollowSettings { poll: Duration::from_millis(20), oldest_head: None };
-    let mut heads = network.wait(async { network.client().follow(pool(), settings, stop) });
+    let settings = FollowSettings { poll: Duration::from_millis(20), ..FollowSettings::default() };
+    let workers = tokio::sync::watch::channel(1).1;
+    let mut heads = network.wait(async { network.client().follow(pool(), settings, workers, stop) });
     // The first light block is put together from ancestors; the next follow from the templates before; that of the last
     // head, after one that was missed, from ancestors again.
     let mut light = before.last().unwrap().to_light();

@@ -71,6 +71,8 @@ async fn connect(options: AnyConnectOptions, most: u32) -> Result<AnyPool, sqlx:
                 Ok(())
             })
         })
+        // A question more for each one, to a file that cannot hang up.
+        .test_before_acquire(false)
         // Where SQLite finds no room, it ends a transaction by itself; such a connection would begin no other one.
         .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
         .connect_with(options)

@@ -35,7 +35,8 @@ impl Chain {
             return;
         }
         let stop = CancellationToken::new();
-        let heads = self.client.follow(pool, FollowSettings::default(), stop.clone());
+        let one = watch::channel(1).1;
+        let heads = self.client.follow(pool, FollowSettings::default(), one, stop.clone());
         self.following = Some(Following { pool, heads, _stop: stop.drop_guard() });
     }
 

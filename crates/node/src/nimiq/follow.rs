@@ -1,10 +1,12 @@
 //! The head of the chain, with its light block and a template on it, whenever one of them changes.
 //!
-//! Source: `docs/protocol/nimiq-pool.md` 3.5. The node tells of no change by itself, so it is asked often. Its block object
-//! lacks the interlink that nano clients need; that follows from the template before, or is put together from ancestors.
+//! Source: `docs/protocol/nimiq-pool.md` 3.5. The node tells of no change by itself, so it is asked often which block is the
+//! newest, and only now and then for a template on the same one: that costs it milliseconds. While nobody works on the head
+//! it is asked seldom. Its block object lacks the interlink that nano clients need; that follows from the template before,
+//! or is put together from ancestors.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nimiq::light_block_recovery::{Ancestor, Bootstrap, bootstrap, chained};
 use nimiq::share::NextBlock;
@@ -16,18 +18,23 @@ use tracing::{info, warn};
 use super::{BlockInfo, NimiqClient, NodeTemplate};
 use crate::json_rpc::NodeError;
 
+/// How often a node is asked anew whether it has consensus, and for a template, though its head is the same.
+const FULL_LOOK_EVERY: Duration = Duration::from_secs(2);
+
 /// How the head is followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FollowSettings {
-    /// Pause between two looks.
+    /// Pause between two looks while anybody works on the head.
     pub poll: Duration,
+    /// The same while nobody does.
+    pub idle_poll: Duration,
     /// A head that is older than this is not worth mining on; `None`: every one is.
     pub oldest_head: Option<Duration>,
 }
 
 impl Default for FollowSettings {
     fn default() -> Self {
-        Self { poll: Duration::from_millis(400), oldest_head: None }
+        Self { poll: Duration::from_millis(400), idle_poll: Duration::from_secs(2), oldest_head: None }
     }
 }
 
@@ -47,16 +54,17 @@ pub struct Head {
 }
 
 impl NimiqClient {
-    /// Follows the head for a pool that is paid at `miner`, until `stop`. Gives `None` until the first is known, and
-    /// while no node has consensus and a head that is young enough.
+    /// Follows the head for a pool that is paid at `miner`, until `stop`; `workers` says how many work on it. Gives `None`
+    /// until the first is known, and while no node has consensus and a head that is young enough.
     pub fn follow(
         &self,
         miner: Address,
         settings: FollowSettings,
+        workers: watch::Receiver<usize>,
         stop: CancellationToken,
     ) -> watch::Receiver<Option<Arc<Head>>> {
         let (published, receiver) = watch::channel(None);
-        let follower = Follower { client: self.clone(), miner, settings, last: None };
+        let follower = Follower { client: self.clone(), miner, settings, workers, last: None, looked: None };
         tokio::spawn(async move { stop.run_until_cancelled(follower.run(published)).await });
         receiver
     }
@@ -66,8 +74,11 @@ struct Follower {
     client: NimiqClient,
     miner: Address,
     settings: FollowSettings,
+    workers: watch::Receiver<usize>,
     /// Kept while nothing is published, since the next head may follow from it.
     last: Option<Arc<Head>>,
+    /// When the last look was a full one, if what it found is published.
+    looked: Option<Instant>,
 }
 
 impl Follower {
@@ -87,12 +98,32 @@ impl Follower {
                 *published = now;
                 changed
             });
-            tokio::time::sleep(self.settings.poll).await;
+            self.pause().await;
         }
+    }
+
+    /// Until the next look: at once if somebody begins to work.
+    async fn pause(&mut self) {
+        let is_idle = *self.workers.borrow_and_update() == 0;
+        let pause = if is_idle { self.settings.idle_poll } else { self.settings.poll };
+        let begun = async {
+            // Whoever counted them may have ended before us.
+            if !is_idle || self.workers.wait_for(|workers| *workers > 0).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        let _ = tokio::time::timeout(pause, begun).await;
     }
 
     /// What there is to mine on now; `None` where it is not worth it.
     async fn look(&mut self) -> Result<Option<Arc<Head>>, NodeError> {
+        if let (Some(looked), Some(last)) = (self.looked.take(), &self.last)
+            && looked.elapsed() < FULL_LOOK_EVERY
+            && self.client.newest_block().await?.hash == last.block.facts.hash
+        {
+            self.looked = Some(looked);
+            return Ok(self.is_young_enough(last).then(|| Arc::clone(last)));
+        }
         if !self.client.has_consensus().await? {
             return Ok(None);
         }
@@ -108,6 +139,7 @@ impl Follower {
         };
         let head = Arc::new(head);
         self.last = Some(head.clone());
+        self.looked = Some(Instant::now());
         Ok(self.is_young_enough(&head).then_some(head))
     }
 

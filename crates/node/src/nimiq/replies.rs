@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::changes::BlockId;
 use crate::json_rpc::NodeError;
 
 /// A block, as far as the node tells.
@@ -74,6 +75,13 @@ struct BlockReply {
     transactions: Vec<TransactionReply>,
 }
 
+/// A block, where no more is wanted than which it is.
+#[derive(Deserialize)]
+struct BlockIdReply {
+    number: u32,
+    hash: String,
+}
+
 #[derive(Deserialize)]
 struct TransactionReply {
     fee: u64,
@@ -114,6 +122,12 @@ struct ReceiptReply {
     block_number: u32,
     block_hash: String,
     confirmations: u32,
+}
+
+/// Reads which block `getBlockByNumber` gave, with or without transactions.
+pub fn block_id(reply: Value) -> Result<BlockId, NodeError> {
+    let reply: BlockIdReply = members("a block", reply)?;
+    Ok(BlockId { height: Height(reply.number), hash: read("hash", BlockHash::from_hex(&reply.hash))? })
 }
 
 /// Reads `getBlockByNumber` and `getBlockByHash`, asked for with transactions.

@@ -37,6 +37,10 @@ use crate::parts::Parts;
 /// The part of the role's health that says whether the pool's address holds enough.
 const RESERVE: &str = "reserve";
 
+/// How often a round is made though nobody asks, none is due and nothing is under way: for the figures, and to see blocks
+/// that left the chain.
+const RESTING_ROUND_EVERY: Duration = Duration::from_secs(10);
+
 /// The operator's share, paid by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OwnerPayout {
@@ -206,7 +210,8 @@ impl Work<PayoutLease> for Rounds {
                     failures.reset();
                     self.health.solved(WORK);
                     self.health.ready();
-                    self.config.poll
+                    self.rest().await;
+                    continue;
                 }
                 Err(PayoutFault::Accounts(AccountsError::LeaseLost(_))) => return,
                 // All that is under way has been seen to; what is missing is money.
@@ -228,6 +233,23 @@ impl Work<PayoutLease> for Rounds {
 }
 
 impl Rounds {
+    /// After a good round, until the next one that may have something to do.
+    async fn rest(&self) {
+        let end = Instant::now() + RESTING_ROUND_EVERY;
+        loop {
+            let was_told = self.config.rounds.pause(self.config.poll).await;
+            let is_due = self.schedule.is_due((self.config.duty.clock)());
+            // Accounts that do not answer are for the round to complain of.
+            if was_told || is_due || Instant::now() >= end || !self.has_nothing_to_see_to().await {
+                return;
+            }
+        }
+    }
+
+    async fn has_nothing_to_see_to(&self) -> bool {
+        matches!(self.accounts.wants_payouts_seen_to().await, Ok(false))
+    }
+
     fn prepare(
         config: PayoutConfig,
         signer: Signer,

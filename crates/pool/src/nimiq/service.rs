@@ -25,6 +25,8 @@ use crate::parts::Parts;
 
 /// How often new shares are counted for charts.
 const RECORD_EVERY: Duration = Duration::from_secs(20);
+/// How often everything is looked at though the node has no other block: its consensus, shares that came late.
+const RESTING_LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Time after which figures are read again although nothing has happened.
 const FIGURES_EVERY: Duration = Duration::from_secs(15);
 /// Steps of compaction in one go, so that the chain is not kept waiting.
@@ -145,7 +147,7 @@ impl Work<ServiceLease> for Looks {
                     }
                     let catching_up = look.changed && look.behind > 0;
                     if !catching_up {
-                        tokio::time::sleep(self.config.poll).await;
+                        self.rest().await;
                     }
                 }
                 Err(ServiceFault::Accounts(AccountsError::LeaseLost(_))) => return,
@@ -165,6 +167,25 @@ impl Work<ServiceLease> for Looks {
 }
 
 impl Looks {
+    /// After a good look, until the next one that may find something: the node is asked for its newest block alone, as
+    /// long as that is the known one.
+    async fn rest(&self) {
+        let end = Instant::now() + RESTING_LOOK_EVERY;
+        tokio::time::sleep(self.config.poll).await;
+        // What waits for shares that may come, or accounts that do not answer, are for the look.
+        if !matches!(self.accounts.waits_for_settlement().await, Ok(false)) {
+            return;
+        }
+        while Instant::now() < end && self.has_seen_newest_block().await {
+            tokio::time::sleep(self.config.poll).await;
+        }
+    }
+
+    async fn has_seen_newest_block(&self) -> bool {
+        let known = self.following.newest();
+        known.is_some() && self.node.newest_block().await.ok() == known
+    }
+
     async fn look(&mut self, lease: &ServiceLease) -> Result<Look, ServiceFault> {
         let looking = std::time::Instant::now();
         let node = self.node.with_consensus().await?.ok_or(ServiceFault::NoConsensus)?;

@@ -97,7 +97,7 @@ impl<N: PayoutNode, B: Book> Payouts<N, B> {
             let next = Instant::now() + self.cycle;
             tokio::select! { () = self.one_cycle(next) => {}, () = shutdown.cancelled() => return }
             let nudge = self.shared.payouts.clone();
-            tokio::select! { () = nudge.pause_until(next) => {}, () = shutdown.cancelled() => return }
+            tokio::select! { _ = nudge.pause_until(next) => {}, () = shutdown.cancelled() => return }
         }
     }
 

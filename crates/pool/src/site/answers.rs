@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::address::MinerAddress;
+use super::audience::Audience;
 use super::events::Events;
 use super::facts::{
     Chain, MinerFacts, Payee, Payment, PaymentsPage, PayoutTableFacts, PoolBlock, PoolFacts, Series,
@@ -30,6 +32,7 @@ struct Shared {
     now: Arc<ArcSwap<PoolFacts>>,
     source: Source,
     events: Arc<Events>,
+    audience: Arc<Audience>,
     lookups: Semaphore,
 }
 
@@ -76,13 +79,16 @@ impl Facts {
     pub fn gather(sources: Sources, http: &reqwest::Client, parts: &mut Parts) -> Self {
         let (gatherer, first, lookups) = Gatherer::new(sources, http);
         let now = Arc::new(ArcSwap::from_pointee(first));
-        let events: Arc<Events> = Arc::default();
-        parts.run("gathering", gatherer.run(Arc::clone(&now), Arc::clone(&events), parts.stop()));
-        Self::new(now, Source::Pool(Box::new(lookups)), events)
+        let facts = Self::new(now, Source::Pool(Box::new(lookups)), Arc::default());
+        let Shared { now, events, audience, .. } = &*facts.shared;
+        let (now, events, audience) = (Arc::clone(now), Arc::clone(events), Arc::clone(audience));
+        parts.run("gathering", gatherer.run(now, events, audience, parts.stop()));
+        facts
     }
 
     fn new(now: Arc<ArcSwap<PoolFacts>>, source: Source, events: Arc<Events>) -> Self {
-        Self { shared: Arc::new(Shared { now, source, events, lookups: Semaphore::new(LOOKUPS) }) }
+        let (audience, lookups) = (Arc::default(), Semaphore::new(LOOKUPS));
+        Self { shared: Arc::new(Shared { now, source, events, audience, lookups }) }
     }
 
     /// What has just happened.
@@ -90,8 +96,14 @@ impl Facts {
         &self.shared.events
     }
 
-    /// The pool as it was when it was last looked at.
+    /// The pool as it was when its roles were asked last. Somebody wants to see it, so they are asked often from now on.
     pub fn now(&self) -> Arc<PoolFacts> {
+        self.shared.audience.note();
+        self.newest()
+    }
+
+    /// The same for whoever looks by himself, all the time.
+    pub(super) fn newest(&self) -> Arc<PoolFacts> {
         self.shared.now.load_full()
     }
 
@@ -211,6 +223,16 @@ impl Facts {
                 Ok(payees.iter().skip(offset as usize).take(limit as usize).cloned().collect())
             }
             Source::Pool(lookups) => lookups.payees(table, offset, limit).await,
+        }
+    }
+
+    /// The PayMaker's own document of whom the next PacketCrypt block pays.
+    pub async fn who_to_pay(&self) -> Result<Bytes, FactsFault> {
+        self.must_mine(Chain::PacketCrypt)?;
+        let _turn = self.turn().await?;
+        match &self.shared.source {
+            Source::Sample => Ok(Bytes::from_static(sample::WHO_TO_PAY.as_bytes())),
+            Source::Pool(lookups) => lookups.who_to_pay().await,
         }
     }
 

@@ -67,6 +67,11 @@ impl Events {
         addresses.entry(address).or_insert_with(|| broadcast::Sender::new(WORK_BEHIND)).subscribe()
     }
 
+    /// Whether anybody listens to what happens.
+    pub(super) fn are_listened_to(&self) -> bool {
+        self.of_pool.receiver_count() > 0
+    }
+
     /// The addresses of a chain that somebody listens for; others are forgotten.
     pub(super) fn wanted(&self, chain: Chain) -> Vec<MinerAddress> {
         let mut addresses = self.of_addresses.lock().unwrap_or_else(PoisonError::into_inner);

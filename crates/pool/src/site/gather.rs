@@ -1,4 +1,5 @@
-//! Gathering: every two seconds the pool's roles are asked, and an immutable picture replaces the one before.
+//! Gathering: every two seconds the pool's roles are asked, and an immutable picture replaces the one before. While nobody
+//! looks, that is done seldom, and at once when somebody does.
 //!
 //! Nothing waits for this. A role that does not answer leaves its last figures standing, which say how old they are, and
 //! is shown as unreachable.
@@ -12,10 +13,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
 use super::address::MinerAddress;
 use super::answers::FactsFault;
+use super::audience::Audience;
 use super::events::Events;
 use super::facts::{
     Chain, Identity, MinerFacts, Moment, Payee, Payment, PaymentsPage, PayoutTableFacts, PoolBlock,
@@ -40,8 +43,10 @@ pub struct Sources {
     pub components: Vec<ComponentSource>,
 }
 
-/// Pause between two rounds.
+/// Pause between two rounds while somebody looks.
 const ROUND: Duration = Duration::from_secs(2);
+/// The same while nobody does.
+const IDLE_ROUND: Duration = Duration::from_secs(15);
 
 /// Asks the pool's roles.
 pub(super) struct Gatherer {
@@ -87,6 +92,7 @@ impl Gatherer {
         mut self,
         now: Arc<ArcSwap<PoolFacts>>,
         events: Arc<Events>,
+        audience: Arc<Audience>,
         shutdown: CancellationToken,
     ) {
         loop {
@@ -114,8 +120,10 @@ impl Gatherer {
             let picture = self.picture(Moment::now());
             events.look(&picture);
             now.store(Arc::new(picture));
+            let is_seen = audience.is_present() || events.are_listened_to();
             tokio::select! {
-                () = tokio::time::sleep(ROUND) => {}
+                () = tokio::time::sleep(if is_seen { ROUND } else { IDLE_ROUND }) => {}
+                () = audience.arrived(), if !is_seen => {}
                 () = shutdown.cancelled() => return,
             }
         }
@@ -203,6 +211,12 @@ impl Lookups {
     ) -> Result<Vec<Payee>, FactsFault> {
         let lookups = self.packetcrypt.as_ref().ok_or_else(|| absent(Chain::PacketCrypt))?;
         lookups.payees(table, offset, limit).await
+    }
+
+    /// The PayMaker's own document of whom the next block pays.
+    pub(super) async fn who_to_pay(&self) -> Result<Bytes, FactsFault> {
+        let lookups = self.packetcrypt.as_ref().ok_or_else(|| absent(Chain::PacketCrypt))?;
+        lookups.who_to_pay().await
     }
 
     /// The past of a figure.

@@ -250,6 +250,8 @@ async fn connect(dialect: Dialect, options: AnyConnectOptions, most: u32) -> Res
                 Ok(())
             })
         })
+        // A server may have hung up meanwhile; a file cannot, and the question would be one more for each that matters.
+        .test_before_acquire(dialect == Dialect::Postgres)
         // Where SQLite finds no room, it ends the transaction by itself. The connection does not notice, and would begin no
         // other one: it makes way for a new one.
         .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))

@@ -202,6 +202,15 @@ impl Accounts {
         self.payouts(sqlx::query(sqlx::AssertSqlSafe(sql))).await
     }
 
+    /// Whether somebody has asked for a payout, or one is under way: whether whoever pays has anything to do now.
+    pub async fn wants_payouts_seen_to(&self) -> Result<bool, AccountsError> {
+        let doing = "looking whether a payout is to be seen to";
+        let sql = "SELECT CAST(CASE WHEN EXISTS (SELECT 1 FROM payout_requests) OR EXISTS (SELECT 1 FROM payouts \
+                   WHERE state IN ('prepared', 'broadcast', 'mined')) THEN 1 ELSE 0 END AS BIGINT)";
+        let row = sqlx::query(sql).fetch_one(&self.reader).await.map_err(failed(doing))?;
+        Ok(Fields { row: &row, doing }.signed(0)? == 1)
+    }
+
     /// Payouts that a reorganisation back to `from` could still touch though they are settled: confirmed ones at
     /// that height or above, and expired ones that were valid there.
     pub async fn payouts_settled_since(&self, from: Height) -> Result<Vec<PayoutRow>, AccountsError> {

@@ -118,6 +118,11 @@ impl Accounts {
         .await
     }
 
+    /// Whether a block of the pool waits to be settled.
+    pub async fn waits_for_settlement(&self) -> Result<bool, AccountsError> {
+        Ok(!self.unsettled().await?.is_empty())
+    }
+
     async fn unsettled(&self) -> Result<Vec<Unsettled>, AccountsError> {
         let doing = "reading blocks that are not settled";
         let query = sqlx::query(

@@ -14,6 +14,7 @@ use ledger::nimiq::{Accounts, AccountsError};
 use nimiq::Address;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wire::nimiq::Reason;
@@ -51,6 +52,8 @@ pub(super) struct Door {
     limits: AdmissionLimits,
     admission: Arc<Admission>,
     open: Mutex<HashMap<IpNet, u32>>,
+    /// How many are connected, whatever their address.
+    connected: watch::Sender<usize>,
     /// What the accounts held when they were read last.
     shared: Mutex<HashSet<Subject>>,
     accounts: Accounts,
@@ -79,12 +82,18 @@ impl Door {
             limits,
             admission,
             open: Mutex::default(),
+            connected: watch::Sender::new(0),
             shared: Mutex::default(),
             accounts,
             under_way,
             spoken: metrics.counter("nimiq_bans", "Bans that this server spoke"),
             holding,
         })
+    }
+
+    /// How many are connected.
+    pub(super) fn connected(&self) -> watch::Receiver<usize> {
+        self.connected.subscribe()
     }
 
     /// Lets a connection in, or says why not.
@@ -95,7 +104,7 @@ impl Door {
             return Err(Reason::Banned);
         }
         if self.admission.is_exempt(client) {
-            return Ok(Admitted { door: Arc::clone(self), groups: Vec::new() });
+            return Ok(Admitted::new(self, Vec::new()));
         }
         match self.admission.enter(client, Request::Connection) {
             Ok(()) => {}
@@ -128,7 +137,7 @@ impl Door {
             *open.entry(group).or_default() += 1;
         }
         drop(open);
-        Ok(Admitted { door: Arc::clone(self), groups: groups.map(|(group, _)| group).to_vec() })
+        Ok(Admitted::new(self, groups.map(|(group, _)| group).to_vec()))
     }
 
     /// A client has made the server spend so much for nothing.
@@ -199,8 +208,16 @@ impl Door {
     }
 }
 
+impl Admitted {
+    fn new(door: &Arc<Door>, groups: Vec<IpNet>) -> Self {
+        door.connected.send_modify(|connected| *connected += 1);
+        Self { door: Arc::clone(door), groups }
+    }
+}
+
 impl Drop for Admitted {
     fn drop(&mut self) {
+        self.door.connected.send_modify(|connected| *connected -= 1);
         let mut open = self.door.open.lock().unwrap_or_else(PoisonError::into_inner);
         for group in &self.groups {
             if let Some(taken) = open.get_mut(group) {
@@ -254,9 +271,11 @@ mod tests {
         let limits = AdmissionLimits { fresh: NonZeroU32::new(3).unwrap(), ..AdmissionLimits::default() };
         let (door, _folder) = door(limits).await;
         for _ in 0..3 {
-            drop(door.admit(client("192.0.2.1")).ok().unwrap());
+            let held = door.admit(client("192.0.2.1")).ok().unwrap();
+            assert_eq!(*door.connected().borrow(), 1);
+            drop(held);
         }
-        assert!(door.open.lock().unwrap().is_empty());
+        assert!(door.open.lock().unwrap().is_empty() && *door.connected().borrow() == 0);
         assert_eq!(door.admit(client("192.0.2.1")).err(), Some(Reason::TooManyConnections));
     }
 

@@ -212,7 +212,7 @@ impl NimiqServer {
         let (board, boards) = watch::channel(Arc::default());
         let seen = Arc::<Seen>::default();
         let keeper = HeadKeeper {
-            heads: node.follow(config.terms.address, config.follow, stop.clone()),
+            heads: node.follow(config.terms.address, config.follow, door.connected(), stop.clone()),
             board,
             seen: Arc::clone(&seen),
             outbox: outbox.clone(),

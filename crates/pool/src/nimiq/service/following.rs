@@ -53,6 +53,11 @@ impl Following {
         self.known = None;
     }
 
+    /// The newest block that is booked, if the chain has been read.
+    pub(super) fn newest(&self) -> Option<BlockId> {
+        self.known.as_ref()?.last().copied()
+    }
+
     /// Books what has changed in the node's chain, up to some hundred blocks at once.
     pub(super) async fn look(
         &mut self,

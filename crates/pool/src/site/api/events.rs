@@ -115,7 +115,8 @@ pub(super) async fn events(
 ) -> Result<Response, Fault> {
     parameters.only(&["address"])?;
     let text = parameters.decoded("address")?.filter(|text| !text.is_empty());
-    let address = text.map(|text| address::read(&text, &api.facts.now().chains())).transpose()?;
+    let chains = api.facts.now().chains();
+    let address = text.map(|text| address::read(&text, &chains)).transpose()?;
     let place = api.listeners.place(Client::of(request.extensions()))?;
     let of_pool = api.facts.events().of_pool();
     let of_address = address.map(|address| api.facts.events().of_address(address));

@@ -67,7 +67,7 @@ impl Watching {
         for subscription in all {
             by_address.entry(subscription.address.clone()).or_default().push(subscription);
         }
-        let chains = facts.now().chains();
+        let chains = facts.newest().chains();
         for (text, subscriptions) in by_address {
             tokio::time::sleep(PACE).await;
             // An address of a chain that is no longer mined here, or nobody answers: nothing is known of it.
@@ -97,7 +97,7 @@ impl Watching {
             tracing::error!(%error, "subscriptions cannot be stored");
         }
         let Some(channel) = self.channel(subscription) else { return };
-        let (mut message, pool) = (message(&subscription.address, turn.bad, last_seen), facts.now());
+        let (mut message, pool) = (message(&subscription.address, turn.bad, last_seen), facts.newest());
         if subscription.target.kind == TargetKind::Email {
             message.text += &mail::how_to_end(address, subscription, &pool.identity.url);
         }

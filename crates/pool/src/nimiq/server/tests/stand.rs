@@ -88,7 +88,11 @@ impl Stand {
         terms.difficulty.least = 0.002;
         terms.allowed_errors = 5;
         NimiqServerConfig {
-            follow: FollowSettings { poll: Duration::from_millis(10), oldest_head: None },
+            follow: FollowSettings {
+                poll: Duration::from_millis(10),
+                idle_poll: Duration::from_millis(10),
+                ..FollowSettings::default()
+            },
             times: Times {
                 tick: Duration::from_millis(200),
                 unknown_head: Duration::from_millis(200),
