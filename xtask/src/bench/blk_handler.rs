@@ -33,10 +33,11 @@ const TIP: Height = Height(PARENT.0 + 2);
 /// Measures.
 pub fn measure() -> anyhow::Result<Vec<Row>> {
     let prepared = Prepared::new()?;
+    let taken = prepared.start(free_address()?)?.take(&prepared.shares)?;
     Ok(vec![Row {
         measure: "BlkHandler, fully checked (the reference asks its node)".to_owned(),
         unit: "shares per core-second",
-        ours: prepared.accept(free_address()?)?,
+        ours: taken,
         reference: Some(Reference::Known(310.0)),
         goal: Some(Goal::AtLeast(3100.0)),
     }])
@@ -57,9 +58,14 @@ impl Prepared {
         Ok(Self { shares: shares(&work)?, node, work })
     }
 
-    /// Has a handler that has just been started at `address` take all shares; gives how many it takes in each
-    /// core-second.
-    pub fn accept(&self, address: SocketAddr) -> anyhow::Result<f64> {
+    /// Part `part` of the shares, of so many parts.
+    pub fn part(&self, part: usize, parts: usize) -> &[String] {
+        let length = self.shares.len() / parts;
+        &self.shares[part * length..][..length]
+    }
+
+    /// Starts a handler at `address`, which knows none of the shares yet.
+    pub fn start(&self, address: SocketAddr) -> anyhow::Result<Handler> {
         let folder = folder()?;
         let urls = HandlerUrls { ann: Vec::new(), blk: vec![format!("http://{address}/blk/main/submit")] };
         let master = StandInMaster::start(TIP, &urls)?;
@@ -74,8 +80,23 @@ impl Prepared {
         );
         let mut handler = Program::headframe(folder.path(), &["blk-handler", "main"], &configuration)?;
         handler.until_ready(address)?;
-        let ((), seconds) = handler.exact_seconds_of(|| post_all(address, &self.shares))?;
-        Ok(self.shares.len() as f64 / seconds)
+        Ok(Handler { program: handler, address, _master: master, _folder: folder })
+    }
+}
+
+/// A handler that runs.
+pub struct Handler {
+    program: Program,
+    address: SocketAddr,
+    _master: StandInMaster,
+    _folder: tempfile::TempDir,
+}
+
+impl Handler {
+    /// Has it take shares that it does not know; gives how many it takes in each core-second.
+    pub fn take(&self, shares: &[String]) -> anyhow::Result<f64> {
+        let ((), seconds) = self.program.exact_seconds_of(|| post_all(self.address, shares))?;
+        Ok(shares.len() as f64 / seconds)
     }
 }
 

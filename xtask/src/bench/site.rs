@@ -24,8 +24,13 @@ const LISTENERS: usize = 10_000;
 const OTHER_FILES: u64 = 500;
 /// Time for all listeners to have been told at least once that there is nothing new.
 const SILENCE: Duration = Duration::from_secs(22);
-/// Pairs of measurements with and without somebody who hammers pages.
-const PAIRS: usize = 7;
+/// Parts of what a handler is given, one half of them taken while pages are hammered: of one process, so that nothing else
+/// differs.
+const PARTS: usize = 16;
+/// The slowdown is to be known to so many percent, with 95 % certainty.
+const SURE: f64 = 0.7;
+/// Handlers that are started for that, at least and at most.
+const HANDLERS: [usize; 2] = [3, 12];
 
 /// Measures pages that many ask for, and pages that nobody has asked for before.
 pub fn measure_pages() -> anyhow::Result<Vec<Row>> {
@@ -122,8 +127,10 @@ pub fn measure_announcements() -> anyhow::Result<Vec<Row>> {
     let [probe, rest @ ..] = mined.as_slice() else { anyhow::bail!("nothing was mined") };
     let address = free_address()?;
     let handlers = Handlers { ann: Some(address), ..Handlers::default() };
+    let length = rest.len() / PARTS;
     intake("announcements", handlers, || {
-        Handler::start(&Which::Ours, address, 0.0, probe)?.accept(rest, ann_handler::LARGE)
+        let handler = Handler::start(&Which::Ours, address, 0.0, probe)?;
+        Ok(move |part: usize| handler.accept(&rest[part * length..][..length], ann_handler::LARGE))
     })
 }
 
@@ -132,15 +139,20 @@ pub fn measure_shares() -> anyhow::Result<Vec<Row>> {
     let prepared = blk_handler::Prepared::new()?;
     let address = free_address()?;
     let handlers = Handlers { blk: Some(address), ..Handlers::default() };
-    intake("shares", handlers, || prepared.accept(address))
+    intake("shares", handlers, || {
+        let handler = prepared.start(address)?;
+        let prepared = &prepared;
+        Ok(move |part: usize| handler.take(prepared.part(part, PARTS)))
+    })
 }
 
 /// Measures in turns while pages of the website are hammered, and while somebody else's web server on this machine is
-/// hammered alike: both load the machine, and only the first asks the pool.
-fn intake(
+/// hammered alike: both load the machine, and only the first asks the pool. `start` starts a handler and gives what has it
+/// take a part of its work.
+fn intake<T: Fn(usize) -> anyhow::Result<f64>>(
     what: &str,
     handlers: Handlers,
-    measure: impl Fn() -> anyhow::Result<f64>,
+    start: impl Fn() -> anyhow::Result<T>,
 ) -> anyhow::Result<Vec<Row>> {
     let pool = SitePool::start(handlers)?;
     let page = Connection::open(pool.address)?.get("/")?.success()?;
@@ -149,21 +161,24 @@ fn intake(
     let pages: Vec<String> =
         std::iter::once("/".to_owned()).chain((0..4).map(|number| pool.miner_page(number))).collect();
     let (mut with, mut without, mut asked) = (Vec::new(), Vec::new(), Vec::new());
-    measure()?;
-    for pair in 0..PAIRS {
-        let site = |server: SocketAddr| hammer(server, &pages, &measure);
-        let elsewhere = || hammer(other.address(), &["/page".to_owned()], &measure);
-        let (on_site, on_other) = if pair % 2 == 0 {
-            (site(pool.address)?, elsewhere()?)
-        } else {
-            let on_other = elsewhere()?;
-            (site(pool.address)?, on_other)
-        };
-        with.push(on_site.0);
-        asked.push(on_site.1);
-        without.push(on_other.0);
+    let [least, most] = HANDLERS;
+    for started in 0..most {
+        let take = start()?;
+        for part in 0..PARTS {
+            // One after the other, then the other before the one: what changes with time cancels out.
+            if matches!(part % 4, 0 | 3) {
+                let (rate, answers) = hammer(pool.address, &pages, || take(part))?;
+                with.push(rate);
+                asked.push(answers);
+            } else {
+                without.push(hammer(other.address(), &["/page".to_owned()], || take(part))?.0);
+            }
+        }
+        if started + 1 >= least && Slowdown::of(&with, &without).unsure <= SURE {
+            break;
+        }
     }
-    let slowdowns = with.iter().zip(&without).map(|(with, without)| (1.0 - with / without) * 100.0);
+    let slowdown = Slowdown::of(&with, &without);
     let row = |measure: String, unit: &'static str, ours: f64, goal: Option<f64>| Row {
         measure,
         unit,
@@ -171,22 +186,49 @@ fn intake(
         reference: None,
         goal: goal.map(Goal::AtMost),
     };
-    let unit = "each core-second";
+    let (unit, pairs) = ("each core-second", with.len());
     Ok(vec![
-        row(format!("Intake of {what}, pages being hammered"), unit, median(with.clone()), None),
-        row(
-            format!("Intake of {what}, another web server being hammered"),
-            unit,
-            median(without.clone()),
-            None,
-        ),
-        row(format!("Intake of {what}, slower by"), "%", median(slowdowns.collect()), Some(2.0)),
+        row(format!("Intake of {what}, pages being hammered"), unit, median(with), None),
+        row(format!("Intake of {what}, another web server being hammered"), unit, median(without), None),
+        row(format!("Intake of {what}, slower by (mean of {pairs} pairs)"), "%", slowdown.percent, Some(2.0)),
+        row("… give or take, with 95 % certainty".to_owned(), "%", slowdown.unsure, None),
         row("Pages answered meanwhile".to_owned(), "each second", median(asked), None),
     ])
+}
+
+/// By how much pairs of measurements differ.
+struct Slowdown {
+    percent: f64,
+    /// Half of the interval in which the true mean lies with 95 % certainty.
+    unsure: f64,
+}
+
+impl Slowdown {
+    fn of(with: &[f64], without: &[f64]) -> Self {
+        let slower = |(with, without): (&f64, &f64)| (1.0 - with / without) * 100.0;
+        let pairs: Vec<f64> = with.iter().zip(without).map(slower).collect();
+        let count = pairs.len().max(2) as f64;
+        let percent = pairs.iter().sum::<f64>() / count;
+        let variance = pairs.iter().map(|pair| (pair - percent).powi(2)).sum::<f64>() / (count - 1.0);
+        Self { percent, unsure: 1.96 * (variance / count).sqrt() }
+    }
 }
 
 /// The middle one.
 fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
     figures.get(figures.len() / 2).copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slowdown_is_known_as_well_as_its_pairs_agree() {
+        let slowdown = Slowdown::of(&[98.0, 49.0, 196.0], &[100.0, 50.0, 200.0]);
+        assert!((slowdown.percent - 2.0).abs() < 1e-9 && slowdown.unsure < 1e-9);
+        let slowdown = Slowdown::of(&[90.0, 110.0], &[100.0, 100.0]);
+        assert!(slowdown.percent.abs() < 1e-9 && slowdown.unsure > 10.0);
+    }
 }
