@@ -52,17 +52,28 @@ function refreshSoon() {
   }, Math.max(0, last + OFTEN_MS - Date.now()));
 }
 
-/** Hears of blocks, payouts, and the work of the address that the page is about. */
+let events = null;
+
+/**
+ * Hears of blocks, payouts, and the work of the address that the page is about, as long as the page is seen: a browser has
+ * six connections to a host, and pages in other tabs, or that one might go back to, would soon hold all of them.
+ */
 function listen() {
+  if (events || document.hidden) return;
   const own = document.querySelector("[data-own-address], [data-waiting]");
   const address = own?.dataset.ownAddress ?? own?.dataset.address;
-  const events = new EventSource("/api/v1/events" + (address ? `?address=${encodeURIComponent(address)}` : ""));
+  events = new EventSource("/api/v1/events" + (address ? `?address=${encodeURIComponent(address)}` : ""));
   for (const kind of ["facts", "block", "payout", "work"]) {
     events.addEventListener(kind, (event) => {
       document.dispatchEvent(new CustomEvent(`pool-${kind}`, { detail: event.data }));
       refreshSoon();
     });
   }
+}
+
+function stopListening() {
+  events?.close();
+  events = null;
 }
 
 /** Buttons that copy a command. */
@@ -107,7 +118,13 @@ setInterval(tick, 1000);
 setInterval(() => {
   if (Date.now() - last > ALWAYS_MS) refreshSoon();
 }, 1000);
-document.addEventListener("visibilitychange", refreshSoon);
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) return stopListening();
+  listen();
+  refreshSoon();
+});
+addEventListener("pagehide", stopListening);
+addEventListener("pageshow", listen);
 listen();
 if (document.querySelector("[data-series]")) import("./charts.js");
 if (document.querySelector("[data-waiting]")) import("./connect.js");

@@ -21,6 +21,7 @@ mod hashing;
 mod post;
 mod round;
 mod routes;
+mod served;
 mod slots;
 mod sprayer_figures;
 
@@ -45,6 +46,7 @@ use wire::{PktAddress, Refusal};
 pub use batch_numbers::BatchNumbersFault;
 pub use by_parent::AcceptedOfParent;
 pub use handler_lists::HandlerListsFault;
+pub(crate) use served::ServedAnnouncements;
 
 use crate::admission::{Admission, Allowance, Counted, Request, price, seconds};
 use crate::health::Health;
@@ -65,6 +67,7 @@ use checking::Job;
 use conduct::Conduct;
 use duplicates::DuplicateTable;
 use handler_lists::HandlerLists;
+use served::Served;
 use slots::{Slot, Slots, TRACKED, Tracker};
 use sprayer_figures::sprayer_figures;
 
@@ -198,6 +201,7 @@ struct Shared {
     /// For the website.
     received: ReceivedWork<PktAddress>,
     by_parent: ByParent,
+    served: Served,
     admission: Arc<Admission>,
     /// What ungrouped announcements of one client may cost (rule R-A14).
     ungrouped: Allowance,
@@ -219,6 +223,7 @@ struct Figures {
     waiting: Gauge,
     accepted: Counter,
     checked: Counter,
+    served: Counter,
     ungrouped: Counter,
     programs_kept: Gauge,
     receive: StageTimes,
@@ -237,6 +242,8 @@ impl Figures {
             accepted: metrics.counter("announcements_accepted", "Announcements accepted"),
             checked: metrics
                 .counter("announcements_checked", "Announcements whose proof of work was checked"),
+            served: metrics
+                .counter("announcements_served", "Announcements in files that block miners fetched"),
             ungrouped: metrics.counter(
                 "announcements_checked_ungrouped",
                 "Announcements checked that had their hard nonce in common with few others or none",
@@ -322,9 +329,11 @@ impl AnnHandler {
         let lists = HandlerLists::open(&config.dir, &config.public_url)?;
         let numbers = BatchNumbers::open(&config.dir, now_ms())?;
         let mut parts = Parts::until(&shutdown);
-        let mut sprayer = None;
+        let (mut sprayer, mut sprayed) = (None, Counter::default());
         if let Some(config) = config.sprayer.clone() {
-            let (started, task) = Sprayer::start(config, sprayer_figures(&metrics), None, &parts.stop())?;
+            let figures = sprayer_figures(&metrics);
+            sprayed = figures.sent.clone();
+            let (started, task) = Sprayer::start(config, figures, None, &parts.stop())?;
             sprayer = Some(started);
             // It ends after the signal; how does not matter then.
             parts.run("sprayer", async move { drop(task.await) });
@@ -342,6 +351,7 @@ impl AnnHandler {
             conduct: Conduct::new(config.skip_check_chance),
             received: ReceivedWork::default(),
             by_parent,
+            served: Served::new(sprayed),
             admission: Arc::clone(&config.admission),
             ungrouped: Allowance::new(UNGROUPED_AT_ONCE, config.ungrouped_share),
             programs: Arc::new(ProgramCache::new(PROGRAMS_KEPT)),
@@ -383,8 +393,8 @@ impl AnnHandler {
         Ok(Self { shared, workers, parts })
     }
 
-    /// `POST …/submit`, `GET …/anns/index.json`, `GET …/anns/<name>`; and for the website `GET …/parents.json` and
-    /// `GET …/conduct.json?address=`.
+    /// `POST …/submit`, `GET …/anns/index.json`, `GET …/anns/<name>`; and for the website `GET …/parents.json`,
+    /// `GET …/served.json` and `GET …/conduct.json?address=`.
     pub fn routes(&self) -> Router {
         routes::router(Arc::clone(&self.shared))
     }
@@ -476,6 +486,7 @@ async fn flush_batches(shared: Arc<Shared>) {
     loop {
         clock.tick().await;
         shared.batches.flush(Instant::now());
+        shared.served.note_sprayed();
     }
 }
 

@@ -199,6 +199,16 @@ pub(crate) fn together(told: impl IntoIterator<Item = Option<Conduct>>) -> Optio
     all
 }
 
+/// Why work of any kind was refused, as far as handlers tell; the most frequent reason first.
+pub(crate) fn refusals<'a>(told: impl IntoIterator<Item = &'a Option<Conduct>>) -> Vec<RefusalCount> {
+    let mut all = Vec::new();
+    for refusal in told.into_iter().flatten().flat_map(|conduct| &conduct.refusals) {
+        add_refusals(&mut all, &refusal.code, refusal.count);
+    }
+    all.sort_by_key(|refusal| std::cmp::Reverse(refusal.count));
+    all
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -241,6 +251,8 @@ mod tests {
         let sum = together([Some(first.clone()), Some(second)]).unwrap();
         assert_eq!((sum.accepted, sum.duplicate, sum.refused), (Some(10), Some(2), Some(2)));
         assert_eq!(sum.refusals.len(), 1);
+        let reasons = refusals([&Some(first.clone()), &None, &Some(sum)]);
+        assert_eq!((reasons.len(), reasons[0].count), (1, 3));
         assert_eq!(together([Some(first), None]), None);
         assert_eq!(together([]), None);
     }

@@ -42,8 +42,17 @@ pub struct Browser {
 }
 
 impl Browser {
+    /// Starts Chromium, and meanwhile whatever it is to look at.
+    pub fn start_beside<T>(start: impl FnOnce() -> T) -> (T, Self) {
+        std::thread::scope(|scope| {
+            let browser = scope.spawn(Self::start);
+            let started = start();
+            (started, browser.join().unwrap())
+        })
+    }
+
     /// Starts Chromium.
-    pub fn start() -> Self {
+    fn start() -> Self {
         let [port] = free_ports();
         let driver = Program::start(Path::new("chromedriver"), &[&format!("--port={port}")]);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

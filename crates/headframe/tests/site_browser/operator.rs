@@ -26,8 +26,7 @@ fn a_folder_of_the_operator_s_is_the_site() {
 
     let (_folder, path) = folder();
     let setting = format!("site.folder=\"{}\"", own.display());
-    let pool = Pool::start(&path, &["--set", &setting]);
-    let browser = Browser::start();
+    let (pool, browser) = Browser::start_beside(|| Pool::start(&path, &["--set", &setting]));
     browser.look(Look::DARK);
     browser.open(&format!("{}/", pool.base));
     assert_eq!(browser.text("h1").unwrap(), "Digging since 1899.");

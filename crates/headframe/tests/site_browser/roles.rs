@@ -65,8 +65,7 @@ fn pages_survive_the_restart_of_one_role() {
         return;
     }
     let (_folder, path) = folder();
-    let mut roles = Roles::start(&path);
-    let browser = Browser::start();
+    let (mut roles, browser) = Browser::start_beside(|| Roles::start(&path));
     browser.look(Look::DARK);
     let (status, miner) = (format!("{}/status", roles.base), format!("{}/m/{MINER}", roles.base));
     browser.open(&status);

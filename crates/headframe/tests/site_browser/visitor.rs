@@ -3,6 +3,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
+use std::time::Instant;
 
 use serde_json::json;
 
@@ -16,7 +17,9 @@ use crate::sandbox::{Http, Program, eventually, folder};
 const MINER: &str = "[data-live] a[href^='/m/pkt1'], [data-live] a[href^='/m/p']";
 /// An address that nobody has mined for yet.
 const NEWCOMER: &str = "pkt1q6hqsqhqdgqfd8t3xwgceulu7k9d9w5t2amath0qxyfjlvl3s3u4sjza2g2";
-/// The same with a slip.
+/// One whose miner does everything wrong.
+const UNLUCKY: &str = "pBuYQ8dZe5KHNmCx1SBzmuXxqpAWrNTe2t";
+/// The same as the newcomer's with a slip.
 const MISSPELT: &str = "pkt1q6hqzqhqdgqfd8t3xwgceulu7k9d9w5t2amath0qxyfjlvl3s3u4sjza2g2";
 /// A good address that is of no use here.
 const BITCOIN: &str = "bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq";
@@ -27,23 +30,31 @@ fn a_visitor_sees_a_pool_that_lives() {
         return;
     }
     let (_folder, path) = folder();
-    let mut pool = Pool::start(&path, &["--mine"]);
+    let (mut pool, browser) = Browser::start_beside(|| Pool::start(&path, &["--mine"]));
     let base = pool.base.clone();
-    let asking = api::ask_everything(&base);
-    let browser = Browser::start();
     browser.look(Look::DARK);
 
-    figures_move(&browser, &base);
-    forms_work(&browser, &base);
-    wrong_addresses_explain_themselves(&browser, &base);
-    the_connect_page_sees_the_first_work(&browser, &base);
-    asking.join().unwrap();
-    // What was mined stays, and the machine is free for the browser.
-    pages_survive_a_restart(&browser, &mut pool);
-    every_page_is_fit_to_be_seen(&browser, &base);
-    charts_draw(&browser, &base);
-    pages_are_read_without_scripts(&browser, &base);
-    a_page_on_another_host_shows_figures(&browser, &base);
+    timed("figures move", || figures_move(&browser, &base));
+    timed("forms work", || forms_work(&browser, &base));
+    timed("wrong addresses explain themselves", || wrong_addresses_explain_themselves(&browser, &base));
+    timed("the first work is seen", || the_connect_page_sees_the_first_work(&browser, &base));
+    timed("refused work is explained", || refused_work_is_explained(&browser, &base));
+    timed("who leaves a page listens no more", || who_leaves_a_page_listens_no_more(&browser, &base));
+    timed("pages survive a restart", || pages_survive_a_restart(&browser, &mut pool));
+    // What was mined stays, nobody mines any more, and the machine is free for the browser and for whoever asks.
+    let asking = api::ask_everything(&base);
+    timed("every page is fit to be seen", || every_page_is_fit_to_be_seen(&browser, &base));
+    timed("charts draw", || charts_draw(&browser, &base));
+    timed("pages are read without scripts", || pages_are_read_without_scripts(&browser, &base));
+    timed("figures on another host", || a_page_on_another_host_shows_figures(&browser, &base));
+    timed("the rest of the questions", || asking.join().unwrap());
+}
+
+/// Says how long a part took: where the time of this step goes is asked again and again.
+fn timed(part: &str, action: impl FnOnce()) {
+    let began = Instant::now();
+    action();
+    println!("{part}: {:.1} s", began.elapsed().as_secs_f64());
 }
 
 fn figures_move(browser: &Browser, base: &str) {
@@ -136,6 +147,34 @@ fn the_connect_page_sees_the_first_work(browser: &Browser, base: &str) {
     drop(miner);
     let complaints = browser.complaints();
     assert!(complaints.is_empty(), "the Connect page asks for what is not there: {complaints:#?}");
+}
+
+/// Somebody whose work is all refused is told why, and not that nobody knows the address.
+fn refused_work_is_explained(browser: &Browser, base: &str) {
+    let http = Http::new();
+    let config = http.json(&format!("{base}/master/config.json")).unwrap();
+    let handler = config["submitAnnUrls"][0].as_str().unwrap();
+    let headers =
+        [("x-pc-payto", UNLUCKY), ("x-pc-annver", "1"), ("x-pc-sver", "1"), ("x-pc-worknum", "1000000")];
+    http.post(handler, &headers, vec![0; 1024]).unwrap();
+    browser.open(&format!("{base}/connect?address={UNLUCKY}"));
+    browser.until("the reason", "document.querySelector('#refused-work li')");
+    browser.picture(&pictures().join("connect-refused-dark.png"));
+    browser.open(&format!("{base}/m/{UNLUCKY}"));
+    let text = browser.text("#miner-unknown").unwrap();
+    assert!(text.contains("none of it was accepted"), "{text}");
+    assert!(text.contains("height out of range (1): it was made on a block"), "{text}");
+}
+
+/// A browser has six connections to a host: pages that were left and go on listening would hold all of them.
+fn who_leaves_a_page_listens_no_more(browser: &Browser, base: &str) {
+    for page in ["/", "/blocks", "/payouts", "/statistics", "/transparency", "/status", "/connect", "/"] {
+        browser.open(&format!("{base}{page}"));
+    }
+    let http = Http::new();
+    eventually("one stream to be open", || {
+        http.metric(base, "headframe_event_streams", "").filter(|streams| (*streams - 1.0).abs() < 0.5)
+    });
 }
 
 fn pages_survive_a_restart(browser: &Browser, pool: &mut Pool) {

@@ -21,7 +21,7 @@ use wire::{AnnsEvent, PktAddress, Refusal};
 
 use super::checking::Job;
 use super::hashing::Prefixes;
-use super::{Shared, by_parent};
+use super::{Shared, by_parent, served};
 use crate::listener::{BodyFault, Client, drain_body, read_body_into};
 use crate::received_work;
 
@@ -37,6 +37,7 @@ enum Asked {
     File(BatchName),
     /// The website's questions.
     Parents,
+    Served,
     Conduct,
     Unknown,
 }
@@ -49,6 +50,7 @@ impl Asked {
             ("submit", _) => Self::Submit,
             ("index.json", Some("anns")) => Self::Index,
             (by_parent::NAME, _) => Self::Parents,
+            (served::NAME, _) => Self::Served,
             (received_work::NAME, _) => Self::Conduct,
             (name, Some("anns")) => name.parse().map_or(Self::Unknown, Self::File),
             _ => Self::Unknown,
@@ -82,11 +84,12 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
             reply(outcome)
         }
         Asked::Index if reading => document(JSON, CACHE_INDEX, shared.batches.index()),
-        Asked::File(name) if reading => file(&shared, &name, request.headers()),
+        Asked::File(name) if reading => file(&shared, &name, &request),
         Asked::Parents if reading => axum::Json(shared.by_parent.all()).into_response(),
+        Asked::Served if reading => axum::Json(shared.served.sum()).into_response(),
         Asked::Conduct if reading => shared.received.answer(request.uri().query()),
         Asked::Unknown => reply(Err(Refusal::NotFound)),
-        Asked::Submit | Asked::Index | Asked::File(_) | Asked::Parents | Asked::Conduct => {
+        Asked::Submit | Asked::Index | Asked::File(_) | Asked::Parents | Asked::Served | Asked::Conduct => {
             reply(Err(Refusal::MethodNotAllowed))
         }
     }
@@ -193,9 +196,9 @@ fn wait_of(refusal: &Refusal) -> Option<u64> {
 }
 
 /// Rules R-D1 and R-D4.
-fn file(shared: &Shared, name: &BatchName, headers: &HeaderMap) -> Response {
+fn file(shared: &Shared, name: &BatchName, request: &Request) -> Response {
     if !shared.block_miner_password.is_empty() {
-        let refused = match headers.get("x-pc-passwd") {
+        let refused = match request.headers().get("x-pc-passwd") {
             None => Some("\"x-pc-passwd missing\""),
             Some(given) => {
                 let same = given.as_bytes().ct_eq(shared.block_miner_password.as_bytes());
@@ -209,7 +212,13 @@ fn file(shared: &Shared, name: &BatchName, headers: &HeaderMap) -> Response {
         }
     }
     match shared.batches.file(name) {
-        Some(file) => document(BINARY, CACHE_FILE, file),
+        Some(file) => {
+            if request.method() == Method::GET {
+                shared.figures.served.inc_by((file.len() / ANNOUNCEMENT_SIZE) as u64);
+                shared.served.file(file.len());
+            }
+            document(BINARY, CACHE_FILE, file)
+        }
         None => reply(Err(Refusal::NotFound)),
     }
 }

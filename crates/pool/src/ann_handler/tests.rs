@@ -783,6 +783,9 @@ async fn r_d1_accepted_announcements_are_served_to_block_miners_as_immutable_fil
     assert_eq!(file, body.as_flattened());
     assert_eq!(answer.headers()["cache-control"], "max-age=31536000, immutable");
     assert_eq!(answer.headers()["content-type"], "application/octet-stream");
+    let (_, served) = pool.get("/served.json", None).await;
+    let served: ServedAnnouncements = serde_json::from_slice(&served).unwrap();
+    assert_eq!(served.bytes, 1024 * 1024, "what was sent is told");
     for (password, text) in [(None, "\"x-pc-passwd missing\""), (Some("x"), "\"x-pc-passwd incorrect\"")] {
         let (answer, body) = pool.get(&path, password).await;
         assert_eq!((answer.status(), &body[..]), (StatusCode::UNAUTHORIZED, text.as_bytes()));

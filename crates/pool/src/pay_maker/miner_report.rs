@@ -62,6 +62,8 @@ pub(super) async fn miner_facts(
         state,
         last_seen: last_seen.map(Moment::from),
         last_seen_seconds: last_seen.map(|time| now.since(time) / 1000),
+        // The handlers know.
+        refusals: Vec::new(),
         packetcrypt: is_known.then(|| packetcrypt(now, &recent, day, &standing, report, payments)),
         nimiq: None,
     }

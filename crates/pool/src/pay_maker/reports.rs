@@ -200,6 +200,8 @@ impl Sources {
             announcement_speed: speed(recent.announcement_encryptions),
             block_speed: speed(recent.share_encryptions),
             bandwidth: Measured::over(per_second(kilobits), Unit::KilobitsPerSecond, window, now),
+            // The handlers know.
+            bandwidth_sent: Measured::at(None, Unit::KilobitsPerSecond, now),
             miners: PacketCryptMiners {
                 announcements: Measured::over(figures.announcement_miners, Unit::Miners, window, now),
                 blocks: Measured::over(figures.block_miners, Unit::Miners, window, now),

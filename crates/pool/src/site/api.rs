@@ -1,6 +1,6 @@
 //! The API: REST under `/api/v1` for everything that the pages show.
 //!
-//! What is of this moment is answered from the newest picture of the pool, made once and handed out to all; tables go
+//! All but the orders of miners who want to be told about their work is only read. What is of this moment is answered from the newest picture of the pool, made once and handed out to all; tables go
 //! back page by page; addresses and series are looked up. Every answer has an ETag and may be read from any page on any
 //! host (CORS). What is asked wrongly is told what would be right ([`answer::Fault`]).
 
@@ -17,11 +17,11 @@ mod pool;
 mod self_description;
 mod series;
 mod tables;
+mod who_to_pay;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::get;
 use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi;
 use utoipa::openapi::OpenApi as Document;
@@ -69,6 +69,7 @@ fn described() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(pool::nimiq))
         .routes(routes!(pool::components))
         .routes(routes!(pool::payout_table))
+        .routes(routes!(who_to_pay::who_to_pay))
         .routes(routes!(figures::figures))
         .routes(routes!(events::events))
         .routes(routes!(tables::blocks))
@@ -77,6 +78,7 @@ fn described() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(tables::payees))
         .routes(routes!(miners::miner))
         .routes(routes!(miners::miner_payments))
+        .routes(routes!(notifications::notifications, notifications::order))
         .routes(routes!(series::series))
         .routes(routes!(self_description::pool_list))
 }
@@ -100,8 +102,6 @@ pub(super) fn router(
     let document = document().to_pretty_json().unwrap_or_default();
     let listeners = Listeners::new(limits, metrics, shutdown);
     let api = Arc::new(Api { facts, prepared: Prepared::default(), listeners, subscriptions });
-    let orders = get(notifications::notifications).post(notifications::order);
-    let routes = routes.route("/api/v1/{chain}/miners/{address}/notifications", orders);
     let routes = routes.with_state(api).merge(answer::document_route(document));
     gate::guard(routes, limits, admission, metrics)
 }

@@ -22,6 +22,7 @@ mod numbers;
 mod page_cache;
 mod payment_table;
 mod payouts;
+mod refused_work;
 mod share_bar;
 mod state;
 mod statistics;

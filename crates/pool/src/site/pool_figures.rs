@@ -17,10 +17,11 @@ use super::facts::{
 use crate::metrics::Metrics;
 
 /// Every figure: the name behind `headframe_pool_`, and what it is. They are shown in this order.
-const FIGURES: [(&str, &str); 16] = [
+const FIGURES: [(&str, &str); 17] = [
     ("chain_height", "Height of the newest block of the chain, or of the one that is being mined"),
     ("hashes_per_second", "Hashing power: hashes for Nimiq, encryptions for PacketCrypt, by what is mined"),
     ("bandwidth_bytes_per_second", "Announcements that come in"),
+    ("bandwidth_sent_bytes_per_second", "Announcements that are sent to block miners"),
     ("miners", "Addresses whose work was accepted, by what they mine"),
     ("shares", "Shares accepted within the window"),
     ("blocks", "Blocks of the pool within the window"),
@@ -59,7 +60,7 @@ impl fmt::Debug for PoolFigures {
 
 impl Collector for PoolFigures {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let figures = Figures::of(&self.0.now());
+        let figures = Figures::of(&self.0.newest());
         for (name, help) in FIGURES {
             let samples: Vec<_> = figures.0.iter().filter(|(of, _, _)| *of == name).collect();
             if samples.is_empty() {
@@ -94,8 +95,9 @@ impl Figures {
         self.measured("chain_height", CHAIN, None, facts.height.map(f64::from));
         self.measured("hashes_per_second", CHAIN, announcements, facts.announcement_speed);
         self.measured("hashes_per_second", CHAIN, blocks, facts.block_speed);
-        let bytes = facts.bandwidth.map(|kilobits| kilobits * 125.0);
-        self.measured("bandwidth_bytes_per_second", CHAIN, None, bytes);
+        let bytes = |bandwidth: Measured<f64>| bandwidth.map(|kilobits| kilobits * 125.0);
+        self.measured("bandwidth_bytes_per_second", CHAIN, None, bytes(facts.bandwidth));
+        self.measured("bandwidth_sent_bytes_per_second", CHAIN, None, bytes(facts.bandwidth_sent));
         self.measured("miners", CHAIN, announcements, facts.miners.announcements.map(count));
         self.measured("miners", CHAIN, blocks, facts.miners.blocks.map(count));
         self.measured("shares", CHAIN, None, facts.shares.map(count));
@@ -227,6 +229,7 @@ mod tests {
             (r#"average_payout_coins{chain="packetcrypt",coin="PKT"}"#, 2_042.0 / 3.0),
             (r#"last_block_height{chain="nimiq"}"#, 1_412_003.0),
             (r#"bandwidth_bytes_per_second{chain="packetcrypt"}"#, 322_250.0),
+            (r#"bandwidth_sent_bytes_per_second{chain="packetcrypt"}"#, 1_208_500.0),
             (r#"window_seconds{chain="nimiq",figure="shares"}"#, 86_400.0),
             (
                 r#"effort_ratio{chain="nimiq",blocks="current"}"#,

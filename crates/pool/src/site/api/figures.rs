@@ -52,6 +52,7 @@ fn by_name(facts: &PoolFacts) -> BTreeMap<String, Figure> {
         figures.add("announcement_speed", "Speed of the announcement miners", pool.announcement_speed);
         figures.add("block_speed", "Speed of the block miners", pool.block_speed);
         figures.add("bandwidth", "Announcements that come in", pool.bandwidth);
+        figures.add("bandwidth_sent", "Announcements sent to block miners", pool.bandwidth_sent);
         figures.count("announcement_miners", "Addresses that mine announcements", pool.miners.announcements);
         figures.count("block_miners", "Addresses that mine blocks", pool.miners.blocks);
         figures.count("shares", "Accepted shares", pool.shares);

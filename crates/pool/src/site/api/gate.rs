@@ -56,11 +56,7 @@ async fn pass(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Re
             gate.refused.inc();
             fault.into_response()
         }
-        Ok(()) if request.method() == Method::OPTIONS => {
-            let mut response = StatusCode::NO_CONTENT.into_response();
-            response.headers_mut().insert(ALLOW, METHODS);
-            response
-        }
+        Ok(()) if request.method() == Method::OPTIONS => allowed(&next.run(request).await),
         Ok(()) => {
             gate.answered.inc();
             next.run(request).await
@@ -71,6 +67,16 @@ async fn pass(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Re
     headers.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
     headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("etag, retry-after"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// What may be asked of a path, as the refusal of any other method says.
+fn allowed(refusal: &Response) -> Response {
+    let methods =
+        refusal.headers().get(ALLOW).and_then(|methods| methods.to_str().ok()).unwrap_or("GET,HEAD");
+    let methods = HeaderValue::from_str(&format!("{methods},OPTIONS")).unwrap_or(METHODS);
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    response.headers_mut().insert(ALLOW, methods);
     response
 }
 

@@ -1,6 +1,6 @@
 //! Orders of miners to be told when their work stops arriving: what must be signed, and the order itself.
 //!
-//! The only thing that is not just read; `docs/operators/monitor.md` describes it.
+//! The only thing that is not just read; `docs/operators/monitor.md` describes how an order is signed.
 
 use std::sync::Arc;
 
@@ -9,12 +9,13 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::Api;
 use super::answer::{Fault, Whole};
 use super::miners::read;
 use super::parameters::{self, MOST, Parameters};
-use crate::site::facts::Moment;
+use crate::site::facts::{Chain, Moment};
 use crate::site::subscriptions::{
     Action, MOST_OF_ADDRESS, Order, OrderFault, Reply, Subscriptions, Target, TargetFault,
 };
@@ -23,7 +24,7 @@ use crate::site::subscriptions::{
 const LONGEST: usize = 4096;
 
 /// What an address has, and what must be signed for the order that is asked about.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct NotificationsState {
     /// The address, without spaces.
     address: String,
@@ -42,16 +43,23 @@ const HOW: &str = "Ask here with ?action=subscribe&kind=ntfy&url=https://ntfy.sh
                    the public key. E-mail is sent a code first, and comes once {action: confirm, kind, url, code} was sent here.";
 
 /// An order, signed by the key of the address; or the reply of who was sent a code by e-mail.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "action": "subscribe", "kind": "ntfy", "url": "https://ntfy.sh/my-miner", "time": 1793534400,
+    "signature": "H2y0vZbF0l3eWc8Qm7b0j8uYk3m1s2f4x6c8b0n2m4q6w8e0r2t4y6u8i0o2p4a6s8d0f2g4h6j8k0l2z4x6c8="
+}))]
 pub(super) struct NotificationsOrder {
     /// `subscribe` or `unsubscribe`; `confirm` with a code.
+    #[schema(pattern = "^(subscribe|unsubscribe|confirm)$")]
     action: String,
     /// `webhook`, `ntfy` or `email`.
+    #[schema(pattern = "^(webhook|ntfy|email)$")]
     kind: String,
     /// Where to tell: a public https URL, or an e-mail address.
     url: String,
     /// When it was signed, in seconds since 1970; each order of an address is later than the one before.
     #[serde(default)]
+    #[schema(maximum = 9007199254740991_u64)]
     time: u64,
     /// What the wallet made of the line: base64 for PKT, hexadecimal digits or base64 for Nimiq.
     #[serde(default)]
@@ -65,7 +73,7 @@ pub(super) struct NotificationsOrder {
 }
 
 /// What an address has after an order.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct NotificationsObeyed {
     /// The address, without spaces.
     address: String,
@@ -82,7 +90,24 @@ pub(super) struct NotificationsObeyed {
 const NEXT: &str =
     "A code is on its way to that address; nothing else is sent there until it was sent here within a day.";
 
-/// How many targets are told about an address; with action, kind, url and time also the line to be signed for that order.
+/// How many targets are told about an address; with `url` and `kind` also the line to be signed for that order.
+#[utoipa::path(get, path = "/api/v1/{chain}/miners/{address}/notifications", tag = "miners",
+    params(
+        ("chain" = Chain, Path, description = "Which chain"),
+        ("address" = String, Path, description = "The address, with or without spaces"),
+        ("action" = Option<String>, Query, description = "subscribe (if it is left out) or unsubscribe"),
+        ("kind" = Option<String>, Query, description = "webhook, ntfy or email"),
+        ("url" = Option<String>, Query, description = "Where to tell: a public https URL, or an e-mail address"),
+        ("time" = Option<u64>, Query, description = "Seconds since 1970 (now)"),
+    ),
+    responses(
+        (status = 200, description = "What the address has, and the line to be signed", body = NotificationsState),
+        (status = 304, description = "Nothing has changed since the ETag that was sent"),
+        (status = 400, description = "Asked wrongly", body = Fault),
+        (status = 404, description = "Not a chain of this pool", body = Fault),
+        (status = 429, description = "Asked too often", body = Fault),
+    )
+)]
 pub(super) async fn notifications(
     State(api): State<Arc<Api>>,
     Path((chain, address)): Path<(String, String)>,
@@ -91,11 +116,10 @@ pub(super) async fn notifications(
 ) -> Result<Response, Fault> {
     parameters.only(&["action", "kind", "url", "time"])?;
     let address = read(&api, parameters::chain(&chain)?, &address)?;
-    let url = parameters.decoded("url")?;
-    let sign = match url {
+    let time = parameters.number("time", 0, MOST)?.unwrap_or(Moment::now().0 / 1000);
+    let sign = match parameters.decoded("url")? {
         None => None,
         Some(url) => {
-            let time = parameters.number("time", 0, MOST)?.unwrap_or(Moment::now().0 / 1000);
             let action = parameters.decoded("action")?.unwrap_or_else(|| "subscribe".to_owned());
             let target = target(&api, &parameters.decoded("kind")?.unwrap_or_default(), &url)?;
             let order = Order { address, action: action_of(&action)?, target, time };
@@ -109,6 +133,23 @@ pub(super) async fn notifications(
 }
 
 /// Tells a webhook, a topic of ntfy or an e-mail address when the work of an address stops arriving, and when it is back; or not any more.
+#[utoipa::path(post, path = "/api/v1/{chain}/miners/{address}/notifications", tag = "miners",
+    params(
+        ("chain" = Chain, Path, description = "Which chain"),
+        ("address" = String, Path, description = "The address, with or without spaces"),
+    ),
+    request_body = NotificationsOrder,
+    responses(
+        (status = 200, description = "It is done", body = NotificationsObeyed),
+        (status = 400, description = "Asked wrongly, or signed too long ago", body = Fault),
+        (status = 403, description = "The signature is not that of the address, or the code not the one that was sent", body = Fault),
+        (status = 404, description = "Not a chain of this pool, or it tells nobody about an address", body = Fault),
+        (status = 409, description = "An order that was obeyed already, a target too many, or one that is not there", body = Fault),
+        (status = 414, description = "The question is too long", body = Fault),
+        (status = 429, description = "Asked too often", body = Fault),
+        (status = 503, description = "There is no room for more, or it cannot be stored", body = Fault),
+    )
+)]
 pub(super) async fn order(
     State(api): State<Arc<Api>>,
     Path((chain, address)): Path<(String, String)>,

@@ -20,6 +20,10 @@ pub struct MinerFacts {
     pub last_seen: Option<Moment>,
     /// How long ago that was, in seconds, when this was put together.
     pub last_seen_seconds: Option<u64>,
+    /// Why work of this address was refused in the last 24 hours, the most frequent reason first; also where none was
+    /// ever accepted.
+    #[serde(default)]
+    pub refusals: Vec<RefusalCount>,
     /// Of PacketCrypt.
     pub packetcrypt: Option<PacketCryptMiner>,
     /// Of Nimiq.

@@ -28,6 +28,8 @@ pub struct PacketCryptFacts {
     pub block_speed: Measured<f64>,
     /// Announcements that come in.
     pub bandwidth: Measured<f64>,
+    /// Announcements that handlers send to block miners.
+    pub bandwidth_sent: Measured<f64>,
     /// Who mines.
     pub miners: PacketCryptMiners,
     /// Effort and luck.

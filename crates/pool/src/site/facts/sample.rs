@@ -24,6 +24,9 @@ pub const PKT_FEE: &str = "pKTcgnvpPdXQ6HztTC5snBc69887g471zE";
 /// A Nimiq miner with a lot to show.
 pub const NIM_MINER: &str = "NQ76 2NH6 LDHV UJ2C MATR VLDH J5TG JGQA CNQ9";
 
+/// A few members of the document that the sample's PayMaker would give out.
+pub const WHO_TO_PAY: &str = r#"{"error":[],"warn":[],"generatedAt":1793534400000,"result":{"pKTcgnvpPdXQ6HztTC5snBc69887g471zE":1},"poolFee":0.01,"blockMiners":0.5,"annMiners":0.5}"#;
+
 const DAY: u64 = 86_400;
 const SHORT: u64 = 600;
 
@@ -170,6 +173,7 @@ fn packetcrypt() -> PacketCryptFacts {
         announcement_speed: Measured::over(41_250_000.0, Unit::EncryptionsPerSecond, 120, ago(60)),
         block_speed: Measured::over(1_820_000.0, Unit::EncryptionsPerSecond, SHORT, NOW),
         bandwidth: Measured::over(2_578.0, Unit::KilobitsPerSecond, 120, ago(60)),
+        bandwidth_sent: Measured::over(9_668.0, Unit::KilobitsPerSecond, SHORT, NOW),
         miners: PacketCryptMiners {
             announcements: Measured::over(37, Unit::Miners, SHORT, NOW),
             blocks: Measured::over(12, Unit::Miners, SHORT, NOW),
@@ -343,6 +347,7 @@ pub fn miner(address: &MinerAddress) -> MinerFacts {
         state: if known { MinerState::Mining } else { MinerState::Unknown },
         last_seen: known.then_some(ago(3)),
         last_seen_seconds: known.then_some(3),
+        refusals: Vec::new(),
         packetcrypt: (known && chain == Chain::PacketCrypt).then(packetcrypt_miner),
         nimiq: (known && chain == Chain::Nimiq).then(nimiq_miner),
     }

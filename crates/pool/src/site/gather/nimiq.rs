@@ -406,9 +406,12 @@ impl Lookups {
             state: MinerState::Unknown,
             last_seen: None,
             last_seen_seconds: None,
+            refusals: Vec::new(),
             packetcrypt: None,
             nimiq: None,
         };
+        let conduct = self.conduct(address).await;
+        facts.refusals = received_work::refusals([&conduct]);
         let Some(user) = accounts.user_of(address).await? else { return Ok(facts) };
         let devices = recent.by_user.get(&user).map_or(&[][..], Vec::as_slice);
         facts.last_seen = devices.iter().map(|device| Moment::from(device.newest)).max();
@@ -436,7 +439,7 @@ impl Lookups {
                 day.map_or(DAY_SECONDS, |(seconds, _)| seconds),
                 now,
             ),
-            shares: self.conduct(address).await.unwrap_or_else(|| Conduct {
+            shares: conduct.unwrap_or_else(|| Conduct {
                 window_seconds: day.map_or(DAY_SECONDS, |(seconds, _)| seconds),
                 accepted: day.map(|(_, point)| point.shares),
                 ..Conduct::default()

@@ -6,14 +6,16 @@ mod classes;
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use futures_util::future::join_all;
 use http::StatusCode;
 use serde::de::DeserializeOwned;
+use tokio::sync::Mutex;
 use wire::pool_config::PoolConfig;
 use wire::{PktAddress, pool_config};
 
 use super::unavailable;
-use crate::ann_handler::AcceptedOfParent;
+use crate::ann_handler::{AcceptedOfParent, ServedAnnouncements};
 use crate::http_client::{self, HttpFault};
 use crate::pay_maker::AcceptedSince;
 use crate::received_work::{self, together};
@@ -34,6 +36,8 @@ const TIME: Duration = Duration::from_secs(5);
 const MASTER_EVERY: Duration = Duration::from_secs(20);
 /// How often the announcement handlers are asked for what they have accepted.
 const CLASSES_EVERY: Duration = Duration::from_secs(6);
+/// How long the PayMaker's document of whom to pay is passed on before it is fetched again.
+const WHO_TO_PAY_EVERY: Duration = Duration::from_secs(5);
 /// How long a handler may take: a page waits for it.
 const HANDLER_TIME: Duration = Duration::from_secs(1);
 
@@ -60,6 +64,8 @@ pub(super) struct Gatherer {
     asked_master: Option<Instant>,
     classes: Classes,
     asked_for_classes: Option<Instant>,
+    /// What the announcement handlers have sent to block miners; `None`: not all of them tell.
+    bandwidth_sent: Option<Measured<f64>>,
     /// Up to which piece of accepted work has been told.
     told_until: Option<u64>,
 }
@@ -74,6 +80,7 @@ impl Gatherer {
             asked_master: None,
             classes: Classes::default(),
             asked_for_classes: None,
+            bandwidth_sent: None,
             told_until: None,
         }
     }
@@ -83,6 +90,9 @@ impl Gatherer {
         let mut facts = self.facts.clone();
         facts.pool_url.clone_from(&self.source.master);
         facts.is_private = self.source.is_private;
+        if let Some(sent) = self.bandwidth_sent {
+            facts.bandwidth_sent = sent;
+        }
         if let Some(config) = &self.config {
             facts.announcement_urls.clone_from(&config.submit_ann_urls);
             facts.block_urls.clone_from(&config.submit_block_urls);
@@ -114,7 +124,22 @@ impl Gatherer {
         if self.asked_for_classes.is_none_or(|asked| asked.elapsed() >= CLASSES_EVERY) {
             self.asked_for_classes = Some(Instant::now());
             self.ask_for_classes().await;
+            self.ask_for_served().await;
         }
+    }
+
+    async fn ask_for_served(&mut self) {
+        let http = &self.http;
+        let asking = self.source.ann_handlers.iter().map(|handler| {
+            let url = format!("{handler}/served.json");
+            async move {
+                let body = http_client::fetch(http, &url, LIMIT, HANDLER_TIME).await.ok()?;
+                serde_json::from_slice::<ServedAnnouncements>(&body).ok()
+            }
+        });
+        // A handler of another program does not tell, and then the sum is not known.
+        let told: Option<Vec<ServedAnnouncements>> = join_all(asking).await.into_iter().collect();
+        self.bandwidth_sent = told.filter(|told| !told.is_empty()).map(|told| bandwidth_of(&told));
     }
 
     async fn ask_for_classes(&mut self) {
@@ -175,11 +200,25 @@ impl Gatherer {
 pub(super) struct Lookups {
     source: PacketCryptSource,
     http: reqwest::Client,
+    /// The PayMaker's document, and when it came: it may be long, and is fetched once for all.
+    who_to_pay: Mutex<Option<(Instant, Bytes)>>,
 }
 
 impl Lookups {
     pub(super) fn new(source: PacketCryptSource, http: reqwest::Client) -> Self {
-        Self { source, http }
+        Self { source, http, who_to_pay: Mutex::default() }
+    }
+
+    pub(super) async fn who_to_pay(&self) -> Result<Bytes, FactsFault> {
+        let mut known = self.who_to_pay.lock().await;
+        if let Some((_, document)) = known.as_ref().filter(|(came, _)| came.elapsed() < WHO_TO_PAY_EVERY) {
+            return Ok(document.clone());
+        }
+        let url = format!("{}/whotopay", self.source.pay_maker);
+        let document = http_client::fetch(&self.http, &url, wire::who_to_pay::LIMIT, TIME).await;
+        let document = document.map_err(|fault| unavailable("the PayMaker", &fault))?;
+        *known = Some((Instant::now(), document.clone()));
+        Ok(document)
     }
 
     pub(super) async fn miner(&self, address: PktAddress) -> Result<MinerFacts, FactsFault> {
@@ -190,6 +229,7 @@ impl Lookups {
             self.conduct(&self.source.blk_handlers, &address),
         );
         let mut facts = facts?;
+        facts.refusals = received_work::refusals([&announcements, &shares]);
         if let Some(own) = &mut facts.packetcrypt {
             own.announcements = announcements.unwrap_or_else(|| std::mem::take(&mut own.announcements));
             own.shares = shares.unwrap_or_else(|| std::mem::take(&mut own.shares));
@@ -258,6 +298,14 @@ impl Lookups {
     }
 }
 
+/// What all handlers have sent in a second.
+fn bandwidth_of(told: &[ServedAnnouncements]) -> Measured<f64> {
+    let kilobits =
+        |one: &ServedAnnouncements| one.bytes as f64 * 8.0 / 1000.0 / one.window_seconds.max(1) as f64;
+    let window = told.iter().map(|one| one.window_seconds).min().unwrap_or_default();
+    Measured::over(told.iter().map(kilobits).sum::<f64>(), Unit::KilobitsPerSecond, window, Moment::now())
+}
+
 fn before_of(before: Option<u64>) -> String {
     before.map(|before| format!("&before={before}")).unwrap_or_default()
 }
@@ -278,6 +326,7 @@ fn nothing_known(now: Moment) -> PacketCryptFacts {
         announcement_speed: unknown(Unit::EncryptionsPerSecond, now),
         block_speed: unknown(Unit::EncryptionsPerSecond, now),
         bandwidth: unknown(Unit::KilobitsPerSecond, now),
+        bandwidth_sent: unknown(Unit::KilobitsPerSecond, now),
         miners: PacketCryptMiners {
             announcements: unknown(Unit::Miners, now),
             blocks: unknown(Unit::Miners, now),

@@ -12,6 +12,7 @@ use super::address_form::{Problem, address_of};
 use super::age::Age;
 use super::command::{Command, Work};
 use super::frame::Frame;
+use super::refused_work::RefusedWork;
 use super::{Pages, Question, Texts, Visit, html};
 
 #[derive(Template)]
@@ -24,7 +25,7 @@ struct Connect<'a> {
     systems: Vec<Choice<'a>>,
     command: Option<Command<'a>>,
     port_test: String,
-    waiting: Option<Waiting>,
+    waiting: Option<Waiting<'a>>,
     endpoints: Vec<(&'a str, String)>,
 }
 
@@ -35,10 +36,11 @@ struct Choice<'a> {
 }
 
 /// Whether the miner at an address has been heard of.
-struct Waiting {
+struct Waiting<'a> {
     chain: &'static str,
     address: String,
     last_seen: Option<Age>,
+    refused_work: Option<RefusedWork<'a>>,
 }
 
 /// How a system calls our program, and asks a web server.
@@ -97,11 +99,12 @@ fn system_choice<'a>(t: &'a Texts, other: &System, chosen: &System) -> Choice<'a
     Choice { value: other.name, text, is_chosen: other.name == chosen.name }
 }
 
-fn waiting(visit: &Visit, facts: &MinerFacts) -> Waiting {
+fn waiting<'a>(visit: &'a Visit, facts: &MinerFacts) -> Waiting<'a> {
     Waiting {
         chain: facts.chain.name(),
         address: facts.address.replace(' ', ""),
         last_seen: facts.last_seen.map(|seen| Age::new(&visit.texts, seen, visit.now)),
+        refused_work: RefusedWork::new(&visit.texts, facts),
     }
 }
 

@@ -21,6 +21,7 @@ use super::home::chain_name;
 use super::next_block::{Window, windows};
 use super::numbers::{Shown, UNKNOWN, duration_text, estimate, grouped, money, percent};
 use super::payment_table::PaymentTable;
+use super::refused_work::RefusedWork;
 use super::share_bar::ShareBar;
 use super::state::State;
 use super::statistics::{RangeLink, range_links};
@@ -40,6 +41,7 @@ struct Miner<'a> {
     state: State,
     last_seen: Option<Age>,
     is_unknown: bool,
+    refused_work: Option<RefusedWork<'a>>,
     ranges: Vec<RangeLink>,
     figures: Vec<Figure<'a>>,
     charts: Vec<Chart<'a>>,
@@ -150,7 +152,8 @@ fn miner<'a>(
         chain_name: chain_name(t, facts.chain),
         state: State::of_miner(t, facts.state).in_pill(),
         last_seen: facts.last_seen.map(|seen| Age::new(t, seen, now)),
-        is_unknown: facts.last_seen.is_none(),
+        is_unknown: facts.last_seen.is_none() && facts.refusals.is_empty(),
+        refused_work: RefusedWork::new(t, facts),
         ranges,
         figures: packetcrypt
             .map(|own| packetcrypt_figures(make, own))

@@ -20,6 +20,16 @@ pub fn packetcrypt<'a>(make: Figures<'a>, facts: &PacketCryptFacts) -> Vec<Figur
     ]
 }
 
+/// All that is known of the PacketCrypt pool: what goes out stands beside what comes in.
+pub fn packetcrypt_all<'a>(make: Figures<'a>, facts: &PacketCryptFacts) -> Vec<Figure<'a>> {
+    let mut figures = packetcrypt(make, facts);
+    let sent = make.measured("bandwidth_sent", Accent::Announcement, &facts.bandwidth_sent);
+    let beside = figures.iter().position(|figure| figure.key() == "bandwidth").map_or(0, |place| place + 1);
+    figures.insert(beside, sent);
+    figures.extend(packetcrypt_more(make, facts));
+    figures
+}
+
 /// The rest of what is known of the PacketCrypt pool.
 pub fn packetcrypt_more<'a>(make: Figures<'a>, facts: &PacketCryptFacts) -> Vec<Figure<'a>> {
     vec![

@@ -243,6 +243,10 @@ fn every_text_is_used_and_every_used_text_is_there() {
         let used = match (parts.next(), parts.next(), parts.next()) {
             (Some("figure"), Some(name), Some(_)) => sources.contains(&format!("\"{name}\"")),
             (Some("chart"), Some(name), Some(_)) => SeriesName::from_name(name).is_some(),
+            (Some("refusal"), Some(code), None) => {
+                wire::Refusal::CODES.contains(&code)
+                    || nimiq::share::Refusal::ALL.iter().any(|one| one.code() == code)
+            }
             _ => sources.contains(&format!("\"{key}\"")),
         };
         assert!(used, "{key} is used nowhere");
