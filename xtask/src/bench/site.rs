@@ -1,7 +1,6 @@
 //! The website: pages for each core-second, a page over a month of a large pool, listeners and their memory, and what
 //! all of that costs the intake of work.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::ann_handler::{self, Handler, Which};
