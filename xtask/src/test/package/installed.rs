@@ -204,7 +204,12 @@ pub fn remove(machine: &Machine) -> anyhow::Result<()> {
 /// The newest block that the PayMaker shows as won.
 fn last_won_block(machine: &Machine) -> Option<String> {
     let (_, body) = machine.get(PORT, "/paymaker/whotopay").ok()?;
-    Some(WhoToPay::parse(body.as_bytes()).ok()?.last_won_block?.to_string())
+    won_block_in(&body)
+}
+
+/// The newest block that a PayMaker's document shows as won.
+pub fn won_block_in(document: &str) -> Option<String> {
+    Some(WhoToPay::parse(document.as_bytes()).ok()?.last_won_block?.to_string())
 }
 
 /// Replaces a line of the installed configuration.

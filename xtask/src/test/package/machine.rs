@@ -16,7 +16,6 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 const BOOT: &str = include_str!("boot.sh");
 /// For whatever happens in it, on a host that does ten other things.
 const PATIENCE: Duration = Duration::from_mins(5);
-
 /// For its last processes to end.
 const DYING: Duration = Duration::from_secs(10);
 
