@@ -146,7 +146,7 @@ pub fn monitor(machine: &Machine) -> anyhow::Result<()> {
         let listen = format!("listen = \"127.0.0.1:{port}\"");
         configure(machine, &format!("# {listen}"), &listen)?;
     }
-    machine.run(&["systemctl", "start", "headframe-up", "headframe-site", "headframe-monitor"])?;
+    machine.run(&["systemctl", "start", "headframe-site", "headframe-monitor"])?;
     for port in [8088, 8089] {
         until("website and monitor", || Ok(machine.get(port, "/healthz").ok().map(drop)))?;
     }
@@ -174,7 +174,10 @@ pub fn monitor(machine: &Machine) -> anyhow::Result<()> {
         "restart",
         "headframe-site.service",
     ])?;
-    Ok(())
+    // All roles in one process have a website of their own, in the same folder.
+    machine.run(&["systemctl", "stop", "headframe-site", "headframe-monitor"])?;
+    machine.run(&["systemctl", "start", "headframe-up"])?;
+    until("the pool to be shown again", || Ok(last_won_block(machine).map(drop)))
 }
 
 /// A backup of the running pool, in whose place the pool goes on with the same ledger.
