@@ -169,7 +169,8 @@ impl Admission {
         Ok(admission)
     }
 
-    /// From now on this is what clients are granted. Only for how many there is room stays as it was at the start.
+    /// From now on this is what clients are granted. For how many there is room stays as it was at the start, and a client
+    /// that has to wait goes on waiting for what is above the new measure.
     pub fn grant(&self, config: AdmissionConfig) {
         self.config.store(Arc::new(config));
     }
@@ -179,9 +180,11 @@ impl Admission {
         if self.is_exempt(client) {
             return Ok(());
         }
-        self.not_banned(client)?;
+        if let Some(seconds) = self.ban_holding(client) {
+            return Err(Refusal::Banned { retry_after_seconds: seconds });
+        }
         let cost = request.price().as_secs_f64();
-        let wait = self.take(Counted::Processor, client, self.processor(), cost);
+        let wait = self.take_from_both(Counted::Processor, client, self.processor(), cost);
         wait.map_err(|wait| Refusal::TooManyRequests { retry_after_seconds: seconds(wait) })
     }
 
@@ -204,9 +207,11 @@ impl Admission {
 
     /// Seconds for which a client is still banned.
     pub fn ban_of(&self, client: Client) -> Option<u64> {
-        if self.is_exempt(client) {
-            return None;
-        }
+        if self.is_exempt(client) { None } else { self.ban_holding(client) }
+    }
+
+    /// The same for a client that is known not to be exempt.
+    fn ban_holding(&self, client: Client) -> Option<u64> {
         let now = unix_now();
         self.read_bans().of_address(client.address, now).map(|ban| ban.seconds_left(now))
     }
@@ -283,9 +288,17 @@ impl Admission {
         allowance: Allowance,
         cost: f64,
     ) -> Result<(), Duration> {
-        if self.is_exempt(client) {
-            return Ok(());
-        }
+        if self.is_exempt(client) { Ok(()) } else { self.take_from_both(counted, client, allowance, cost) }
+    }
+
+    /// The same for a client that is known not to be exempt.
+    fn take_from_both(
+        &self,
+        counted: Counted,
+        client: Client,
+        allowance: Allowance,
+        cost: f64,
+    ) -> Result<(), Duration> {
         let now = self.now();
         Networks::of(client.address).with_factors().into_iter().try_for_each(|(network, times)| {
             self.buckets.take(self.key(counted, network), allowance.times(times), cost, now)

@@ -36,6 +36,21 @@ fn v5_a_client_may_spend_so_much_and_its_neighbourhood_more() {
 }
 
 #[test]
+fn v5_what_is_granted_changes_from_one_request_to_the_next() {
+    let admission = strict();
+    let ask = || admission.enter(client("192.0.2.1"), Request::Share).is_ok();
+    assert!((0..10).all(|_| ask()) && !ask());
+    let exempt = vec!["192.0.2.0/24".parse().unwrap()];
+    admission.grant(AdmissionConfig { exempt, ..AdmissionConfig::default() });
+    assert!(ask());
+    // Twice as much at once as in the beginning; what is owed stays owed.
+    let twice =
+        AdmissionConfig { processor_at_once: 0.002, processor: 0.000_01, ..AdmissionConfig::default() };
+    admission.grant(twice);
+    assert!((0..10).all(|_| ask()) && !ask());
+}
+
+#[test]
 fn v5_who_is_exempt_is_neither_limited_nor_banned() {
     let admission = strict();
     let proxy = Client { address: "203.0.113.1".parse().unwrap(), exempt: true };
