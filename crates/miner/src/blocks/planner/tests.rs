@@ -183,6 +183,54 @@ async fn work_of_another_height_is_mined_at_once_with_the_tree_there_is() {
 }
 
 #[tokio::test]
+async fn announcements_that_mature_are_mined_with_from_their_first_block_on() {
+    let mut setup = setup(1000).await;
+    let bits = CompactTarget(0x1f00_ffff);
+    setup.store_made_up(18, bits, 0..51);
+    setup.store_made_up(19, bits, 0..31);
+    assert_eq!(setup.one_step(), None);
+    assert_eq!(setup.step(), Some(51), "19 is not mature before block 22");
+    let effective = |setup: &Setup| {
+        let job = setup.planner.current_job().unwrap();
+        let effective = job.prepared.set.effective_target(setup.work.share_target, setup.work.header.bits);
+        assert_eq!(job.effective, effective);
+        effective
+    };
+    let at_first = effective(&setup);
+    // Nobody has built a tree for it: both classes are better than the fresher one alone.
+    setup.planner.next = None;
+    setup.planner.builder.rest_for(Duration::from_hours(1));
+    setup.work = work(1, 22);
+    assert_eq!(setup.one_step(), Some(51), "at once with what there is, which is worth less now");
+    assert!(effective(&setup).0 < at_first.0, "harder to meet");
+    assert_eq!(setup.step(), Some(81), "an odd number of all 82");
+    // A block later the older ones are worth so little that they only make the others worth less.
+    setup.store_made_up(20, bits, 0..200);
+    setup.work = work(1, 23);
+    assert_eq!(setup.one_step(), Some(81));
+    assert_eq!(setup.step(), Some(199));
+    let job = setup.planner.current_job().unwrap();
+    assert_eq!(job.prepared.parents().keys().map(|parent| parent.0).collect::<Vec<_>>(), [20]);
+    assert_eq!(job.prepared.set.commitment().least_work.compact(), bits, "not aged");
+}
+
+#[tokio::test]
+async fn threads_that_are_stopped_end_within_one_batch() {
+    let mut setup = setup(1000).await;
+    setup.store(&announcements(18, 1)[..51]);
+    assert_eq!(setup.step(), Some(51));
+    let Setup { planner, shared, .. } = setup;
+    while shared.attempts.load(Relaxed) == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    planner.threads.set_job(None);
+    let before = shared.attempts.load(Relaxed);
+    Arc::into_inner(planner.threads).unwrap().stop();
+    let batch = u64::from(packetcrypt::block::mine::SIDE_BY_SIDE);
+    assert!(shared.attempts.load(Relaxed) - before <= batch, "there is one thread");
+}
+
+#[tokio::test]
 async fn what_is_mined_with_gives_way_to_what_is_better_where_memory_is_full() {
     let mut setup = setup_with(1 << 20, 0.9).await;
     let bits = CompactTarget(0x1f00_ffff);
