@@ -26,7 +26,7 @@ impl Once {
 }
 
 /// The reference announcement miner and handler.
-pub static PACKETCRYPT: Once = Once::new(packetcrypt::install);
+pub static PACKETCRYPT: Once = Once::new(packetcrypt::install_quickly);
 /// The folder with the real Nimiq node and miners.
 pub static NIMIQ_CORE: Once = Once::new(nimiq_core::install);
 /// A minimal Debian with systemd.

@@ -164,13 +164,10 @@ async fn the_api_is_only_read() {
     assert_eq!(posted.status(), 405);
     assert_eq!(posted.headers()[ALLOW], "GET,HEAD");
     let options = ask(&router, Method::OPTIONS, "/api/v1/pool").await;
-    assert_eq!(
-        (options.status().as_u16(), &options.headers()[ALLOW]),
-        (204, &"GET,HEAD,OPTIONS".parse().unwrap())
-    );
+    assert_eq!((options.status().as_u16(), &options.headers()[ALLOW]), (204, &"GET,HEAD".parse().unwrap()));
     let orders = format!("/api/v1/packetcrypt/miners/{}/notifications", sample::PKT_MINER);
     let options = ask(&router, Method::OPTIONS, &orders).await;
-    assert!(options.headers()[ALLOW].to_str().unwrap().contains("POST"), "{:?}", options.headers()[ALLOW]);
+    assert_eq!(options.headers()[ALLOW], "GET,HEAD,POST");
     let head = ask(&router, Method::HEAD, "/api/v1/pool").await;
     assert_eq!(head.status(), 200);
     assert_eq!(text(head).await, "");
