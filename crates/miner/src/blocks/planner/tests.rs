@@ -190,19 +190,19 @@ async fn announcements_that_mature_are_mined_with_from_their_first_block_on() {
     setup.store_made_up(19, bits, 0..31);
     assert_eq!(setup.one_step(), None);
     assert_eq!(setup.step(), Some(51), "19 is not mature before block 22");
-    let effective = |setup: &Setup| {
+    let least_work = |setup: &Setup| {
         let job = setup.planner.current_job().unwrap();
         let effective = job.prepared.set.effective_target(setup.work.share_target, setup.work.header.bits);
         assert_eq!(job.effective, effective);
-        effective
+        job.prepared.set.commitment().least_work
     };
-    let at_first = effective(&setup);
+    let at_first = least_work(&setup);
     // Nobody has built a tree for it: both classes are better than the fresher one alone.
     setup.planner.next = None;
     setup.planner.builder.rest_for(Duration::from_hours(1));
     setup.work = work(1, 22);
     assert_eq!(setup.one_step(), Some(51), "at once with what there is, which is worth less now");
-    assert!(effective(&setup).0 < at_first.0, "harder to meet");
+    assert!(least_work(&setup) > at_first, "each is worth less work");
     assert_eq!(setup.step(), Some(81), "an odd number of all 82");
     // A block later the older ones are worth so little that they only make the others worth less.
     setup.store_made_up(20, bits, 0..200);
