@@ -334,7 +334,7 @@ impl Registered {
             }
             Err(NotTaken::Failed) => self.connection.refuse(Reason::ShareNotStored).await.without_end(),
             Err(NotTaken::Refused(refusal)) => {
-                shared.figures.refused(refusal.code());
+                shared.figures.share_refused(self.session.mode(), refusal.code());
                 match refusal {
                     Refusal::Duplicate => shared.received.accepted(self.session.address(), 0, 1),
                     refusal => shared.received.refused(self.session.address(), refusal.code(), 1),

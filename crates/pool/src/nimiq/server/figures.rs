@@ -142,6 +142,13 @@ impl Figures {
         metrics.counter("nimiq_refusals", "Messages and connections refused, by reason").inc();
     }
 
+    /// A share was refused, by its code and the mode of its client.
+    pub(super) fn share_refused(&self, mode: Mode, code: &'static str) {
+        self.refused(code);
+        let metrics = self.metrics.with_label("mode", mode.name()).with_label("reason", code);
+        metrics.counter("nimiq_shares_refused", "Shares refused, by mode and reason").inc();
+    }
+
     /// The server ended a connection.
     pub(super) fn closed(&self, closing: Closing) {
         let metrics = self.metrics.with_label("reason", closing.code());

@@ -120,6 +120,8 @@ async fn shares_that_are_none_are_refused_with_their_reasons() {
     miner.hear_the_end().await;
     assert_eq!(server.refusals("invalid_pow"), 1);
     assert_eq!(server.refusals("bad_timestamp"), 2);
+    let of_mode = r#"headframe_nimiq_shares_refused_total{role="nimiq_server",name="main",mode="MODE",reason="invalid_pow"}"#;
+    assert_eq!(server.figure(&of_mode.replace("MODE", "smart")), 1);
     stand.credited(0).await;
 }
 
