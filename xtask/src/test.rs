@@ -27,7 +27,7 @@ struct Step {
 const STEPS: &[Step] = &[
     Step {
         name: "tools",
-        about: "what the checks need: rustfmt, a C compiler, PostgreSQL, Prometheus, nginx, node, Chromium",
+        about: "what the checks need: rustfmt, clippy, a C compiler, PostgreSQL, Prometheus, nginx, node, Chromium",
         run: tools,
     },
     Step { name: "tidy", about: "the house rules", run: tidy::run },
