@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ledger::nimiq::Accounts;
+use nimiq::{CompactTarget, ShareTarget, ShareWeight};
 use node::nimiq::Head;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::watch;
@@ -31,6 +32,7 @@ pub(super) struct HeadKeeper {
     pub accounts: Accounts,
     pub health: Health,
     pub height: Gauge,
+    pub next_work: Gauge,
     /// Another body for the same head is posted no more often.
     pub body_time: Duration,
 }
@@ -42,6 +44,11 @@ impl HeadKeeper {
         let original = Original::Gauge(height.clone());
         metrics.alias("chain_head_height", "Height of the newest block", original);
         height
+    }
+
+    /// The gauge of what the next block costs the pool.
+    pub(super) fn next_work(metrics: &Metrics) -> Gauge {
+        metrics.gauge("nimiq_next_block_hashes", "Hashes that the next block takes on average")
     }
 
     /// Keeps the board until `shutdown`. `replay` is what was accepted before the start.
@@ -111,6 +118,7 @@ impl HeadKeeper {
         self.seen.turn_to(head.next.previous);
         let height = head.next.height;
         self.height.set(i64::from(head.block.facts.height.0));
+        self.next_work.set(expected_hashes(head.next.target));
         self.board.send_modify(|board| *board = Arc::new(board.with(Arc::new(work))));
         // Shares on the head and on the one before may come again.
         self.outbox.keys_needed_from(height.0.saturating_sub(1));
@@ -134,4 +142,10 @@ impl HeadKeeper {
             Err(_) => tracing::warn!("the accounts do not say in time which shares they have"),
         }
     }
+}
+
+/// Hashes that a block of this target takes on average; 0 for a target that no chain has.
+fn expected_hashes(target: CompactTarget) -> i64 {
+    let weight = ShareTarget::new(target).map_or(0, |target| target.weight().0);
+    (weight / ShareWeight::PER_HASH).cast_signed()
 }

@@ -219,6 +219,7 @@ impl NimiqServer {
             accounts: accounts.clone(),
             health: health.clone(),
             height: HeadKeeper::height(&metrics),
+            next_work: HeadKeeper::next_work(&metrics),
             body_time: config.times.body,
         };
         let deliverer = Deliverer::new(outbox.clone(), accounts.clone(), server, health.clone(), &metrics);

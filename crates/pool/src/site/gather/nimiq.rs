@@ -164,6 +164,13 @@ impl Gatherer {
         {
             *place = Measured::at(clients(mode), Unit::Connections, now);
         }
+        let hashes =
+            servers.as_ref().and_then(|servers| servers.largest("headframe_nimiq_next_block_hashes"));
+        if let Some(hashes) =
+            hashes.and_then(|hashes| u64::try_from(hashes).ok()).filter(|hashes| *hashes > 0)
+        {
+            self.blocks.next_takes(hashes.saturating_mul(ShareWeight::PER_HASH), now);
+        }
         let holds = payout.and_then(|figures| figures.sum("headframe_nimiq_payout_address_luna", ""));
         self.reserve = holds.map(Amount::luna);
     }
@@ -183,7 +190,7 @@ impl Gatherer {
         let day_ago = Moment(now.0.saturating_sub(DAY_SECONDS * 1000));
         let of_day = self.blocks.found_since(day_ago);
         self.facts.blocks_found = Measured::over(of_day, Unit::Blocks, DAY_SECONDS, now);
-        if let Some((work, at)) = self.blocks.newest_work() {
+        if let Some((work, at)) = self.blocks.work_of_one() {
             let difficulty = work as f64 / ShareWeight::OF_DIFFICULTY_ONE.0 as f64;
             self.facts.difficulty = Measured::at(difficulty, Unit::Difficulty, at);
         }
@@ -290,7 +297,7 @@ impl Gatherer {
         let weight: u128 = work.iter().map(|device| device.weight).sum();
         let mut newest_reward = self.facts.blocks.iter().filter_map(|block| block.reward);
         recent.reward = newest_reward.next().map(|reward| Luna(reward.units.max(0) as u64));
-        recent.blocks_per_day = self.blocks.newest_work().map(|(work_of_block, _)| {
+        recent.blocks_per_day = self.blocks.work_of_one().map(|(work_of_block, _)| {
             weight as f64 / work_of_block.max(1) as f64 * DAY_SECONDS as f64 / seconds as f64
         });
         let devices = work.len() as u64;
@@ -320,7 +327,7 @@ impl Gatherer {
         let first = match self.source.window {
             WindowRule::Shares(count) => Sequence((newest.0 + 1).saturating_sub(count.get())),
             WindowRule::Work(times) => {
-                let Some((work, _)) = self.blocks.newest_work() else { return Ok(()) };
+                let Some((work, _)) = self.blocks.work_of_one() else { return Ok(()) };
                 let wanted = u128::from(work) * u128::from(times.get());
                 let mut length = 1024_u64;
                 loop {

@@ -51,6 +51,11 @@ impl ShownFigures {
         labelled.filter_map(|series| series.value.parse::<i64>().ok()).reduce(i64::saturating_add)
     }
 
+    /// The largest value of a whole-numbered figure that several show of the same thing; `None` if nobody shows it.
+    pub(super) fn largest(&self, name: &str) -> Option<i64> {
+        self.of_name(name).filter_map(|series| series.value.parse().ok()).max()
+    }
+
     fn of_name<'f>(&'f self, name: &'f str) -> impl Iterator<Item = Series<'f>> {
         self.0.iter().flat_map(|text| Series::all_in(text)).filter(move |series| series.name == name)
     }
@@ -70,6 +75,8 @@ mod tests {
         assert_eq!(figures.sum("clients", "mode=\"smart\""), Some(1));
         assert_eq!(figures.sum("clients", "mode=\"dumb\""), None);
         assert_eq!(figures.sum("luna", ""), Some(12));
+        assert_eq!(figures.largest("clients"), Some(4));
+        assert_eq!(figures.largest("nothing"), None);
         let by_mode = figures.by_label("clients", "mode");
         assert_eq!(by_mode.len(), 3);
         assert_eq!(by_mode[2], ("nano".to_owned(), 4));

@@ -21,8 +21,11 @@ pub(super) struct Blocks {
     newest: Vec<ShownBlock>,
     /// In percent; `None` where the work before it is not kept any more.
     efforts: HashMap<BlockHash, Option<f64>>,
-    /// Work since the newest settled block: after which share, up to which, and what it weighs.
+    /// Work since the newest settled block, or since the pool began if there is none: after which share, up to which,
+    /// and what it weighs.
     since: Option<(Sequence, Sequence, u128)>,
+    /// What the next block of the chain takes, as the servers know it, and since when.
+    next: Option<(u64, Moment)>,
 }
 
 impl Blocks {
@@ -44,13 +47,14 @@ impl Blocks {
                 None
             });
         }
-        if let Some((_, last)) = settled.first() {
+        let before_all = oldest_kept.map(|oldest| Sequence(oldest.0.saturating_sub(1)));
+        if let Some(last) = settled.first().map(|(_, last)| *last).or(before_all) {
             let (from, added) = match self.since {
-                Some((start, until, weight)) if start == *last && until <= newest => (until, weight),
-                _ => (*last, 0),
+                Some((start, until, weight)) if start == last && until <= newest => (until, weight),
+                _ => (last, 0),
             };
             let (_, weight) = accounts.weight_between(Sequence(from.0 + 1), newest).await?;
-            self.since = Some((*last, newest, added + weight));
+            self.since = Some((last, newest, added + weight));
         }
         Ok(())
     }
@@ -61,8 +65,8 @@ impl Blocks {
     }
 
     pub(super) fn luck(&self, now: Moment) -> Luck {
-        let current = self.since.zip(self.newest.first());
-        let current = current.and_then(|((_, _, weight), newest)| percent(weight, newest.work));
+        let current = self.since.zip(self.work_of_one());
+        let current = current.and_then(|((_, _, weight), (work, _))| percent(weight, work));
         let efforts: Vec<Option<f64>> =
             self.newest.iter().map(|block| self.efforts.get(&block.hash).copied().flatten()).collect();
         luck::luck(Measured::at(current, Unit::Percent, now), &efforts)
@@ -74,9 +78,14 @@ impl Blocks {
         recent.filter(|block| block.state != FoundState::Orphaned).count() as u64
     }
 
-    /// What the newest block's work was, and when that was.
-    pub(super) fn newest_work(&self) -> Option<(u64, Moment)> {
-        self.newest.first().map(|block| (block.work, block.seen_at.into()))
+    /// A server has said what the next block takes.
+    pub(super) fn next_takes(&mut self, work: u64, now: Moment) {
+        self.next = Some((work, now));
+    }
+
+    /// What a block takes, and when that was so: the next one, or else the newest of the pool.
+    pub(super) fn work_of_one(&self) -> Option<(u64, Moment)> {
+        self.next.or_else(|| self.newest.first().map(|block| (block.work, block.seen_at.into())))
     }
 }
 
@@ -125,4 +134,44 @@ pub(super) async fn efforts(
 
 fn percent(weight: u128, work: u64) -> Option<f64> {
     (work > 0).then(|| 100.0 * weight as f64 / work as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use ledger::nimiq::NewShare;
+    use nimiq::{Address, ShareWeight};
+
+    use super::*;
+
+    fn share(number: u64) -> NewShare {
+        NewShare {
+            server_sequence: number,
+            address: Address([3; 20]),
+            device: 1,
+            previous_block: BlockHash([1; 32]),
+            hash: BlockHash([number as u8; 32]),
+            weight: ShareWeight(1000),
+            accepted_at: UnixMillis(number),
+        }
+    }
+
+    /// A pool that has found nothing yet has the longest dry time of all.
+    #[tokio::test]
+    async fn effort_before_the_first_block_is_all_work_so_far() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("accounts.db").display());
+        let accounts = Accounts::open(&url).await.unwrap();
+        let server = accounts.server("main").await.unwrap();
+        let mut blocks = Blocks::default();
+        let now = Moment::now();
+        for (shares, percent) in [([1, 2, 3], 150.0), ([4, 5, 6], 300.0)] {
+            accounts.accept_shares(server, &shares.map(share)).await.unwrap();
+            blocks.read(&accounts, accounts.newest_share().await.unwrap()).await.unwrap();
+            if percent < 300.0 {
+                assert_eq!(blocks.luck(now).current_effort.value, None, "nobody knows what a block takes");
+            }
+            blocks.next_takes(2000, now);
+            assert_eq!(blocks.luck(now).current_effort.value, Some(percent));
+        }
+    }
 }
