@@ -77,12 +77,15 @@ pub type LoadConfig = Arc<dyn Fn() -> anyhow::Result<Config> + Send + Sync>;
 pub async fn run(process: Process, load: LoadConfig) -> anyhow::Result<()> {
     let config = load()?;
     logging::use_filter(&config.log.filter);
-    let listen = process.listen(&config)?;
+    let own = process.own_listen(&config)?;
+    let listen = own.unwrap_or(config.http.listen);
     let hangups = signals::Hangups::new()?;
     let shutdown = signals::shutdown("open requests and unfinished events")?;
     open_files::make_room_for(process.connections(&config));
     let listener = sockets::listen(listen).with_context(|| format!("cannot listen on {listen}"))?;
-    let mut pool = Pool::new(process, config, listener.local_addr()?);
+    let address = listener.local_addr()?;
+    let shared = if own.is_none() { address } else { config.http.listen };
+    let mut pool = Pool::new(process, config, address, shared);
     tokio::select! {
         started = pool.start() => {
             started?;
@@ -102,9 +105,9 @@ pub async fn run(process: Process, load: LoadConfig) -> anyhow::Result<()> {
 }
 
 impl Process {
-    /// The address it serves on: a role alone may have one of its own.
-    fn listen(&self, config: &Config) -> anyhow::Result<SocketAddr> {
-        let own = match self {
+    /// The address that a role alone may have for itself; else it serves on that of [http].
+    fn own_listen(&self, config: &Config) -> anyhow::Result<Option<SocketAddr>> {
+        Ok(match self {
             Self::Up { .. } => None,
             Self::Master => config.master.listen,
             Self::AnnHandler(name) => roles::ann_handler(config, name)?.listen,
@@ -115,8 +118,7 @@ impl Process {
             Self::NimiqPayout => config.nimiq_payout.metrics_listen,
             Self::Site => config.site.listen,
             Self::Monitor => config.monitor.listen,
-        };
-        Ok(own.unwrap_or(config.http.listen))
+        })
     }
 
     /// How many connections it may have open.
@@ -173,6 +175,8 @@ struct Pool {
     urls: Urls,
     /// Where this process serves.
     listen: SocketAddr,
+    /// Where roles serve that have no address of their own.
+    shared: SocketAddr,
     metrics: Metrics,
     /// Who may ask what, for all roles of this process.
     admission: Arc<Admission>,
@@ -196,11 +200,13 @@ struct Pool {
 }
 
 impl Pool {
-    fn new(process: Process, config: Config, listen: SocketAddr) -> Self {
+    /// A pool that listens at `listen`; `shared` is where roles do so that have no address of their own.
+    fn new(process: Process, config: Config, listen: SocketAddr, shared: SocketAddr) -> Self {
         Self {
-            urls: Urls::new(&config, listen),
+            urls: Urls::new(&config, shared),
             in_force: Arc::new(Mutex::new(config.settings.clone())),
             listen,
+            shared,
             process,
             config,
             metrics: Metrics::new(),

@@ -56,7 +56,7 @@ async fn examine(config: &Config) -> Vec<Finding> {
     }
     if config.runs_nimiq() {
         findings.extend(nodes::nimiq(config, running).await);
-        findings.push(accounts::examine(config).await);
+        findings.extend(accounts::examine(config).await);
     }
     findings
 }

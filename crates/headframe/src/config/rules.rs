@@ -167,6 +167,9 @@ impl Rules<'_> {
                 self.report("pool", "password", GUESSABLE, Some(DRAW.to_owned()));
             }
         }
+        if public(config.monitor.listen) && weak(&config.monitor.token) {
+            self.report("monitor", "token", GUESSABLE, Some(DRAW.to_owned()));
+        }
         let tables = self.repeated("ann_handler");
         for (handler, (label, table)) in config.ann_handlers.iter().zip(tables) {
             let mut check = |key: &str, exposed: bool, secret: &Option<Secret>| {

@@ -65,6 +65,14 @@ impl PublicUrl {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether each machine that asks there asks itself.
+    pub fn is_loopback(&self) -> bool {
+        let uri: Option<axum::http::Uri> = self.0.parse().ok();
+        let host = uri.as_ref().and_then(axum::http::Uri::host).unwrap_or_default();
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
 }
 
 impl fmt::Display for PublicUrl {

@@ -98,9 +98,9 @@ impl Pool {
     /// The Master takes new settings, and lets go who waits when the listener stops.
     fn direct(&mut self, direction: Direction) {
         let (urls, old, alone) = (self.urls.clone(), self.config.clone(), !self.process.is_up());
-        let (directed, listen) = (direction.clone(), self.listen);
+        let (directed, shared) = (direction.clone(), self.shared);
         self.prepares.push(Box::new(move |new| {
-            let urls = if alone { urls.with_handlers_of(new, listen) } else { urls.with_list_of(new) };
+            let urls = if alone { urls.with_handlers_of(new, shared) } else { urls.with_list_of(new) };
             let settings = roles::master_settings_after(&old, new, &urls);
             settings.check()?;
             let directed = directed.clone();

@@ -8,9 +8,9 @@ use wire::pool_config::PoolConfig;
 
 use super::finding::Finding;
 use super::ports::Running;
-use crate::config::Config;
-use crate::roles::Urls;
+use crate::config::{Config, PublicUrl};
 use crate::roles::site::reachable;
+use crate::roles::{Urls, ann_name, blk_name};
 
 const ANSWER_TIME: Duration = Duration::from_secs(10);
 const ANSWER_LIMIT: usize = 1 << 20;
@@ -19,28 +19,60 @@ const ANSWER_LIMIT: usize = 1 << 20;
 pub async fn examine(config: &Config, running: Running) -> Vec<Finding> {
     let urls = Urls::new(config, reachable(config.http.listen));
     let subject = format!("Master {}", urls.master);
+    let mut findings = seen_from_elsewhere(config);
     if running == Running::No && config.pool.url.is_none() {
-        return vec![Finding::unseen(subject, "the pool does not run")];
+        findings.push(Finding::unseen(subject, "the pool does not run"));
+        return findings;
     }
-    let reach = "start the Master, or correct `pool.url`; behind a proxy, look at what it passes on";
-    let document = match get(&format!("{}/config.json", urls.master)).await {
-        Ok((StatusCode::OK, body)) => body,
-        Ok((status, _)) => return vec![Finding::fault(subject, format!("answers {status}"), reach)],
-        Err(error) => return vec![Finding::fault(subject, format!("cannot be reached: {error}"), reach)],
-    };
-    let said = match PoolConfig::parse(&document) {
+    let said = match master(&urls.master, &subject).await {
         Ok(said) => said,
-        Err(error) => {
-            return vec![Finding::fault(subject, error.to_string(), "is that a Master? correct `pool.url`")];
+        Err(fault) => {
+            findings.push(fault);
+            return findings;
         }
     };
-    let mut findings = vec![Finding::good(&subject, format!("gives work for block {}", said.current_height))];
+    findings.push(Finding::good(&subject, format!("gives work for block {}", said.current_height)));
     findings.push(agreement(&subject, "AnnHandlers", &urls.ann_handlers, &said.submit_ann_urls));
     findings.push(agreement(&subject, "BlkHandlers", &urls.blk_handlers, &said.submit_block_urls));
     for url in said.submit_ann_urls.iter().chain(&said.submit_block_urls) {
         findings.push(handler(url).await);
     }
     findings
+}
+
+/// What the Master says of the pool.
+async fn master(url: &str, subject: &str) -> Result<PoolConfig, Finding> {
+    let reach = "start the Master, or correct `pool.url`; behind a proxy, look at what it passes on";
+    match get(&format!("{url}/config.json")).await {
+        Ok((StatusCode::OK, document)) => PoolConfig::parse(&document).map_err(|error| {
+            Finding::fault(subject, error.to_string(), "is that a Master? correct `pool.url`")
+        }),
+        Ok((status, _)) => Err(Finding::fault(subject, format!("answers {status}"), reach)),
+        Err(error) => Err(unreachable(subject, &error, reach)),
+    }
+}
+
+/// Whoever serves other machines tells them URLs that mean the same there.
+fn seen_from_elsewhere(config: &Config) -> Vec<Finding> {
+    let ann = config.ann_handlers.iter().map(|handler| {
+        (format!("ann_handler.{}.url", ann_name(handler)), handler.url.as_ref(), handler.listen)
+    });
+    let blk = config.blk_handlers.iter().map(|handler| {
+        (format!("blk_handler.{}.url", blk_name(handler)), handler.url.as_ref(), handler.listen)
+    });
+    let master = [("pool.url".to_owned(), config.pool.url.as_ref(), config.master.listen)];
+    let told = master.into_iter().chain(ann).chain(blk);
+    let wrong = told.filter(|(_, url, own)| {
+        let listen = own.unwrap_or(config.http.listen).ip();
+        !listen.is_loopback() && url.is_some_and(PublicUrl::is_loopback)
+    });
+    let fault = |(key, url, _): (String, Option<&PublicUrl>, _)| {
+        let url = url.map(PublicUrl::as_str).unwrap_or_default();
+        let what = format!("{url} leads everybody to their own machine");
+        let fix = format!("give `{key}` the name or address that miners reach this one by");
+        Finding::fault(format!("`{key}`"), what, fix)
+    };
+    wrong.map(fault).collect()
 }
 
 /// The lists must be the same, in the same order: it says which handler takes what.
@@ -69,8 +101,18 @@ async fn handler(url: &str) -> Finding {
             Finding::fault(subject, format!("answers {status}"), reach)
         }
         Ok(_) => Finding::good(subject, "can be reached"),
-        Err(error) => Finding::fault(subject, format!("cannot be reached: {error}"), reach),
+        Err(error) => unreachable(&subject, &error, reach),
     }
+}
+
+fn unreachable(subject: &str, error: &anyhow::Error, reach: &str) -> Finding {
+    let error = error.to_string();
+    let fix = if error.contains("certificate") {
+        "give its proxy a certificate that browsers trust, of this name and not expired"
+    } else {
+        reach
+    };
+    Finding::fault(subject, format!("cannot be reached: {error}"), fix)
 }
 
 async fn get(url: &str) -> anyhow::Result<(StatusCode, Vec<u8>)> {
