@@ -3,6 +3,7 @@
 pub mod ahead;
 mod package;
 pub mod programs;
+mod second_run;
 mod side_by_side;
 
 use std::path::Path;
@@ -111,6 +112,7 @@ pub fn run(only: &[String]) -> anyhow::Result<()> {
             }
         }
     }
+    second_run::report();
     anyhow::ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
     println!("\nall checks passed");
     Ok(())

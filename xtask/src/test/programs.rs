@@ -7,6 +7,8 @@ use std::process::{Command, Stdio};
 use anyhow::Context;
 use serde_json::Value;
 
+use super::second_run;
+
 /// A test program.
 pub struct TestProgram {
     /// The package that it belongs to.
@@ -28,15 +30,18 @@ impl TestProgram {
         command
     }
 
-    /// Runs it to its end, and fails if a test did.
+    /// Runs it to its end, and fails if a test did, also in a second run.
     pub fn run(&self, arguments: &[&str], environment: &[(&str, &std::ffi::OsStr)]) -> anyhow::Result<()> {
-        let status = self
-            .command()
-            .args(arguments)
-            .envs(environment.iter().copied())
-            .status()
-            .with_context(|| format!("cannot start {}", self.file.display()))?;
-        anyhow::ensure!(status.success(), "{} {}: tests failed", self.package, self.name);
+        let command = || {
+            let mut command = self.command();
+            command.envs(environment.iter().copied());
+            command
+        };
+        let mut first = command();
+        first.args(arguments);
+        let (said, is_well) = second_run::shown(first)?;
+        let is_well = is_well || second_run::run(&self.name, command(), &second_run::failed_tests(&said))?;
+        anyhow::ensure!(is_well, "{} {}: tests failed", self.package, self.name);
         Ok(())
     }
 }

@@ -7,6 +7,8 @@ use std::time::Instant;
 
 use anyhow::Context;
 
+use super::second_run;
+
 /// Something to run.
 pub struct Job {
     /// What is printed of it.
@@ -15,7 +17,8 @@ pub struct Job {
     pub command: Command,
 }
 
-/// Runs them all, the first ones first, and fails if one did.
+/// Runs them all, the first ones first, and fails if one did. Tests that failed get a second run when all others have
+/// ended.
 pub fn run(jobs: Vec<Job>) -> anyhow::Result<()> {
     let at_once = std::thread::available_parallelism()?.get() + 1;
     let waiting = Mutex::new(jobs.into_iter());
@@ -25,10 +28,12 @@ pub fn run(jobs: Vec<Job>) -> anyhow::Result<()> {
         while let Some(Job { name, mut command }) = next() {
             let start = Instant::now();
             let output = command.output().with_context(|| format!("cannot start {name}"));
-            if !show(&name, start, output)
-                && let Ok(mut failed) = failed.lock()
-            {
-                failed.push(name);
+            let tests = match show(&name, start, output) {
+                (_, true) => continue,
+                (said, false) => second_run::failed_tests(&said),
+            };
+            if let Ok(mut failed) = failed.lock() {
+                failed.push((Job { name, command }, tests));
             }
         }
     };
@@ -37,13 +42,18 @@ pub fn run(jobs: Vec<Job>) -> anyhow::Result<()> {
             scope.spawn(work);
         }
     });
-    let failed = failed.into_inner().context("a thread has panicked")?;
-    anyhow::ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
+    let mut still = Vec::new();
+    for (Job { name, command }, tests) in failed.into_inner().context("a thread has panicked")? {
+        if !second_run::run(&name, command, &tests)? {
+            still.push(name);
+        }
+    }
+    anyhow::ensure!(still.is_empty(), "failed: {}", still.join(", "));
     Ok(())
 }
 
-/// Prints it in one piece, and says whether all went well.
-fn show(name: &str, start: Instant, output: anyhow::Result<Output>) -> bool {
+/// Prints it in one piece, and gives it, with whether all went well.
+fn show(name: &str, start: Instant, output: anyhow::Result<Output>) -> (String, bool) {
     let (said, is_well) = match output {
         Ok(output) => {
             let said = [output.stderr, output.stdout].concat();
@@ -53,7 +63,7 @@ fn show(name: &str, start: Instant, output: anyhow::Result<Output>) -> bool {
     };
     let result = if is_well { "passed" } else { "FAILED" };
     println!("--- {name}: {result} after {} s\n{said}", start.elapsed().as_secs());
-    is_well
+    (said, is_well)
 }
 
 #[cfg(test)]
