@@ -91,6 +91,8 @@ pub enum Counted {
     Guesses,
     /// WebSockets opened.
     Connections,
+    /// Nimiq shares verified.
+    Shares,
     /// Requests to the API.
     Looks,
 }
@@ -326,6 +328,11 @@ impl Admission {
             self.buckets.debt(self.key(counted, network), allowance.times(times), now)
         });
         debts.into_iter().flatten().max()
+    }
+
+    /// The same for what looking at things may cost.
+    pub fn processor_debt(&self, client: Client) -> Option<Duration> {
+        self.debt(Counted::Processor, client, self.processor())
     }
 
     /// The same for a payee, wherever its work comes from: it is granted as much as a neighbourhood of addresses.

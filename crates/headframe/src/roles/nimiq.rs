@@ -277,6 +277,7 @@ pub fn server_config(
         limits: AdmissionLimits {
             open: server.connections_per_address,
             fresh: NonZeroU32::new(server.new_connections_per_address).unwrap_or(NonZeroU32::MIN),
+            shares_per_second: server.shares_per_address.to_string().parse()?,
             banned,
         },
         times: Times { silence: server.silent_for, ..usual.times },

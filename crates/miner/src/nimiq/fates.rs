@@ -82,7 +82,9 @@ impl Fates {
     /// The pool says that something is wrong. Whether that is about a share, and why it was refused: its code.
     pub fn refused(&mut self, reason: &str) -> Option<&'static str> {
         let code = match known(reason) {
-            Some(reason @ (Reason::Share(_) | Reason::ShareNotStored)) => reason.code(),
+            Some(reason @ (Reason::Share(_) | Reason::ShareNotStored | Reason::TooManyShares)) => {
+                reason.code()
+            }
             Some(_) => return None,
             None => OTHER,
         };
@@ -117,6 +119,7 @@ fn known(words: &str) -> Option<Reason> {
         Reason::AlreadyRegistered,
         Reason::DifferentGenesis,
         Reason::ShareNotStored,
+        Reason::TooManyShares,
         Reason::PayoutWithoutProof,
         Reason::ThresholdWithoutProof,
         Reason::ThresholdOutOfRange,

@@ -4,7 +4,7 @@
 //! mine, [`session`] one registered client, [`share_difficulty`] how fast its shares shall come, [`hashing`] the threads for
 //! the dear step of a check, [`seen`] the shares that counted, [`terms`] what the pool offers everyone.
 //!
-//! Around them: `routes` and `connection` speak with clients whom the `door` lets in, `heads` puts the node's work on the
+//! Around them: `routes` and `connection` speak with clients whom the `door` lets in, `share_budget` is what those of one address may cost together, `heads` puts the node's work on the
 //! board, `unknown_heads` waits for what is not there yet, `share_intake` takes a share through all steps onto the disk (`journal`), `delivery` carries it into the accounts,
 //! `submission` a block to the node; `session_nonces` keeps connections apart. [`role`] starts and stops it all.
 
@@ -22,6 +22,7 @@ mod routes;
 pub mod seen;
 pub mod session;
 mod session_nonces;
+mod share_budget;
 pub mod share_difficulty;
 mod share_intake;
 mod submission;

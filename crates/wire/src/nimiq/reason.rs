@@ -20,6 +20,9 @@ pub enum Reason {
     /// A share is good, and the pool's disk does not take it: it is not credited.
     #[error("share not stored")]
     ShareNotStored,
+    /// The client's address is too far beyond what it is granted: its share is not looked at.
+    #[error("too many shares from this address")]
+    TooManyShares,
     /// The stock client's request, which has no proof.
     #[error("payout request requires a signature proof")]
     PayoutWithoutProof,
@@ -49,6 +52,7 @@ impl Reason {
             Self::DifferentGenesis => "different_genesis",
             Self::Share(refusal) => refusal.code(),
             Self::ShareNotStored => "share_not_stored",
+            Self::TooManyShares => "too_many_shares",
             Self::PayoutWithoutProof => "payout_without_proof",
             Self::ThresholdWithoutProof => "threshold_without_proof",
             Self::ThresholdOutOfRange => "threshold_out_of_range",

@@ -133,6 +133,7 @@ pub struct NimiqServer {
     pub connections: usize,
     pub connections_per_address: u32,
     pub new_connections_per_address: u32,
+    pub shares_per_address: Decimal,
     pub trusted_proxies: Vec<IpNet>,
     pub forwarded_header: ForwardedHeader,
     pub proxy_protocol: bool,
@@ -189,6 +190,14 @@ impl Section for NimiqServer {
                 1..=1_000_000,
                 "connections in five minutes",
                 "How many one client address may open, after as many at once.",
+            ),
+            shares_per_address: keys.decimal(
+                "shares_per_address",
+                "20",
+                "0.001",
+                "1000000",
+                "Shares per second that all connections of one client address may send. Where there are many of them, each is \
+                 asked for fewer shares; what comes beyond is paid for from what [admission] grants the address.",
             ),
             trusted_proxies: keys.at_reload().list(
                 "trusted_proxies",

@@ -30,7 +30,6 @@ use super::role::Shared;
 use super::session::Session;
 use super::session_nonces::TakenNonce;
 use super::share_intake::{self, NotTaken};
-use crate::admission::price;
 use crate::listener::{Client, Held};
 use orders::Order;
 
@@ -47,7 +46,7 @@ pub(super) struct Connection {
     /// Kept as long as the connection.
     pub _place: Option<Held>,
     /// Kept as long as the connection.
-    pub _admitted: Admitted,
+    pub admitted: Admitted,
 }
 
 /// A client that has registered.
@@ -153,7 +152,8 @@ impl Connection {
         let nonce = shared.nonces.take();
         let payout_nonce = PayoutNonce::from_random(rand::random());
         let terms = Arc::clone(&shared.config.terms);
-        let mut session = Session::new(terms, &register, nonce.get(), payout_nonce, now.into_std());
+        let wanted = self.share_rate();
+        let mut session = Session::new(terms, &register, nonce.get(), payout_nonce, wanted, now.into_std());
         let mut board = shared.board.clone();
         let present = board.borrow_and_update().clone();
         let messages = session.greet(&present, now.into_std(), clock::timestamp());
@@ -179,6 +179,12 @@ impl Connection {
         };
         registered.ask_balance();
         Ok(registered)
+    }
+
+    /// Shares per second to want of this client, as many connections as its address has now.
+    fn share_rate(&self) -> f64 {
+        let usual = self.shared.config.terms.difficulty.shares_per_second;
+        self.shared.budget.rate(usual, self.admitted.neighbours())
     }
 
     /// Sends messages, in one piece.
@@ -281,6 +287,7 @@ impl Registered {
 
     async fn review_difficulty(&mut self) -> Step {
         let board = self.board.borrow().clone();
+        self.session.want(self.connection.share_rate());
         let messages = self.session.review_difficulty(&board, Instant::now().into_std(), clock::timestamp());
         self.connection.say(messages).await
     }
@@ -324,7 +331,13 @@ impl Registered {
     async fn take_share(&mut self, share: &Share) -> Step {
         let shared = Arc::clone(&self.connection.shared);
         // Rare, so it takes memory only while it runs.
-        let taking = Box::pin(share_intake::take(&shared, &self.session, &mut self.board, share));
+        let taking = Box::pin(share_intake::take(
+            &shared,
+            self.connection.client,
+            &self.session,
+            &mut self.board,
+            share,
+        ));
         match taking.await {
             Ok(()) => {
                 shared.received.accepted(self.session.address(), 1, 0);
@@ -333,6 +346,12 @@ impl Registered {
                 self.review_difficulty().await
             }
             Err(NotTaken::Failed) => self.connection.refuse(Reason::ShareNotStored).await.without_end(),
+            Err(NotTaken::TooMany) => {
+                let code = Reason::TooManyShares.code();
+                shared.figures.share_refused(self.session.mode(), code);
+                shared.received.refused(self.session.address(), code, 1);
+                self.connection.say([Reason::TooManyShares.into()]).await
+            }
             Err(NotTaken::Refused(refusal)) => {
                 shared.figures.share_refused(self.session.mode(), refusal.code());
                 match refusal {
@@ -340,9 +359,6 @@ impl Registered {
                     refusal => shared.received.refused(self.session.address(), refusal.code(), 1),
                 }
                 let consequences = self.session.refused(refusal);
-                if refusal == Refusal::InvalidProofOfWork {
-                    shared.door.pay(self.connection.client, price::NIMIQ_PROOF);
-                }
                 if consequences.ban {
                     shared.door.ban(self.connection.client, refusal.code());
                 }

@@ -32,13 +32,16 @@ pub struct AdmissionLimits {
     pub open: u32,
     /// Connections opened in five minutes, after as many at once.
     pub fresh: NonZeroU32,
+    /// Shares per second of all its connections that are verified at no price.
+    pub shares_per_second: f64,
     /// Always refused.
     pub banned: Vec<Subject>,
 }
 
 impl Default for AdmissionLimits {
     fn default() -> Self {
-        Self { open: 100, fresh: NonZeroU32::new(50).unwrap_or(NonZeroU32::MIN), banned: Vec::new() }
+        let fresh = NonZeroU32::new(50).unwrap_or(NonZeroU32::MIN);
+        Self { open: 100, fresh, shares_per_second: 20.0, banned: Vec::new() }
     }
 }
 
@@ -65,7 +68,8 @@ pub(super) struct Door {
 /// A connection that counts for its address until this is dropped.
 pub(super) struct Admitted {
     door: Arc<Door>,
-    groups: Vec<IpNet>,
+    /// Those that it counts for, unless it is exempt.
+    networks: Option<Networks>,
 }
 
 impl Door {
@@ -104,7 +108,7 @@ impl Door {
             return Err(Reason::Banned);
         }
         if self.admission.is_exempt(client) {
-            return Ok(Admitted::new(self, Vec::new()));
+            return Ok(Admitted::new(self, None));
         }
         match self.admission.enter(client, Request::Connection) {
             Ok(()) => {}
@@ -126,7 +130,7 @@ impl Door {
 
     fn take_places(self: &Arc<Self>, networks: Networks) -> Result<Admitted, Reason> {
         let groups = networks.with_factors();
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open();
         let is_full = |(group, times): &(IpNet, u32)| {
             open.get(group).is_some_and(|taken| *taken >= self.limits.open.saturating_mul(*times))
         };
@@ -137,12 +141,7 @@ impl Door {
             *open.entry(group).or_default() += 1;
         }
         drop(open);
-        Ok(Admitted::new(self, groups.map(|(group, _)| group).to_vec()))
-    }
-
-    /// A client has made the server spend so much for nothing.
-    pub(super) fn pay(&self, client: Client, price: Duration) {
-        self.admission.pay(client, price);
+        Ok(Admitted::new(self, Some(networks)))
     }
 
     /// Bans the address of a client at once, with the code of what it did: the specification names the few acts that no
@@ -203,27 +202,42 @@ impl Door {
         self.admission.known(subject).is_some_and(|ban| ban.holds(now))
     }
 
+    fn open(&self) -> std::sync::MutexGuard<'_, HashMap<IpNet, u32>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn shared(&self) -> std::sync::MutexGuard<'_, HashSet<Subject>> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Admitted {
-    fn new(door: &Arc<Door>, groups: Vec<IpNet>) -> Self {
+    fn new(door: &Arc<Door>, networks: Option<Networks>) -> Self {
         door.connected.send_modify(|connected| *connected += 1);
-        Self { door: Arc::clone(door), groups }
+        Self { door: Arc::clone(door), networks }
+    }
+
+    /// How many connections each network has that this one counts for, and how many addresses' worth it is granted.
+    pub(super) fn neighbours(&self) -> impl Iterator<Item = (u32, u32)> {
+        let groups = self.networks.map(Networks::with_factors);
+        let open = groups.map(|groups| {
+            let open = self.door.open();
+            groups.map(|(group, times)| (open.get(&group).copied().unwrap_or(0), times))
+        });
+        open.into_iter().flatten()
     }
 }
 
 impl Drop for Admitted {
     fn drop(&mut self) {
         self.door.connected.send_modify(|connected| *connected -= 1);
-        let mut open = self.door.open.lock().unwrap_or_else(PoisonError::into_inner);
-        for group in &self.groups {
-            if let Some(taken) = open.get_mut(group) {
+        let Some(networks) = self.networks else { return };
+        let mut open = self.door.open();
+        for (group, _) in networks.with_factors() {
+            if let Some(taken) = open.get_mut(&group) {
                 *taken -= 1;
                 if *taken == 0 {
-                    open.remove(group);
+                    open.remove(&group);
                 }
             }
         }
@@ -275,8 +289,19 @@ mod tests {
             assert_eq!(*door.connected().borrow(), 1);
             drop(held);
         }
-        assert!(door.open.lock().unwrap().is_empty() && *door.connected().borrow() == 0);
+        assert!(door.open().is_empty() && *door.connected().borrow() == 0);
         assert_eq!(door.admit(client("192.0.2.1")).err(), Some(Reason::TooManyConnections));
+    }
+
+    #[tokio::test]
+    async fn a_connection_knows_how_many_share_with_it() {
+        let (door, _folder) = door(AdmissionLimits::default()).await;
+        let admit = |address: &str| door.admit(client(address)).ok().unwrap();
+        let (first, _second, neighbour) = (admit("192.0.2.1"), admit("192.0.2.1"), admit("192.0.2.2"));
+        assert_eq!(first.neighbours().collect::<Vec<_>>(), [(2, 1), (3, 16)]);
+        assert_eq!(neighbour.neighbours().collect::<Vec<_>>(), [(1, 1), (3, 16)]);
+        assert_eq!(admit("2001:db8::1").neighbours().collect::<Vec<_>>(), [(1, 1), (1, 4)]);
+        assert_eq!(admit("10.0.0.1").neighbours().count(), 0, "never limited");
     }
 
     #[tokio::test]
@@ -284,7 +309,7 @@ mod tests {
         let (door, _folder) = door(AdmissionLimits::default()).await;
         let (flood, other, private) = (client("192.0.2.1"), client("198.51.100.1"), client("10.0.0.1"));
         for client in [flood, private] {
-            door.pay(client, Duration::from_mins(10));
+            door.admission.pay(client, Duration::from_mins(10));
         }
         assert_eq!(door.admit(flood).err(), Some(Reason::TooManyConnections));
         assert!(door.admit(other).is_ok() && door.admit(private).is_ok());

@@ -26,6 +26,7 @@ use super::journal::Replay;
 use super::routes;
 use super::seen::Seen;
 use super::session_nonces::SessionNonces;
+use super::share_budget::ShareBudget;
 use super::share_intake::ShareNumbers;
 use super::submission::Submissions;
 use super::terms::Terms;
@@ -157,6 +158,7 @@ pub(super) struct Shared {
     pub submissions: Submissions,
     pub unknown_heads: UnknownHeads,
     pub door: Arc<Door>,
+    pub budget: ShareBudget,
     pub nonces: Arc<SessionNonces>,
     pub figures: Figures,
     /// For the website.
@@ -206,6 +208,8 @@ impl NimiqServer {
         let (limits, admission) = (config.limits.clone(), Arc::clone(&config.admission));
         let door = Door::new(limits, admission, accounts.clone(), under_way.clone(), &metrics);
         door.refresh().await?;
+        let granted = config.limits.shares_per_second;
+        let budget = ShareBudget::new(granted, Arc::clone(&config.admission), &metrics);
         let folder = config.folder.join("blocks");
         let submissions =
             Submissions::start(node.clone(), folder, under_way.clone(), stop.clone(), &metrics)?;
@@ -233,6 +237,7 @@ impl NimiqServer {
             submissions,
             unknown_heads: UnknownHeads::new(node, config.times.unknown_head),
             door: Arc::clone(&door),
+            budget,
             nonces: SessionNonces::new(server),
             figures: Figures::new(&metrics),
             received: ReceivedWork::default(),

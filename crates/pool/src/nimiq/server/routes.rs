@@ -58,7 +58,7 @@ async fn answer(
     match shared.door.admit(client) {
         Ok(admitted) => upgrade.on_upgrade(move |socket| {
             let tracker = shared.connections.clone();
-            let connection = Connection { shared, socket, client, _place: place, _admitted: admitted };
+            let connection = Connection { shared, socket, client, _place: place, admitted };
             tracker.track_future(connection.speak())
         }),
         Err(Reason::Banned) => {

@@ -111,12 +111,13 @@ pub struct Consequences {
 }
 
 impl Session {
-    /// A client that registered. Its first messages are those of [`greet`](Self::greet).
+    /// A client that registered, of which so many shares per second are wanted. Its first messages are those of [`greet`](Self::greet).
     pub fn new(
         terms: Arc<Terms>,
         register: &Register,
         session: SessionNonce,
         payout_nonce: PayoutNonce,
+        shares_per_second: f64,
         now: Instant,
     ) -> Self {
         let usual = match register.mode {
@@ -128,7 +129,7 @@ impl Session {
             mode: register.mode,
             address: register.address,
             device: register.device_id,
-            difficulty: ShareDifficulty::new(terms.difficulty, start, now),
+            difficulty: ShareDifficulty::new(terms.difficulty, start, shares_per_second, now),
             announcements: Announcements::new(terms.name.clone(), register.address, session),
             jobs: Jobs::default(),
             payout_nonce,
@@ -156,6 +157,11 @@ impl Session {
     /// The difficulty that it was told last.
     pub fn share_difficulty(&self) -> f64 {
         self.difficulty.current()
+    }
+
+    /// So many shares per second are wanted of it from the next review on.
+    pub fn want(&mut self, shares_per_second: f64) {
+        self.difficulty.want(shares_per_second);
     }
 
     /// What a client is told when it registers, but for its balance.

@@ -16,6 +16,8 @@ use super::clock;
 use super::journal;
 use super::role::Shared;
 use super::session::{Candidate, FoundBlock, GoodShare, Session, Weighing};
+use super::share_budget::FarBeyond;
+use crate::listener::Client;
 use crate::outbox::OutboxError;
 
 /// Pause while the disk has no room in its queue; the client is not read meanwhile.
@@ -30,6 +32,8 @@ pub(super) enum NotTaken {
     Refused(Refusal),
     /// It is good, and the server failed.
     Failed,
+    /// Its address is too far in debt for it to be looked at.
+    TooMany,
 }
 
 impl From<Refusal> for NotTaken {
@@ -57,12 +61,19 @@ impl ShareNumbers {
 /// Takes a share of a session, or says why not. A block in it is on its way to the node before anything else.
 pub(super) async fn take(
     shared: &Shared,
+    client: Client,
     session: &Session,
     board: &mut watch::Receiver<std::sync::Arc<Board>>,
     share: &Share,
 ) -> Result<(), NotTaken> {
     let candidates = weigh(shared, session, board, share).await?;
-    let (candidate, good) = prove(shared, session, share, &candidates).await?;
+    // It was on the head when it came: however long it waits now, it is not late.
+    let paid = shared.budget.enter(client, &shared.shutdown).await.map_err(|FarBeyond| NotTaken::TooMany)?;
+    let proved = prove(shared, session, share, &candidates).await;
+    if matches!(proved, Err(NotTaken::Refused(Refusal::InvalidProofOfWork))) {
+        shared.budget.wasted(client, paid);
+    }
+    let (candidate, good) = proved?;
     let entering = Instant::now();
     let is_new = shared.seen.enter(good.previous, good.hash);
     shared.figures.duplicate.since(entering);

@@ -4,5 +4,6 @@ mod bad_input;
 mod modes;
 mod renewals;
 mod restarts;
+mod share_budgets;
 mod stand;
 mod transcripts;

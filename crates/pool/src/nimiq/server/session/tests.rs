@@ -34,7 +34,8 @@ impl Bench {
         };
         let start = Instant::now();
         let nonce = PayoutNonce::from_random(5);
-        let mut session = Session::new(Arc::new(terms), &register, SessionNonce(9), nonce, start);
+        let wanted = terms.difficulty.shares_per_second;
+        let mut session = Session::new(Arc::new(terms), &register, SessionNonce(9), nonce, wanted, start);
         let board = Board::default().with(work_on(&Network::Dev.genesis_block().to_light(), &session));
         let said = session.greet(&board, start, CLOCK);
         Self { board, session, start, said }
