@@ -3,6 +3,11 @@
 import { quantity } from "./format.js";
 
 const AGAIN_MS = 30000;
+/** Closer to the left edge a time would run into the figures of the other axis. */
+const EDGE_PIXELS = 26;
+/** What is counted has no halves. */
+const WHOLE = [1, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8].flatMap((power) => [power, 2 * power, 5 * power]);
+const COUNTED = ["shares", "blocks", "payments"];
 
 /** The colours of the page as it is now. */
 function colour(name) {
@@ -15,17 +20,24 @@ function timeLabel(seconds, step) {
   return new Intl.DateTimeFormat(document.documentElement.lang, options).format(seconds * 1000);
 }
 
-/** Beside an axis there is no room for words; the legend has them. */
-function onAxis(value, unit) {
-  return quantity(value, unit).replace(/\u00a0(credits|payments)$/, "");
-}
-
 function axis(more) {
   const line = { stroke: colour("line"), width: 1 };
   return { stroke: colour("muted"), grid: line, ticks: { show: false }, font: "12px sans-serif", ...more };
 }
 
-function options(plot) {
+/** Where times stand below the chart. */
+function times(chart, splits, step) {
+  return splits.map((at) => (chart.valToPos(at, "x") < EDGE_PIXELS ? "" : timeLabel(at, step)));
+}
+
+/** Points between gaps, which no line would lead to. */
+function alone(chart, place) {
+  const points = chart.data[place];
+  const isKnown = (index) => points[index] !== null && points[index] !== undefined;
+  return [...points.keys()].filter((index) => isKnown(index) && !isKnown(index - 1) && !isKnown(index + 1));
+}
+
+function options(plot, step) {
   const { unit, accent } = plot.dataset;
   const stroke = colour(accent);
   const isBars = "bars" in plot.dataset;
@@ -35,10 +47,14 @@ function options(plot) {
     legend: { show: false },
     cursor: { y: false, points: { show: !isBars, size: 7, fill: stroke } },
     padding: [10, 24, 0, 0],
-    scales: { y: { range: (_, low, high) => [0, (high || 1) * 1.08] } },
+    scales: {
+      // The last bar reaches a step beyond the last time.
+      x: { range: (_, first, last) => [first, isBars ? last + step : last] },
+      y: { range: (_, low, high) => [0, (high || 1) * 1.08] },
+    },
     axes: [
-      axis({ space: 70, size: 28, values: (_, splits, __, ___, step) => splits.map((at) => timeLabel(at, step)) }),
-      axis({ space: 45, size: 78, values: (_, splits) => splits.map((value) => onAxis(value, unit)) }),
+      axis({ space: 70, size: 28, values: (chart, splits, _, __, between) => times(chart, splits, between) }),
+      axis({ space: 45, size: 78, ...(COUNTED.includes(unit) ? { incrs: WHOLE } : {}), values: (_, splits) => splits.map((value) => quantity(value, unit)) }),
     ],
     series: [
       {},
@@ -47,7 +63,7 @@ function options(plot) {
         width: isBars ? 0 : 2,
         fill: isBars ? stroke : `color-mix(in srgb, ${stroke} 14%, transparent)`,
         spanGaps: false,
-        points: { show: false },
+        points: { show: false, size: 5, fill: stroke, filter: (chart, place) => (isBars ? null : alone(chart, place)) },
         ...(isBars ? { paths: uPlot.paths.bars({ size: [0.8, 40], align: 1 }) } : {}),
       },
     ],
@@ -63,12 +79,20 @@ function readOut(plot, chart) {
   plot.querySelector(".read-out").textContent = text;
 }
 
+/** Levels without their newest point, which still grows, unless nothing else is known: as the server draws them. */
+function drawn(plot, points) {
+  const whole = points.slice(0, -1);
+  const isLevel = !("bars" in plot.dataset) && whole.some((point) => point !== null);
+  return isLevel ? [...whole, null] : points;
+}
+
 async function points(plot) {
   const answer = await fetch(plot.dataset.series);
   if (!answer.ok) throw new Error(`${plot.dataset.series}: ${answer.status}`);
   const series = await answer.json();
   const start = series.from / 1000;
-  return [series.points.map((_, place) => start + place * series.step_seconds), series.points];
+  const at = series.points.map((_, place) => start + place * series.step_seconds);
+  return { step: series.step_seconds, data: [at, drawn(plot, series.points)] };
 }
 
 /** One chart, from the first drawing on. Without points the server's words stay. */
@@ -86,8 +110,8 @@ class Chart {
     } catch {
       return;
     }
-    if (this.points[1].every((point) => point === null)) return;
-    if (this.chart) this.chart.setData(this.points);
+    if (this.points.data[1].every((point) => point === null)) return;
+    if (this.chart) this.chart.setData(this.points.data);
     else this.draw();
   }
 
@@ -102,7 +126,7 @@ class Chart {
       this.plot.setAttribute("role", "img");
       this.plot.setAttribute("aria-label", words);
     }
-    this.chart = new uPlot(options(this.plot), this.points, this.plot);
+    this.chart = new uPlot(options(this.plot, this.points.step), this.points.data, this.plot);
     this.plot.dataset.drawn = "";
   }
 }

@@ -8,7 +8,7 @@ function significant(value) {
   const decimals = size === 0 || size >= 99.95 ? 0 : size >= 9.995 ? 1 : size >= 0.01 ? 2 : 4;
   const text = value.toFixed(decimals);
   const short = text.includes(".") ? text.replace(/\.?0+$/, "") : text;
-  return (size >= 10000 ? grouped(Math.round(value)) : short).replace("-", "−");
+  return (size >= 999.5 ? grouped(Math.round(value)) : short).replace("-", "−");
 }
 
 /** Digits in groups of three. */
@@ -50,7 +50,7 @@ export function quantity(value, unit) {
     case "kbit/s":
       return prefixed(value * 1000, "bit/s");
     case "difficulty":
-      return prefixed(value, "");
+      return value < 1e9 ? significant(value) : prefixed(value, "");
     case "s":
       return duration(value);
     case "miners":
@@ -58,6 +58,8 @@ export function quantity(value, unit) {
     case "announcements":
     case "shares":
     case "blocks":
+    case "payments":
+    case "credits":
       return Number.isInteger(value) ? grouped(value) : significant(value);
     default:
       return (Number.isInteger(value) && value >= 0 ? grouped(value) : significant(value)) + `\u00a0${unit}`;

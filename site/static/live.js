@@ -19,11 +19,18 @@ function isInUse(part) {
   return part.contains(document.activeElement) || part.querySelector(":popover-open") !== null;
 }
 
+/** The parts of a page: another set of them is another page. */
+function parts(page) {
+  return [...page.querySelectorAll("[data-live]")].map((part) => part.id).join();
+}
+
 /** Shows what the server would show now. */
 async function refresh() {
   const answer = await fetch(location.href, { headers: { accept: "text/html" }, cache: "no-store" });
   if (!answer.ok) return;
   const now = new DOMParser().parseFromString(await answer.text(), "text/html");
+  // A miner that begins has a page with more on it.
+  if (parts(now) !== parts(document) && !document.querySelector("input:focus")) return location.reload();
   for (const part of document.querySelectorAll("[data-live]")) {
     const newer = now.getElementById(part.id);
     if (newer && !isInUse(part) && newer.innerHTML !== part.innerHTML) {

@@ -19,7 +19,7 @@ use tracing_subscriber::EnvFilter;
 use wire::{Decimal, PktAddress};
 
 use super::problem::{Problem, nearest};
-use super::values::{ExplorerUrl, HandlerName, PublicUrl, Secret};
+use super::values::{ExplorerUrl, HandlerName, MinerUrl, PublicUrl, Secret};
 use super::written::{Content, Table};
 
 /// A part of the configuration under one header.
@@ -357,6 +357,16 @@ impl<'a> Keys<'a> {
         about: &'static str,
     ) -> Option<PublicUrl> {
         self.parsed(name, PublicUrl::EXPECTED, sample, about, |text| PublicUrl::parse(text).map_err(Some))
+    }
+
+    /// Where Nimiq miners connect to.
+    pub fn miner_url(
+        &mut self,
+        name: &'static str,
+        sample: &'static str,
+        about: &'static str,
+    ) -> Option<MinerUrl> {
+        self.parsed(name, MinerUrl::EXPECTED, sample, about, |text| MinerUrl::parse(text).map_err(Some))
     }
 
     /// Where a block explorer shows something by its hash.

@@ -81,6 +81,35 @@ impl fmt::Display for PublicUrl {
     }
 }
 
+/// Where Nimiq miners connect to: scheme, host and port. Stock miners are given host and port, so neither may be left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MinerUrl(String);
+
+impl MinerUrl {
+    /// What is expected, in words.
+    pub const EXPECTED: &'static str =
+        "a ws or wss address with a port and without a path, such as wss://pool.example:8443";
+
+    /// Checks a text; the error says what is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let place = text.strip_prefix("wss://").or_else(|| text.strip_prefix("ws://"));
+        let place = place.ok_or("the scheme ws:// or wss:// is missing")?;
+        let authority: axum::http::uri::Authority = place.parse().map_err(|error| format!("{error}"))?;
+        match (authority.host(), authority.port_u16()) {
+            ("", _) => Err("the host is missing".to_owned()),
+            (_, None) => Err("the port is missing".to_owned()),
+            _ if place.contains('@') => Err("user name and password do not belong into it".to_owned()),
+            _ => Ok(Self(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for MinerUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
 /// Where a block explorer shows a block or a transaction: a URL with a place for its hash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExplorerUrl(String);
@@ -191,6 +220,23 @@ mod tests {
             ["pool.example/master", "ftp://x/y", "http://x/", "http://x/y?z", "http://u:p@x/y", "http:///x"]
         {
             assert!(PublicUrl::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn nimiq_miners_need_a_scheme_a_host_and_a_port() {
+        for good in ["wss://pool.example:8443", "ws://127.0.0.1:8443", "wss://[::1]:443"] {
+            assert!(MinerUrl::parse(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "pool.example:8443",
+            "https://pool.example:8443",
+            "wss://pool.example",
+            "wss://:8443",
+            "wss://pool.example:8443/",
+            "wss://a:b@pool.example:8443",
+        ] {
+            assert!(MinerUrl::parse(bad).is_err(), "{bad}");
         }
     }
 

@@ -26,7 +26,7 @@ pub fn site(
     accounts: Option<Accounts>,
 ) -> anyhow::Result<SiteConfig> {
     let site = &config.site;
-    let url = site.url.as_ref().map_or_else(|| format!("http://{shown_at}"), ToString::to_string);
+    let url = site.url.as_ref().map_or_else(|| address_of_site(config, shown_at), ToString::to_string);
     let contact = (!site.contact.is_empty()).then(|| site.contact.clone());
     let identity = Identity {
         name: site.name.clone(),
@@ -35,7 +35,7 @@ pub fn site(
             packetcrypt: site.explorer_pkt.as_ref().map(ToString::to_string),
             nimiq: site.explorer_nimiq.as_ref().map(ToString::to_string),
         },
-        url,
+        url: url.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         build: option_env!("HEADFRAME_BUILD").map(str::to_owned),
         started_at: Moment::now(),
@@ -46,7 +46,7 @@ pub fn site(
         sources: Sources {
             identity,
             packetcrypt,
-            nimiq: accounts.map(|accounts| nimiq(config, here, accounts)),
+            nimiq: accounts.map(|accounts| nimiq(config, here, accounts, &url)),
             components: components(config, urls, here),
         },
         folder: site.folder.clone(),
@@ -64,6 +64,33 @@ pub fn site(
     })
 }
 
+/// Where visitors find a site that nobody has given an address: they do not find one that listens everywhere by that.
+fn address_of_site(config: &Config, shown_at: SocketAddr) -> String {
+    match &config.pool.url {
+        Some(pool) if shown_at.ip().is_unspecified() => origin(pool.as_str()),
+        _ => format!("http://{}", reachable(shown_at)),
+    }
+}
+
+/// Where miners find a Nimiq server; `site` is the website's address.
+fn address_for_miners(server: &NimiqServer, site: &str) -> String {
+    let scheme = if server.certificate.is_some() { "wss" } else { "ws" };
+    match &server.url {
+        Some(url) => url.to_string(),
+        None if server.listen.ip().is_unspecified() => {
+            let authority = site.rsplit("//").next().unwrap_or(site);
+            let authority = authority.split('/').next().unwrap_or(authority);
+            let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+            let host = authority
+                .rsplit_once(':')
+                .filter(|(_, port)| is_port(port))
+                .map_or(authority, |(host, _)| host);
+            format!("{scheme}://{host}:{}", server.listen.port())
+        }
+        None => format!("{scheme}://{}", server.listen),
+    }
+}
+
 fn packetcrypt(config: &Config, urls: &Urls, here: Option<SocketAddr>) -> PacketCryptSource {
     let own = |path: &str| here.map(|here| format!("http://{}{path}", reachable(here)));
     let ann_handlers = config.ann_handlers.iter().map(ann_name);
@@ -76,13 +103,14 @@ fn packetcrypt(config: &Config, urls: &Urls, here: Option<SocketAddr>) -> Packet
         blk_handlers: blk_handlers
             .filter_map(|name| url(format!("/blk/{name}"), urls.blk_handler(name)))
             .collect(),
+        pool_url: urls.master.clone(),
         master: own("/master").unwrap_or_else(|| urls.master.clone()),
         pay_maker: own("/paymaker").unwrap_or_else(|| urls.pay_maker.clone()),
         is_private: config.pool.private_seed.is_some(),
     }
 }
 
-fn nimiq(config: &Config, here: Option<SocketAddr>, accounts: Accounts) -> NimiqSource {
+fn nimiq(config: &Config, here: Option<SocketAddr>, accounts: Accounts, site: &str) -> NimiqSource {
     let figures = |listen| format!("{}/metrics", process(config, here, listen));
     let server_figures = config.nimiq_servers.iter().map(|server| figures(server.metrics_listen));
     let server_url = |server: &NimiqServer| {
@@ -92,7 +120,7 @@ fn nimiq(config: &Config, here: Option<SocketAddr>, accounts: Accounts) -> Nimiq
     };
     NimiqSource {
         accounts,
-        servers: config.nimiq_servers.iter().map(|server| server.listen.to_string()).collect(),
+        servers: config.nimiq_servers.iter().map(|server| address_for_miners(server, site)).collect(),
         address: pool_address(config).ok(),
         network: config.nimiq_network().to_string(),
         fee_millionths: config.nimiq_service.pool_fee.millionths(),
@@ -169,6 +197,39 @@ mod tests {
     fn the_health_of_a_role_is_at_the_root_of_its_host() {
         assert_eq!(origin("https://pool.example/ann/main"), "https://pool.example");
         assert_eq!(origin("http://127.0.0.1:8080"), "http://127.0.0.1:8080");
+    }
+
+    fn load(text: &str) -> Config {
+        Config::load(Some((Path::new("pool.toml"), text)), [], &[], crate::config::Files::MayBeElsewhere)
+            .unwrap()
+    }
+
+    #[test]
+    fn miners_are_told_addresses_that_lead_here_from_outside() {
+        let with = |server: &str| {
+            let config = load(&format!("[[nimiq_server]]\nname = \"main\"\n{server}\n"));
+            ["https://pool.example", "http://10.0.0.7:8080", "http://[2001:db8::1]"]
+                .map(|site| address_for_miners(&config.nimiq_servers[0], site))
+        };
+        let tls = "certificate = \"/a.pem\"\nkey = \"/b.pem\"";
+        assert_eq!(with("")[0], "ws://127.0.0.1:8443");
+        let everywhere = with(&format!("listen = \"0.0.0.0:8444\"\n{tls}"));
+        assert_eq!(
+            everywhere,
+            ["wss://pool.example:8444", "wss://10.0.0.7:8444", "wss://[2001:db8::1]:8444"]
+        );
+        let written = with(&format!("listen = \"0.0.0.0:8444\"\nurl = \"wss://mine.example:443\"\n{tls}"));
+        assert_eq!(written[0], "wss://mine.example:443");
+    }
+
+    #[test]
+    fn the_pool_url_that_is_shown_is_the_one_from_outside() {
+        let here: SocketAddr = "0.0.0.0:8080".parse().unwrap();
+        let config = load("[pool]\nurl = \"https://pool.example/master\"\n");
+        let source = packetcrypt(&config, &Urls::new(&config, here), Some(here));
+        assert_eq!(source.pool_url, "https://pool.example/master");
+        assert_eq!(source.master, "http://127.0.0.1:8080/master", "which is asked from here");
+        assert_eq!(address_of_site(&config, here), "https://pool.example");
     }
 
     #[test]

@@ -17,6 +17,8 @@ use crate::sandbox::{Http, Program, eventually, folder};
 const MINER: &str = "[data-live] a[href^='/m/pkt1'], [data-live] a[href^='/m/p']";
 /// An address that nobody has mined for yet.
 const NEWCOMER: &str = "pkt1q6hqsqhqdgqfd8t3xwgceulu7k9d9w5t2amath0qxyfjlvl3s3u4sjza2g2";
+/// The same on Nimiq.
+const NIMIQ_NEWCOMER: &str = "NQ76 2NH6 LDHV UJ2C MATR VLDH J5TG JGQA CNQ9";
 /// One whose miner does everything wrong.
 const UNLUCKY: &str = "pBuYQ8dZe5KHNmCx1SBzmuXxqpAWrNTe2t";
 /// The same as the newcomer's with a slip.
@@ -38,6 +40,7 @@ fn a_visitor_sees_a_pool_that_lives() {
     timed("forms work", || forms_work(&browser, &base));
     timed("wrong addresses explain themselves", || wrong_addresses_explain_themselves(&browser, &base));
     timed("the first work is seen", || the_connect_page_sees_the_first_work(&browser, &base));
+    timed("the Nimiq command mines", || the_nimiq_command_mines(&browser, &base));
     timed("refused work is explained", || refused_work_is_explained(&browser, &base));
     timed("who leaves a page listens no more", || who_leaves_a_page_listens_no_more(&browser, &base));
     timed("pages survive a restart", || pages_survive_a_restart(&browser, &mut pool));
@@ -147,6 +150,18 @@ fn the_connect_page_sees_the_first_work(browser: &Browser, base: &str) {
     drop(miner);
     let complaints = browser.complaints();
     assert!(complaints.is_empty(), "the Connect page asks for what is not there: {complaints:#?}");
+}
+
+/// The line for Nimiq names the server, its scheme and its network: with nothing but it, work is accepted.
+fn the_nimiq_command_mines(browser: &Browser, base: &str) {
+    browser.open(&format!("{base}/connect?address={}&work=nimiq", NIMIQ_NEWCOMER.replace(' ', "+")));
+    let command = browser.text("#command-nimiq").unwrap();
+    let words: Vec<&str> = command.split_whitespace().skip(1).collect();
+    // What one thread finds in a moment.
+    let quick = ["--threads", "1", "--start-difficulty", "0.001"];
+    let miner = Program::headframe(&[&words[..], &quick].concat());
+    browser.until("Nimiq work to be accepted", "document.querySelector('#waiting .done')");
+    drop(miner);
 }
 
 /// Somebody whose work is all refused is told why, and not that nobody knows the address.

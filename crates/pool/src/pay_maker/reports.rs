@@ -15,6 +15,7 @@ use wire::who_to_pay::{PaidWindow, Portion, WhoToPay};
 use wire::{Decimal, PktAddress};
 
 use super::Shared;
+use super::documents::Documents;
 use super::payout_node::ChainPlace;
 use super::won_blocks::MATURE_AT;
 use crate::site::facts::{
@@ -126,6 +127,7 @@ impl Reports {
 /// What a report is made from.
 struct Sources {
     now: UnixMillis,
+    documents: Arc<Documents>,
     document: Arc<WhoToPay>,
     figures: PoolFigures,
     wins: Vec<RecordedWin>,
@@ -149,6 +151,7 @@ impl Sources {
         let paid = paid_by(&wins, shared);
         Some(Self {
             payout_rule: payout_rule(&document),
+            documents: Arc::clone(&shared.documents),
             next_reward: shared.won_blocks.next_reward(),
             tables,
             now,
@@ -253,7 +256,11 @@ impl Sources {
             share_window: window_facts(self.document.share_window.as_ref()),
             announcement_window: window_facts(self.document.ann_window.as_ref()),
             payee_count: units.len() as u64,
-            payees: units.iter().take(SHOWN).map(|(address, units)| payee(address, *units, reward)).collect(),
+            payees: units
+                .iter()
+                .take(SHOWN)
+                .map(|(to, units)| self.documents.payee(to, *units, reward))
+                .collect(),
             paid_in: Vec::new(),
         }
     }
@@ -285,12 +292,15 @@ async fn newest_tables(book: &SqlBook, wins: &[RecordedWin]) -> Vec<PayoutTableS
     tables
 }
 
-/// One payee of a table; `reward` in units of 2⁻³⁰ PKT, if it is known.
-pub(super) fn payee(address: &PktAddress, units: u64, reward: Option<i64>) -> Payee {
-    Payee {
-        address: address.to_string(),
-        part: Part(units),
-        amount: reward.map(|reward| worth(reward, units)),
+impl Documents {
+    /// One payee of a table; `reward` in units of 2⁻³⁰ PKT, if it is known.
+    pub(super) fn payee(&self, address: &PktAddress, units: u64, reward: Option<i64>) -> Payee {
+        Payee {
+            address: address.to_string(),
+            part: Part(units),
+            amount: reward.map(|reward| worth(reward, units)),
+            is_of_pool: self.pays_besides_work(address),
+        }
     }
 }
 
@@ -413,11 +423,14 @@ fn standings(document: &WhoToPay) -> HashMap<PktAddress, Standing> {
 /// The rule in one sentence, with the numbers of this pool.
 fn payout_rule(document: &WhoToPay) -> String {
     let percent = |fraction: &Decimal| format!("{}", part(fraction).percent());
+    let fee = match part(&document.pool_fee) {
+        Part(0) => "the pool takes no fee".to_owned(),
+        _ => format!("{} % is the pool’s fee", percent(&document.pool_fee)),
+    };
     format!(
         "PPLNS, paid by each block itself: {} % of the reward goes to shares, {} % to announcements, each by the work \
-         in its window; {} % is the pool's fee.",
+         in its window; {fee}.",
         percent(&document.block_miners),
         percent(&document.ann_miners),
-        percent(&document.pool_fee)
     )
 }

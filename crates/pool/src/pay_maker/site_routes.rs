@@ -22,7 +22,7 @@ use ledger::book::{BookError, PayoutTableNumber};
 use serde::Serialize;
 use wire::PktAddress;
 
-use super::reports::{newest_paid_by, payee, pool_block, sent_table};
+use super::reports::{newest_paid_by, pool_block, sent_table};
 use super::routes::{json, not_ready, text};
 use super::{Shared, miner_report};
 use crate::site::facts::{Chain, PaymentsPage, Range, SeriesName, SeriesQuery};
@@ -110,7 +110,8 @@ async fn payees_of_table(shared: &Shared, query: &Query<'_>) -> Response {
         Ok(None) => text(StatusCode::NOT_FOUND, "there is no such table, or no more"),
         found => of_book(found.map(|payees| {
             let page = query.page(payees.unwrap_or_default());
-            page.iter().map(|(address, units)| payee(address, *units, None)).collect::<Vec<_>>()
+            let payee = |(address, units): &(_, _)| shared.documents.payee(address, *units, None);
+            page.iter().map(payee).collect::<Vec<_>>()
         })),
     }
 }
@@ -129,7 +130,7 @@ async fn of_ledger(shared: &Arc<Shared>, name: &str, query: &Query<'_>) -> Respo
         "payees" => {
             let reward = report.facts.next_reward.value.map(|reward| reward.units);
             let page = query.page(report.payees.iter());
-            let payees = page.iter().map(|(address, units)| payee(address, *units, reward));
+            let payees = page.iter().map(|(address, units)| shared.documents.payee(address, *units, reward));
             of_value(&payees.collect::<Vec<_>>())
         }
         _ => {

@@ -155,6 +155,9 @@ struct Question {
     /// On which system.
     #[serde(default)]
     system: String,
+    /// With which program.
+    #[serde(default)]
+    miner: String,
     /// How far charts reach back.
     #[serde(default)]
     range: String,

@@ -14,7 +14,7 @@ use wire::forwarded::ForwardedHeader;
 
 use super::{HANDLER_NAME, OWN_LISTEN};
 use crate::config::keys::{Keys, Section};
-use crate::config::values::{HandlerName, PublicUrl, Secret, network};
+use crate::config::values::{HandlerName, MinerUrl, PublicUrl, Secret, network};
 
 /// `[nimiq]`: what the roles of the Nimiq pool share.
 #[derive(Debug, Clone)]
@@ -126,6 +126,7 @@ impl Section for NimiqDevChain {
 pub struct NimiqServer {
     pub name: Option<HandlerName>,
     pub listen: SocketAddr,
+    pub url: Option<MinerUrl>,
     pub metrics_listen: Option<SocketAddr>,
     pub certificate: Option<PathBuf>,
     pub key: Option<PathBuf>,
@@ -160,6 +161,12 @@ impl Section for NimiqServer {
                 "listen",
                 "127.0.0.1:8443",
                 "The address for miners (WebSocket). Loopback by default; 0.0.0.0:8443 serves the world.",
+            ),
+            url: keys.miner_url(
+                "url",
+                "wss://pool.example:8443",
+                "Its address from outside, as the website tells miners. Without it: that of `listen`, by the name of the \
+                 website where that is every address of this machine.",
             ),
             metrics_listen: keys.socket("metrics_listen", "127.0.0.1:8085", OWN_LISTEN),
             certificate: keys.at_reload().file(

@@ -1,6 +1,6 @@
 //! Tables as CSV (RFC 4180): a line of names, then one for each row. What is not known is empty.
 
-use crate::site::facts::{Moment, Payment, PoolBlock};
+use crate::site::facts::{Moment, Payee, Payment, PayoutTableFacts, PoolBlock};
 
 /// Blocks of the pool.
 pub(super) fn blocks(blocks: &[PoolBlock]) -> String {
@@ -55,6 +55,54 @@ pub(super) fn payments(payments: &[Payment]) -> String {
             optional(payment.height),
             payment.state.name().to_owned(),
             payment.kind.clone(),
+        ]);
+    }
+    table.text
+}
+
+/// Payout tables, without their payees.
+pub(super) fn payout_tables(tables: &[PayoutTableFacts]) -> String {
+    let mut lines = Table::new(&[
+        "made_at",
+        "number",
+        "newest_event",
+        "state",
+        "payees",
+        "announcement_window_oldest",
+        "announcement_window_filled_percent",
+        "share_window_oldest",
+        "share_window_filled_percent",
+        "paid_in_heights",
+        "detail",
+    ]);
+    for table in tables {
+        let heights = table.paid_in.iter().filter_map(|block| block.height);
+        lines.row(&[
+            time(table.made_at),
+            optional(table.number),
+            table.newest_event.map(time).unwrap_or_default(),
+            table.state.name().to_owned(),
+            table.payee_count.to_string(),
+            table.announcement_window.oldest.map(time).unwrap_or_default(),
+            optional(table.announcement_window.filled_percent),
+            table.share_window.oldest.map(time).unwrap_or_default(),
+            optional(table.share_window.filled_percent),
+            heights.map(|height| height.to_string()).collect::<Vec<_>>().join(" "),
+            table.detail.clone().unwrap_or_default(),
+        ]);
+    }
+    lines.text
+}
+
+/// Whom a block pays.
+pub(super) fn payees(payees: &[Payee]) -> String {
+    let mut table = Table::new(&["address", "part", "amount_units", "is_of_pool"]);
+    for payee in payees {
+        table.row(&[
+            payee.address.clone(),
+            payee.part.to_string(),
+            optional(payee.amount.map(|amount| amount.units)),
+            payee.is_of_pool.to_string(),
         ]);
     }
     table.text

@@ -112,9 +112,11 @@ pub(super) async fn payments(
     params(
         ("before" = Option<u64>, Query, minimum = 0, maximum = 9_007_199_254_740_991_i64, description = "Only tables with a smaller number; `next` of the page before"),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "How many rows; 50 by default"),
+        ("format" = Option<Format>, Query, description = "json by default"),
     ),
     responses(
-        (status = 200, description = "A page of the table", body = Page<PayoutTableFacts>),
+        (status = 200, description = "A page of the table", content(
+            (Page<PayoutTableFacts> = "application/json"), (String = "text/csv; charset=utf-8"))),
         (status = 304, description = "Nothing has changed since the ETag that was sent"),
         (status = 400, description = "Asked wrongly", body = Fault),
         (status = 404, description = "This pool does not mine PacketCrypt", body = Fault),
@@ -127,11 +129,15 @@ pub(super) async fn payout_tables(
     headers: HeaderMap,
     parameters: Parameters,
 ) -> Result<Response, Fault> {
-    parameters.only(&["before", "limit"])?;
+    parameters.only(&["before", "limit", "format"])?;
     let (before, limit) = (parameters.number("before", 0, MOST)?, parameters.limit()?);
     let tables = api.facts.payout_tables(before, limit).await?;
-    let page = Page::new(tables, limit, |table| table.number.unwrap_or_default());
-    Ok(Whole::json(&page)?.answer(&headers))
+    let whole = if parameters.wants_csv()? {
+        Whole::new(super::csv::payout_tables(&tables).into(), CSV)
+    } else {
+        Whole::json(&Page::new(tables, limit, |table| table.number.unwrap_or_default()))?
+    };
+    Ok(whole.answer(&headers))
 }
 
 /// Who the next PacketCrypt block pays: the fee address first, then by descending part.
@@ -142,9 +148,11 @@ pub(super) async fn payout_tables(
         ("table" = Option<u64>, Query, minimum = 0, maximum = 9_007_199_254_740_991_i64, description = "The number of a payout table; without it the one of the next block"),
         ("offset" = Option<u64>, Query, minimum = 0, maximum = 10_000_000, description = "How many to skip; `next` of the page before"),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "How many rows; 50 by default"),
+        ("format" = Option<Format>, Query, description = "json by default"),
     ),
     responses(
-        (status = 200, description = "A page of the table", body = Page<Payee>),
+        (status = 200, description = "A page of the table", content(
+            (Page<Payee> = "application/json"), (String = "text/csv; charset=utf-8"))),
         (status = 304, description = "Nothing has changed since the ETag that was sent"),
         (status = 400, description = "Asked wrongly", body = Fault),
         (status = 404, description = "This pool does not mine PacketCrypt, or has no such table any more", body = Fault),
@@ -157,13 +165,17 @@ pub(super) async fn payees(
     headers: HeaderMap,
     parameters: Parameters,
 ) -> Result<Response, Fault> {
-    parameters.only(&["table", "offset", "limit"])?;
+    parameters.only(&["table", "offset", "limit", "format"])?;
     let table = parameters.number("table", 0, MOST)?;
     let offset = parameters.number("offset", 0, 10_000_000)?.unwrap_or_default();
     let limit = parameters.limit()?;
     let payees = api.facts.payees(table, offset, limit).await?;
-    let page = Page::new(payees, limit, |_| offset + u64::from(limit));
-    Ok(Whole::json(&page)?.answer(&headers))
+    let whole = if parameters.wants_csv()? {
+        Whole::new(super::csv::payees(&payees).into(), CSV)
+    } else {
+        Whole::json(&Page::new(payees, limit, |_| offset + u64::from(limit)))?
+    };
+    Ok(whole.answer(&headers))
 }
 
 /// The form of a table.

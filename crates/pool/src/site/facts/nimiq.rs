@@ -8,7 +8,7 @@ use super::{Amount, Luck, Measured, Moment, Part, Payment, PaymentState, PoolBlo
 /// The Nimiq pool.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct NimiqFacts {
-    /// Host and port that miners connect to.
+    /// Where miners connect to: `wss://HOST:PORT`, or `ws://` without encryption.
     pub servers: Vec<String>,
     /// The pool's own account.
     pub address: Option<String>,

@@ -127,6 +127,20 @@ pub enum PayoutTableState {
     PaidOtherwise,
 }
 
+impl PayoutTableState {
+    /// As in the API.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Computed => "computed",
+            Self::Sent => "sent",
+            Self::Configured => "configured",
+            Self::Refused => "refused",
+            Self::PaidAsSent => "paid_as_sent",
+            Self::PaidOtherwise => "paid_otherwise",
+        }
+    }
+}
+
 /// How far back a window reaches.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct WindowFacts {
@@ -147,6 +161,9 @@ pub struct Payee {
     pub part: Part,
     /// What that is in coins, if the reward is known.
     pub amount: Option<Amount>,
+    /// Whether it is an address of the pool's own, which is paid the fee, and what no work fills of the windows.
+    #[serde(default)]
+    pub is_of_pool: bool,
 }
 
 /// Announcements with a parent of one height.

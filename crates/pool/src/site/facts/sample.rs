@@ -120,6 +120,7 @@ fn packetcrypt() -> PacketCryptFacts {
         amount: Some(Amount::pkt_units(
             (i128::from(reward.units) * i128::from(part) / 1_000_000_000_000) as i64,
         )),
+        is_of_pool: address == PKT_FEE,
     };
     let table = PayoutTableFacts {
         number: Some(4711),
@@ -250,7 +251,7 @@ fn blocks(reward: Amount) -> Vec<PoolBlock> {
 
 fn nimiq() -> NimiqFacts {
     NimiqFacts {
-        servers: vec!["pool.example:8443".to_owned()],
+        servers: vec!["wss://pool.example:8443".to_owned()],
         address: Some("NQ07 0000 0000 0000 0000 0000 0000 0000 0000".to_owned()),
         network: "main".to_owned(),
         height: Measured::at(1_412_004, Unit::Blocks, ago(20)),

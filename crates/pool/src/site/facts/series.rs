@@ -32,11 +32,6 @@ pub struct Series {
 }
 
 impl Series {
-    /// The greatest point.
-    pub fn peak(&self) -> Option<f64> {
-        self.points.iter().flatten().copied().reduce(f64::max)
-    }
-
     /// Whether there is nothing to draw.
     pub fn is_empty(&self) -> bool {
         self.points.iter().all(Option::is_none)

@@ -51,7 +51,7 @@ const LOOKUPS_AT_ONCE: u32 = 50;
 pub struct NimiqSource {
     /// The accounts, to be read.
     pub accounts: Accounts,
-    /// Host and port that miners connect to.
+    /// Where miners connect to: `wss://HOST:PORT`, or `ws://` without encryption.
     pub servers: Vec<String>,
     /// The pool's own account.
     pub address: Option<Address>,

@@ -44,7 +44,9 @@ const HANDLER_TIME: Duration = Duration::from_secs(1);
 /// Where the PacketCrypt pool is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PacketCryptSource {
-    /// Base URL of the Master: the pool URL.
+    /// The pool URL, as miners are told.
+    pub pool_url: String,
+    /// Base URL of the Master, as this process reaches it.
     pub master: String,
     /// Base URL of the PayMaker.
     pub pay_maker: String,
@@ -88,7 +90,7 @@ impl Gatherer {
     /// What is known now.
     pub(super) fn facts(&self) -> PacketCryptFacts {
         let mut facts = self.facts.clone();
-        facts.pool_url.clone_from(&self.source.master);
+        facts.pool_url.clone_from(&self.source.pool_url);
         facts.is_private = self.source.is_private;
         if let Some(sent) = self.bandwidth_sent {
             facts.bandwidth_sent = sent;

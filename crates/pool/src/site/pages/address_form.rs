@@ -54,6 +54,7 @@ pub(super) fn address_of(visit: &Visit, typed: &str) -> Result<Option<MinerAddre
 #[template(path = "wrong_address.html")]
 struct WrongAddress<'a> {
     frame: Frame<'a>,
+    typed: String,
     problem: Problem<'a>,
 }
 
@@ -61,7 +62,7 @@ struct WrongAddress<'a> {
 pub(super) fn wrong_address(visit: &Visit, typed: &str, problem: &AddressProblem) -> Response {
     let frame = visit.frame("", visit.texts.get("wrong_address.title"));
     let problem = Problem::new(&visit.texts, typed, problem, "/m/");
-    html(StatusCode::NOT_FOUND, &WrongAddress { frame, problem })
+    html(StatusCode::NOT_FOUND, &WrongAddress { frame, typed: problem.typed.clone(), problem })
 }
 
 /// Leads to the page of an address.

@@ -54,7 +54,8 @@ pub(super) async fn page(State(pages): State<Arc<Pages>>, Query(question): Query
         let asked = if question.chain == chain.name() { question.page.parse().unwrap_or(1) } else { 1 };
         let blocks = facts.blocks(chain);
         let (rows, page, pages) = turned_to(blocks, asked);
-        let link = |page: usize| format!("/blocks?chain={0}&page={page}#blocks-{0}", chain.name());
+        let link =
+            |page: usize| format!("/blocks?chain={0}&page={page}&range={range}#blocks-{0}", chain.name());
         (
             chain,
             rows,

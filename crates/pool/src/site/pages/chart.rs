@@ -6,7 +6,7 @@ use askama::filters::HtmlSafe;
 use super::super::facts::{Series, SeriesName, Unit};
 use super::super::texts::Texts;
 use super::figure::Accent;
-use super::numbers::{Quantity, Shown, UNKNOWN, duration_text};
+use super::numbers::{Quantity, Shown, UNKNOWN, span_text};
 
 /// The drawing is this high; it is stretched to its place.
 const HEIGHT: f64 = 100.0;
@@ -61,14 +61,29 @@ impl<'a> Chart<'a> {
         )
     }
 
-    /// The last point that is whole: the newest still grows.
+    /// The last point that is whole.
     fn last(&self) -> Option<Quantity> {
-        let known = self.series.points.iter().rev().skip(usize::from(self.is_bars())).flatten().next();
-        known.map(|value| value.shown(self.series.unit))
+        let whole = if self.is_bars() { self.without_newest() } else { self.drawn() };
+        whole.iter().rev().flatten().next().map(|value| value.shown(self.series.unit))
     }
 
     fn peak(&self) -> Option<Quantity> {
-        self.series.peak().map(|value| value.shown(self.series.unit))
+        self.highest().map(|value| value.shown(self.series.unit))
+    }
+
+    fn highest(&self) -> Option<f64> {
+        self.drawn().iter().flatten().copied().reduce(f64::max)
+    }
+
+    fn without_newest(&self) -> &[Option<f64>] {
+        self.series.points.split_last().map_or(&[], |(_, whole)| whole)
+    }
+
+    /// What is drawn: of sums all, of levels only whole points, since work is recorded a little later than it is done,
+    /// and the newest point would lie too low. Where nothing else is known it is better than nothing.
+    fn drawn(&self) -> &[Option<f64>] {
+        let whole = self.without_newest();
+        if self.is_bars() || whole.iter().all(Option::is_none) { &self.series.points } else { whole }
     }
 
     /// What somebody hears who does not see it.
@@ -88,11 +103,16 @@ impl<'a> Chart<'a> {
 
     fn range(&self) -> String {
         let series = self.series;
-        duration_text(series.step_seconds * series.points.len() as u64)
+        span_text(series.step_seconds * series.points.len() as u64)
+    }
+
+    /// Where the drawing begins.
+    fn began(&self) -> String {
+        self.t.fill("time.ago", &[("time", &self.range())])
     }
 
     fn window(&self) -> String {
-        let step = duration_text(self.series.step_seconds);
+        let step = span_text(self.series.step_seconds);
         self.t.fill("chart.window", &[("time", &self.range()), ("step", &step)])
     }
 
@@ -104,12 +124,14 @@ impl<'a> Chart<'a> {
         self.series.unit
     }
 
-    /// Lines through the points that are known; bars where points are sums. Rounded: nobody sees a hundredth.
+    /// Lines through the points that are known, and a dot for one that stands alone; bars where points are sums. Rounded:
+    /// nobody sees a hundredth.
     fn path(&self) -> String {
-        let peak = self.series.peak().filter(|peak| *peak > 0.0).unwrap_or(1.0);
+        let peak = self.highest().filter(|peak| *peak > 0.0).unwrap_or(1.0);
+        let points = self.drawn();
         let mut path = String::new();
         let mut is_drawing = false;
-        for (place, point) in self.series.points.iter().enumerate() {
+        for (place, point) in points.iter().enumerate() {
             let Some(point) = point else {
                 is_drawing = false;
                 continue;
@@ -119,6 +141,8 @@ impl<'a> Chart<'a> {
                 path.push_str(&format!("M{x:.0} {HEIGHT:.0}V{y:.1}h{:.0}V{HEIGHT:.0}z", STEP * 0.8));
             } else {
                 path.push_str(&format!("{}{:.0} {y:.1}", if is_drawing { 'L' } else { 'M' }, x + STEP / 2.0));
+                let is_alone = !is_drawing && points.get(place + 1).is_none_or(Option::is_none);
+                path.push_str(if is_alone { "h0" } else { "" });
                 is_drawing = true;
             }
         }
@@ -143,4 +167,48 @@ fn is_bars(name: SeriesName) -> bool {
         name,
         SeriesName::AnnouncementSpeed | SeriesName::BlockSpeed | SeriesName::Bandwidth | SeriesName::HashRate
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::site::facts::{Chain, Moment, Range};
+
+    fn series(name: SeriesName, points: &[Option<f64>]) -> Series {
+        Series {
+            chain: Chain::Nimiq,
+            name,
+            range: Range::Hour,
+            address: None,
+            unit: name.unit(Chain::Nimiq),
+            from: Moment(0),
+            step_seconds: 60,
+            points: points.to_vec(),
+            as_of: Moment(0),
+        }
+    }
+
+    #[test]
+    fn a_minute_that_has_only_begun_is_no_fall_to_nothing() {
+        let texts = Texts::default();
+        let speed = series(SeriesName::HashRate, &[None, Some(100.0), Some(50.0), Some(0.0)]);
+        let chart = Chart::new(&texts, &speed);
+        assert_eq!(chart.last().unwrap().to_string(), "50\u{a0}H/s");
+        assert_eq!(chart.path(), "M15 8.0L25 54.0");
+        let begun = series(SeriesName::HashRate, &[None, None, Some(7.0)]);
+        let chart = Chart::new(&texts, &begun);
+        assert_eq!(chart.last().unwrap().to_string(), "7\u{a0}H/s", "nothing else is known");
+        assert_eq!(chart.path(), "M25 8.0h0", "a point that stands alone is a dot");
+    }
+
+    #[test]
+    fn a_sum_shows_what_has_come_and_names_the_last_whole_one() {
+        let texts = Texts::default();
+        let shares = series(SeriesName::Shares, &[Some(4.0), Some(2.0)]);
+        let chart = Chart::new(&texts, &shares);
+        assert_eq!(chart.last().unwrap().to_string(), "4");
+        assert_eq!(chart.path().matches('M').count(), 2);
+        let begun = series(SeriesName::Shares, &[Some(1.0)]);
+        assert!(Chart::new(&texts, &begun).last().is_none());
+    }
 }

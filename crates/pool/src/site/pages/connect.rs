@@ -10,7 +10,7 @@ use http::StatusCode;
 use super::super::facts::{MinerFacts, PoolFacts};
 use super::address_form::{Problem, address_of};
 use super::age::Age;
-use super::command::{Command, Work};
+use super::command::{Command, Miner, Shell, Work};
 use super::frame::Frame;
 use super::refused_work::RefusedWork;
 use super::{Pages, Question, Texts, Visit, html};
@@ -23,7 +23,10 @@ struct Connect<'a> {
     problem: Option<Problem<'a>>,
     works: Vec<Choice<'a>>,
     systems: Vec<Choice<'a>>,
+    miners: Vec<Choice<'a>>,
     command: Option<Command<'a>>,
+    /// What the program that was chosen cannot do here.
+    caution: Option<&'a str>,
     port_test: String,
     waiting: Option<Waiting<'a>>,
     endpoints: Vec<(&'a str, String)>,
@@ -43,16 +46,16 @@ struct Waiting<'a> {
     refused_work: Option<RefusedWork<'a>>,
 }
 
-/// How a system calls our program, and asks a web server.
+/// How a system calls programs.
 struct System {
     name: &'static str,
-    program: &'static str,
+    shell: Shell,
 }
 
 const SYSTEMS: [System; 3] = [
-    System { name: "linux", program: "headframe" },
-    System { name: "macos", program: "headframe" },
-    System { name: "windows", program: ".\\headframe.exe" },
+    System { name: "linux", shell: Shell::Unix },
+    System { name: "macos", shell: Shell::Unix },
+    System { name: "windows", shell: Shell::Windows },
 ];
 
 pub(super) async fn page(State(pages): State<Arc<Pages>>, Query(question): Query<Question>) -> Response {
@@ -71,6 +74,8 @@ pub(super) async fn page(State(pages): State<Arc<Pages>>, Query(question): Query
     let asked = offered.iter().filter(fitting).find(|work| work.name() == question.work);
     let work = asked.or_else(|| offered.iter().find(fitting)).copied();
     let system = SYSTEMS.iter().find(|system| system.name == question.system).unwrap_or(&SYSTEMS[0]);
+    let miner = Miner::ALL.into_iter().find(|miner| miner.name() == question.miner);
+    let miner = miner.unwrap_or(Miner::Headframe);
     let problem = address.as_ref().err();
     let connect = Connect {
         frame: visit.frame("connect", t.get("connect.title")),
@@ -78,7 +83,9 @@ pub(super) async fn page(State(pages): State<Arc<Pages>>, Query(question): Query
         problem: problem.map(|problem| Problem::new(t, &question.address, problem, "/connect?address=")),
         works: offered.iter().map(|offered| choice(t, *offered, work)).collect(),
         systems: SYSTEMS.iter().map(|other| system_choice(t, other, system)).collect(),
-        command: work.and_then(|work| Command::new(t, pool, work, own, system.program)),
+        miners: Miner::ALL.iter().map(|other| miner_choice(t, *other, miner)).collect(),
+        command: work.and_then(|work| Command::new(t, pool, work, own, miner, system.shell)),
+        caution: work.and_then(|work| caution(t, pool, work, miner)),
         port_test: work.map(|work| port_test(pool, work, system)).unwrap_or_default(),
         waiting: facts.map(|facts| waiting(&visit, &facts)),
         endpoints: endpoints(t, pool),
@@ -99,6 +106,20 @@ fn system_choice<'a>(t: &'a Texts, other: &System, chosen: &System) -> Choice<'a
     Choice { value: other.name, text, is_chosen: other.name == chosen.name }
 }
 
+fn miner_choice(t: &Texts, other: Miner, chosen: Miner) -> Choice<'_> {
+    let text = match other {
+        Miner::Headframe => t.get("connect.headframe"),
+        Miner::Stock => t.get("connect.stock"),
+    };
+    Choice { value: other.name(), text, is_chosen: other == chosen }
+}
+
+fn caution<'a>(t: &'a Texts, facts: &PoolFacts, work: Work, miner: Miner) -> Option<&'a str> {
+    let server = facts.nimiq.as_ref()?.servers.first()?;
+    let is_open = work == Work::Nimiq && server.starts_with("ws://");
+    (is_open && miner == Miner::Stock).then(|| t.get("connect.only_tls"))
+}
+
 fn waiting<'a>(visit: &'a Visit, facts: &MinerFacts) -> Waiting<'a> {
     Waiting {
         chain: facts.chain.name(),
@@ -110,7 +131,7 @@ fn waiting<'a>(visit: &'a Visit, facts: &MinerFacts) -> Waiting<'a> {
 
 /// A line that shows whether the pool can be reached at all.
 fn port_test(facts: &PoolFacts, work: Work, system: &System) -> String {
-    let is_windows = system.name == "windows";
+    let is_windows = system.shell == Shell::Windows;
     match (work, &facts.packetcrypt, &facts.nimiq) {
         (Work::Announcements | Work::Blocks, Some(facts), _) if is_windows => {
             format!("curl.exe {}/config.json", facts.pool_url)

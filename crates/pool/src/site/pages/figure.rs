@@ -115,9 +115,13 @@ impl Figure<'_> {
         self.t.get(&key).to_owned()
     }
 
-    /// Whether the number needs a smaller type to stay on its line.
-    fn is_long(&self) -> bool {
-        self.value.as_ref().is_some_and(|value| value.number.chars().count() > 7)
+    /// The class of a number that needs a smaller type to stay on its line.
+    fn length(&self) -> &'static str {
+        match self.value.as_ref().map_or(0, |value| value.number.chars().count()) {
+            0..=7 => "",
+            8..=10 => " long",
+            _ => " longer",
+        }
     }
 
     fn what_is(&self) -> String {

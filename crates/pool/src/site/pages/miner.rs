@@ -15,6 +15,7 @@ use super::super::facts::{
 use super::address_form::wrong_address;
 use super::age::Age;
 use super::chart::Chart;
+use super::command::{Command, Work};
 use super::figure::{Accent, Figure, Figures};
 use super::frame::Frame;
 use super::home::chain_name;
@@ -40,7 +41,11 @@ struct Miner<'a> {
     chain_name: &'a str,
     state: State,
     last_seen: Option<Age>,
-    is_unknown: bool,
+    /// What is to be said of an address without recent work, and how it begins.
+    notice: Option<&'a str>,
+    command: Option<Command<'a>>,
+    /// Whether there is anything to show of it.
+    is_known: bool,
     refused_work: Option<RefusedWork<'a>>,
     ranges: Vec<RangeLink>,
     figures: Vec<Figure<'a>>,
@@ -144,6 +149,7 @@ fn miner<'a>(
     let make = Figures { t, part: "miner", now };
     let (packetcrypt, nimiq) = (facts.packetcrypt.as_ref(), facts.nimiq.as_ref());
     let earnings = packetcrypt.map(|own| &own.earnings).or(nimiq.map(|own| &own.earnings));
+    let is_known = packetcrypt.is_some() || nimiq.is_some();
     Miner {
         frame: visit.frame("", t.get("miner.title")),
         address: &facts.address,
@@ -152,7 +158,9 @@ fn miner<'a>(
         chain_name: chain_name(t, facts.chain),
         state: State::of_miner(t, facts.state).in_pill(),
         last_seen: facts.last_seen.map(|seen| Age::new(t, seen, now)),
-        is_unknown: facts.last_seen.is_none() && facts.refusals.is_empty(),
+        notice: notice(visit, facts),
+        command: (!is_known).then(|| first_command(visit, facts)).flatten(),
+        is_known,
         refused_work: RefusedWork::new(t, facts),
         ranges,
         figures: packetcrypt
@@ -187,6 +195,28 @@ fn miner<'a>(
         newest_payments: None,
         older_payments: None,
     }
+}
+
+/// Why there may be little to see.
+fn notice<'a>(visit: &'a Visit, facts: &MinerFacts) -> Option<&'a str> {
+    let t = &visit.texts;
+    let payees = visit.facts.packetcrypt.as_ref().and_then(|pool| pool.payout_table.as_ref());
+    let mut payees = payees.into_iter().flat_map(|table| &table.payees);
+    let is_known = facts.packetcrypt.is_some() || facts.nimiq.is_some();
+    if payees.any(|payee| payee.is_of_pool && payee.address == facts.address) {
+        Some(t.get("miner.of_pool"))
+    } else if facts.last_seen.is_some() || !facts.refusals.is_empty() {
+        None
+    } else {
+        Some(t.get(if is_known { "miner.no_recent" } else { "miner.unknown" }))
+    }
+}
+
+/// How an address begins that has done nothing here yet.
+fn first_command<'a>(visit: &'a Visit, facts: &MinerFacts) -> Option<Command<'a>> {
+    let work = Work::ALL.into_iter().find(|work| work.chain() == facts.chain)?;
+    let address = read(&facts.address, &visit.facts.chains()).ok()?;
+    Command::usual(&visit.texts, &visit.facts, work, Some(&address))
 }
 
 fn packetcrypt_figures<'a>(make: Figures<'a>, own: &PacketCryptMiner) -> Vec<Figure<'a>> {

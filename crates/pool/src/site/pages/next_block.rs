@@ -21,8 +21,11 @@ pub struct NextBlock<'a> {
     sent: Option<(Age, State)>,
     windows: Vec<Window>,
     rows: Vec<Row>,
-    payee_count: String,
+    /// How many are paid, and how many of them are shown.
+    payees: String,
     is_cut: bool,
+    /// Whether work leaves a part of a window empty.
+    has_rest: bool,
 }
 
 impl HtmlSafe for NextBlock<'_> {}
@@ -52,6 +55,7 @@ struct Row {
     amount: String,
     bar: ShareBar,
     is_own: bool,
+    is_of_pool: bool,
 }
 
 impl<'a> NextBlock<'a> {
@@ -72,7 +76,19 @@ impl<'a> NextBlock<'a> {
             amount: payee.amount.map_or_else(|| UNKNOWN.to_owned(), |amount| money(amount).to_string()),
             bar: ShareBar::new(Accent::Money, payee.part.percent() / greatest * 100.0),
             is_own: own == Some(payee.address.as_str()),
+            is_of_pool: payee.is_of_pool,
         });
+        let rows: Vec<Row> = rows.collect();
+        let count = grouped(table.payee_count);
+        let is_cut = table.payee_count > rows.len() as u64;
+        let payees = if is_cut {
+            t.fill("next.greatest", &[("shown", &rows.len()), ("n", &count)])
+        } else {
+            t.fill("next.payees", &[("n", &count)])
+        };
+        let has_rest = [table.share_window, table.announcement_window]
+            .iter()
+            .any(|window| window.filled_percent.is_some_and(|filled| filled < 100.0));
         Some(Self {
             t,
             sent: facts
@@ -81,9 +97,10 @@ impl<'a> NextBlock<'a> {
                 .map(|sent| (Age::new(t, sent.made_at, now), State::of_table(t, sent.state))),
             made: Age::new(t, table.made_at, now),
             windows: windows(t, facts, table),
-            rows: rows.collect(),
-            payee_count: grouped(table.payee_count),
-            is_cut: table.payee_count > payees as u64,
+            rows,
+            payees,
+            is_cut,
+            has_rest,
         })
     }
 }

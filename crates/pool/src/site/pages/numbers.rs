@@ -46,14 +46,19 @@ impl Shown for f64 {
         match unit {
             Unit::EncryptionsPerSecond | Unit::HashesPerSecond => prefixed(self, unit.symbol()),
             Unit::KilobitsPerSecond => prefixed(self * 1000.0, "bit/s"),
+            // Digits for as long as they can be read: a prefix alone looks like a unit.
+            Unit::Difficulty if self < 1e9 => Quantity::new(significant(self), ""),
             Unit::Difficulty => prefixed(self, ""),
             Unit::Percent => Quantity::new(significant(self), "%"),
             Unit::Seconds => {
                 let (number, unit) = duration(self as u64);
                 Quantity::new(number.to_string(), unit)
             }
-            _ if self.fract() == 0.0 && self >= 0.0 => Quantity::new(grouped(self as u64), unit.symbol()),
-            _ => Quantity::new(significant(self), unit.symbol()),
+            // What coins there are; of everything else the label says what is counted.
+            _ => Quantity::new(
+                if self.fract() == 0.0 && self >= 0.0 { grouped(self as u64) } else { significant(self) },
+                if matches!(unit, Unit::Pkt | Unit::Nim) { unit.symbol() } else { "" },
+            ),
         }
     }
 }
@@ -63,9 +68,13 @@ impl Shown for u64 {
         match unit {
             Unit::Seconds => (self as f64).shown(unit),
             // The label says what is counted.
-            Unit::Miners | Unit::Connections | Unit::Blocks | Unit::Shares | Unit::Announcements => {
-                Quantity::new(grouped(self), "")
-            }
+            Unit::Miners
+            | Unit::Connections
+            | Unit::Blocks
+            | Unit::Shares
+            | Unit::Announcements
+            | Unit::Payments
+            | Unit::Credits => Quantity::new(grouped(self), ""),
             _ => Quantity::new(grouped(self), unit.symbol()),
         }
     }
@@ -99,7 +108,15 @@ pub fn money(amount: Amount) -> Quantity {
 
 /// An amount that is only estimated: to three digits, so that it does not look exact.
 pub fn estimate(amount: Amount) -> Quantity {
-    Quantity::new(significant(amount.to_coins()), amount.coin.name())
+    let coins = amount.to_coins();
+    let rounded = match coins.abs() {
+        size if size >= 1000.0 => {
+            let step = 10_f64.powi(size.log10().floor() as i32 - 2);
+            (coins / step).round() * step
+        }
+        _ => coins,
+    };
+    Quantity::new(significant(rounded), amount.coin.name())
 }
 
 /// A part of a whole in percent.
@@ -131,7 +148,7 @@ fn significant(value: f64) -> String {
     };
     let text = format!("{value:.decimals$}");
     let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
-    if size >= 10_000.0 {
+    if size >= 999.5 {
         let sign = if value < 0.0 { "−" } else { "" };
         return format!("{sign}{}", grouped(size.round() as u64));
     }
@@ -156,6 +173,17 @@ pub fn duration(seconds: u64) -> (u64, &'static str) {
         7200..172_800 => (seconds / 3600, "h"),
         _ => (seconds / 86_400, "d"),
     }
+}
+
+/// A length of time that somebody has chosen, exactly: "1 h", "24 h", "10 min".
+pub fn span_text(seconds: u64) -> String {
+    let (number, unit) = match seconds {
+        _ if seconds > 86_400 && seconds.is_multiple_of(86_400) => (seconds / 86_400, "d"),
+        _ if seconds > 0 && seconds.is_multiple_of(3600) => (seconds / 3600, "h"),
+        _ if seconds > 0 && seconds.is_multiple_of(60) => (seconds / 60, "min"),
+        _ => (seconds, "s"),
+    };
+    format!("{number}\u{a0}{unit}")
 }
 
 /// A length of time as text.
@@ -206,6 +234,18 @@ mod tests {
         assert_eq!(shown(1500.0, Unit::KilobitsPerSecond), "1.5 Mbit/s");
         assert_eq!(shown(0.004, Unit::Percent), "0.004 %");
         assert_eq!(shown(123.4, Unit::Percent), "123 %");
+        assert_eq!(shown(1_175.4, Unit::Percent), "1\u{202f}175 %");
+        assert_eq!(shown(48_213.75, Unit::Difficulty), "48\u{202f}214");
+        assert_eq!(shown(4.2e12, Unit::Difficulty), "4.2 T");
+    }
+
+    #[test]
+    fn what_is_counted_has_no_plural() {
+        for unit in [Unit::Blocks, Unit::Shares, Unit::Payments, Unit::Credits, Unit::Miners] {
+            assert_eq!(1.0.shown(unit).to_string(), "1", "{unit:?}");
+            assert_eq!(1_u64.shown(unit).to_string(), "1", "{unit:?}");
+        }
+        assert_eq!(0.5.shown(Unit::Nim).to_string(), "0.5\u{a0}NIM");
     }
 
     #[test]
@@ -216,7 +256,9 @@ mod tests {
         assert_eq!(shown(Amount::pkt_units((5 << 30) + 7)), "5 PKT");
         assert_eq!(shown(Amount::pkt_units(3)), "0.000000002 PKT");
         assert_eq!(shown(Amount::pkt_units(0)), "0 PKT");
-        assert_eq!(estimate(Amount::luna(123_456_789)).number, "1235");
+        assert_eq!(estimate(Amount::luna(123_456_789)).number, "1\u{202f}230");
+        assert_eq!(estimate(Amount::luna(10_266_343_100_000)).number, "103\u{202f}000\u{202f}000");
+        assert_eq!(estimate(Amount::luna(0)).number, "0");
         assert_eq!(estimate(Amount::luna(123_456)).number, "1.23");
     }
 
@@ -226,6 +268,9 @@ mod tests {
         assert_eq!(duration(600), (10, "min"));
         assert_eq!(duration(86_400), (24, "h"));
         assert_eq!(duration(604_800), (7, "d"));
+        let spans =
+            [60, 600, 3600, 86_400, 604_800, 90].map(span_text).map(|text| text.replace('\u{a0}', " "));
+        assert_eq!(spans, ["1 min", "10 min", "1 h", "24 h", "7 d", "90 s"]);
         assert_eq!(date(Moment(1_700_000_000_000)), "2023-11-14 22:13 UTC");
         assert_eq!(ago(&Texts::default(), Moment(1000), Moment(4000)), "3\u{a0}s ago");
     }

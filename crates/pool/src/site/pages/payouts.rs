@@ -56,7 +56,7 @@ struct Table {
     paid: Vec<PaidIn>,
 }
 
-/// A block that paid by a table.
+/// Blocks that paid by a table and stand alike.
 struct PaidIn {
     text: String,
     state: State,
@@ -126,18 +126,30 @@ fn tables(t: &Texts, facts: &PacketCryptFacts, now: Moment) -> Vec<Table> {
         shares: filled(table.share_window.filled_percent),
         state: State::of_table(t, table.state),
         detail: table.detail.clone().unwrap_or_default(),
-        paid: table.paid_in.iter().map(|block| paid_in(t, block)).collect(),
+        paid: paid_in(t, &table.paid_in),
     };
     let is_shown = |(place, table): &(usize, &PayoutTableFacts)| *place < TABLES || !table.paid_in.is_empty();
     facts.payout_tables.iter().enumerate().filter(is_shown).map(|(_, sent)| table(sent)).collect()
 }
 
-fn paid_in(t: &Texts, block: &PaidBlock) -> PaidIn {
-    let height = block.height.map_or_else(|| UNKNOWN.to_owned(), |height| grouped(u64::from(height)));
-    PaidIn {
-        text: t.fill("payouts.paid_in", &[("height", &height)]),
-        state: State::of_block(t, block.standing),
+/// Newest first, a line for all that stand alike.
+fn paid_in(t: &Texts, blocks: &[PaidBlock]) -> Vec<PaidIn> {
+    let mut alike: Vec<(&PaidBlock, usize)> = Vec::new();
+    for block in blocks {
+        match alike.iter_mut().find(|(newest, _)| newest.standing == block.standing) {
+            Some((_, count)) => *count += 1,
+            None => alike.push((block, 1)),
+        }
     }
+    let line = |(newest, count): (&PaidBlock, usize)| {
+        let height = newest.height.map_or_else(|| UNKNOWN.to_owned(), |height| grouped(u64::from(height)));
+        let text = match count {
+            1 => t.fill("payouts.paid_in", &[("height", &height)]),
+            _ => t.fill("payouts.paid_in_many", &[("n", &count), ("height", &height)]),
+        };
+        PaidIn { text, state: State::of_block(t, newest.standing) }
+    };
+    alike.into_iter().map(line).collect()
 }
 
 fn nimiq<'a>(visit: &'a Visit, facts: &'a NimiqFacts, series: &'a [Series]) -> NimiqPart<'a> {
@@ -184,4 +196,31 @@ pub(super) fn totals<'a>(make: Figures<'a>, facts: &NimiqFacts) -> Vec<Figure<'a
         figure("under_way", Some(totals.under_way)),
         figure("paid", Some(totals.paid)),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::site::facts::BlockStanding;
+
+    #[test]
+    fn many_blocks_of_one_list_take_a_line_for_each_state() {
+        let block = |height, standing| PaidBlock {
+            height: Some(height),
+            hash: String::new(),
+            standing,
+            confirmations: None,
+        };
+        let texts = Texts::default();
+        let lines = paid_in(
+            &texts,
+            &[
+                block(9, BlockStanding::Immature),
+                block(8, BlockStanding::Orphaned),
+                block(7, BlockStanding::Immature),
+            ],
+        );
+        let lines: Vec<&str> = lines.iter().map(|line| line.text.as_str()).collect();
+        assert_eq!(lines, ["paid in 2 blocks, the newest 9:", "paid in block 8:"]);
+    }
 }

@@ -80,16 +80,16 @@ fn part<'a>(visit: &'a Visit, chain: Chain, series: &'a [Series]) -> Part<'a> {
     let t = &*visit.texts;
     let make = Figures { t, part: chain.name(), now: visit.now };
     let figures = match (chain, &visit.facts.packetcrypt, &visit.facts.nimiq) {
-        (Chain::PacketCrypt, Some(facts), _) => summary::packetcrypt_all(make, facts),
-        (Chain::Nimiq, _, Some(facts)) => {
-            [summary::nimiq(make, facts), summary::nimiq_more(make, facts)].into_iter().flatten().collect()
+        (Chain::PacketCrypt, Some(facts), _) => {
+            vec![summary::packetcrypt(make, facts), summary::packetcrypt_more(make, facts)]
         }
+        (Chain::Nimiq, _, Some(facts)) => vec![summary::nimiq(make, facts), summary::nimiq_more(make, facts)],
         _ => Vec::new(),
     };
     Part {
         id: chain.name(),
         name: chain_name(t, chain),
-        figures,
+        figures: figures.into_iter().flatten().collect(),
         charts: series.iter().map(|series| Chart::new(t, series)).collect(),
     }
 }

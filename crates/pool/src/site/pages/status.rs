@@ -42,7 +42,7 @@ pub(super) async fn page(AxumState(pages): AxumState<Arc<Pages>>) -> Response {
         all: State::of_components(t, facts.components.iter().map(|component| component.condition)).in_pill(),
         rows: facts.components.iter().map(|component| row(&visit, component)).collect(),
         started: Age::new(t, facts.identity.started_at, visit.now),
-        build: facts.identity.build.clone().unwrap_or_else(|| t.get("frame.not_known_yet").to_owned()),
+        build: facts.identity.build.clone().unwrap_or_else(|| t.get("frame.not_known").to_owned()),
     };
     html(StatusCode::OK, &page)
 }

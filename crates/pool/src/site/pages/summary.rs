@@ -2,7 +2,7 @@
 
 use super::super::facts::{ClassState, Luck, Measured, NimiqFacts, PacketCryptFacts, PoolBlock, Unit};
 use super::figure::{Accent, Figure, Figures};
-use super::numbers::{Quantity, money, percent};
+use super::numbers::{Quantity, grouped, money, percent};
 
 /// The figures that everybody looks at first.
 pub fn packetcrypt<'a>(make: Figures<'a>, facts: &PacketCryptFacts) -> Vec<Figure<'a>> {
@@ -10,36 +10,42 @@ pub fn packetcrypt<'a>(make: Figures<'a>, facts: &PacketCryptFacts) -> Vec<Figur
         make.measured("announcement_speed", Accent::Announcement, &facts.announcement_speed),
         make.measured("block_speed", Accent::Block, &facts.block_speed),
         make.measured("bandwidth", Accent::Announcement, &facts.bandwidth),
-        in_use(make, facts),
+        make.measured("bandwidth_sent", Accent::Announcement, &facts.bandwidth_sent),
         make.measured("announcement_miners", Accent::Announcement, &facts.miners.announcements),
         make.measured("block_miners", Accent::Block, &facts.miners.blocks),
         last_block(make, &facts.blocks),
         effort(make, &facts.luck),
-        make.measured("next_reward", Accent::Money, &facts.next_reward),
         make.given("fee", Accent::Money, Some(percent(facts.fee)), make.t.get("time.of_each_reward")),
     ]
-}
-
-/// All that is known of the PacketCrypt pool: what goes out stands beside what comes in.
-pub fn packetcrypt_all<'a>(make: Figures<'a>, facts: &PacketCryptFacts) -> Vec<Figure<'a>> {
-    let mut figures = packetcrypt(make, facts);
-    let sent = make.measured("bandwidth_sent", Accent::Announcement, &facts.bandwidth_sent);
-    let beside = figures.iter().position(|figure| figure.key() == "bandwidth").map_or(0, |place| place + 1);
-    figures.insert(beside, sent);
-    figures.extend(packetcrypt_more(make, facts));
-    figures
 }
 
 /// The rest of what is known of the PacketCrypt pool.
 pub fn packetcrypt_more<'a>(make: Figures<'a>, facts: &PacketCryptFacts) -> Vec<Figure<'a>> {
     vec![
+        make.measured("next_reward", Accent::Money, &facts.next_reward),
         make.measured("height", Accent::Block, &facts.height),
         make.measured("difficulty", Accent::Block, &facts.difficulty),
+        in_use(make, facts),
         make.measured("announcement_work", Accent::Announcement, &facts.announcement_work),
         make.measured("shares", Accent::Block, &facts.shares),
         make.measured("blocks_found", Accent::Block, &facts.blocks_found),
         make.measured("chain_blocks", Accent::Block, &facts.chain_blocks),
+        make.measured("block_interval", Accent::Block, &block_interval(&facts.chain_blocks)),
     ]
+}
+
+/// How long a block took on average, by how many there were; after none nobody knows.
+fn block_interval(blocks: &Measured<u64>) -> Measured<f64> {
+    let interval = blocks
+        .window_seconds
+        .zip(blocks.value.filter(|count| *count > 0))
+        .map(|(seconds, count)| seconds as f64 / count as f64);
+    Measured {
+        value: interval,
+        unit: Unit::Seconds,
+        window_seconds: blocks.window_seconds,
+        as_of: blocks.as_of,
+    }
 }
 
 /// The figures that everybody looks at first.
@@ -85,6 +91,7 @@ fn in_use<'a>(make: Figures<'a>, facts: &PacketCryptFacts) -> Figure<'a> {
 
 fn last_block<'a>(make: Figures<'a>, blocks: &[PoolBlock]) -> Figure<'a> {
     let height = blocks.first().and_then(|block| block.height);
+    let height = height.map(|height| grouped(u64::from(height)));
     let note = height.map(|height| make.t.fill("time.height", &[("height", &height)])).unwrap_or_default();
     make.since("last_block", Accent::Block, blocks.first().map(|block| block.found_at), note)
 }

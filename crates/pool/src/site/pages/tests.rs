@@ -10,11 +10,12 @@ use tower::ServiceExt;
 use super::super::facts::sample;
 use super::*;
 
-const PAGES: [&str; 12] = [
+const PAGES: [&str; 13] = [
     "/",
     "/?address=pkt1q6hqsqhqdgqfd8t3xwgceulu7k9d9w5t2amath0qxyfjlvl3s3u4sjza2g2",
     "/m/pkt1q6hqsqhqdgqfd8t3xwgceulu7k9d9w5t2amath0qxyfjlvl3s3u4sjza2g2?range=7d",
     "/m/NQ762NH6LDHVUJ2CMATRVLDHJ5TGJGQACNQ9",
+    "/m/NQ0700000000000000000000000000000000",
     "/blocks",
     "/blocks?chain=nimiq&page=2",
     "/payouts",
@@ -146,6 +147,38 @@ async fn an_address_is_found_and_a_wrong_one_is_explained() {
     }
     let (_, _, text) = get_page("/find?address=bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq").await;
     assert!(text.contains("Bitcoin"), "{text}");
+}
+
+#[tokio::test]
+async fn a_wrong_address_can_be_mended_where_it_was_typed() {
+    let slip = sample::PKT_MINER.replacen("6hqs", "6hqz", 1);
+    let (_, _, text) = get_page(&format!("/find?address={slip}")).await;
+    assert!(text.contains(&format!("name=\"address\" value=\"{slip}\"")), "{text}");
+}
+
+#[tokio::test]
+async fn an_address_without_work_is_told_how_to_begin_and_shown_no_empty_tables() {
+    let (_, _, text) = get_page(&format!("/m/{}", sample::PKT_MINER_2)).await;
+    assert!(text.contains("no work of this address yet"), "{text}");
+    assert!(text.contains(&format!("<mark>{}</mark>", sample::PKT_MINER_2)), "no command: {text}");
+    for empty in ["earnings-table", "conduct-table", "figures-miner", "data-series"] {
+        assert!(!text.contains(empty), "{empty} without anything in it");
+    }
+    let (_, _, known) = get_page(&format!("/m/{}", sample::PKT_MINER)).await;
+    assert!(known.contains("earnings-table") && !known.contains("no work of this address"));
+}
+
+#[tokio::test]
+async fn the_pool_s_own_address_is_told_from_those_of_miners() {
+    let (_, _, text) = get_page("/transparency").await;
+    let rows: Vec<&str> = text.split("<tr").filter(|row| row.contains("href=\"/m/")).collect();
+    assert_eq!(rows.len(), 3, "{text}");
+    for row in rows {
+        assert_eq!(row.contains("the pool’s own"), row.contains(sample::PKT_FEE), "{row}");
+    }
+    assert!(text.contains("work does not fill a window"), "{text}");
+    let (_, _, own) = get_page(&format!("/m/{}", sample::PKT_FEE)).await;
+    assert!(own.contains("an address of the pool’s own"), "{own}");
 }
 
 #[tokio::test]

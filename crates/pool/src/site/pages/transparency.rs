@@ -31,7 +31,7 @@ struct PacketCryptPart<'a> {
     rule: &'a str,
     parameters: Vec<(&'a str, String)>,
     next: Option<NextBlock<'a>>,
-    warnings: &'a [String],
+    warnings: Vec<String>,
 }
 
 struct NimiqPart<'a> {
@@ -79,8 +79,20 @@ fn packetcrypt<'a>(visit: &'a Visit, facts: &'a PacketCryptFacts) -> PacketCrypt
             ),
         ],
         next: NextBlock::new(t, facts, visit.now, PAYEES, None),
-        warnings: &facts.warnings,
+        warnings: facts.warnings.iter().map(|warning| in_words(t, warning)).collect(),
     }
+}
+
+/// What the ledger warns of, in the words of this site; the document has the words of the protocol.
+fn in_words(t: &Texts, warning: &str) -> String {
+    let part = warning.split_once('[').and_then(|(_, rest)| rest.split_once("%]")).map(|(part, _)| part);
+    let part = part.and_then(|part| part.parse::<f64>().ok()).map(|part| part.shown(Unit::Percent));
+    let key = match warning.strip_prefix("Ran out of ").and_then(|rest| rest.split_once(' ')) {
+        Some(("block", _)) => "transparency.too_few_shares",
+        Some(("ann", _)) => "transparency.too_few_announcements",
+        _ => return warning.to_owned(),
+    };
+    part.map_or_else(|| warning.to_owned(), |part| t.fill(key, &[("part", &part)]))
 }
 
 fn nimiq<'a>(visit: &'a Visit, facts: &'a NimiqFacts) -> NimiqPart<'a> {
@@ -100,5 +112,22 @@ fn nimiq<'a>(visit: &'a Visit, facts: &'a NimiqFacts) -> NimiqPart<'a> {
         ],
         totals: totals(Figures { t, part: "nimiq", now: visit.now }, facts),
         address: facts.address.as_deref(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_ledger_warns_of_is_said_in_plain_words_and_anything_else_as_it_is() {
+        let texts = Texts::default();
+        let said =
+            in_words(&texts, "Ran out of block shares to pay paying [45.9838728117%] to defaultAddress");
+        assert!(said.contains("shares do not fill") && said.contains("46\u{a0}%"), "{said}");
+        let said = in_words(&texts, "Ran out of ann shares to pay paying [6.75%] to defaultAddress");
+        assert!(said.contains("announcements do not fill") && said.contains("6.75\u{a0}%"), "{said}");
+        assert_eq!(in_words(&texts, "Ran out of luck"), "Ran out of luck");
+        assert_eq!(in_words(&texts, "anything [x%]"), "anything [x%]");
     }
 }
