@@ -5,11 +5,9 @@ use std::time::Duration;
 
 use super::ann_handler::{self, Handler, Which};
 use super::files::raise_limit;
-use super::load::Connection;
 use super::program::free_address;
 use super::site_load::{Listeners, ask_for, hammer, times};
 use super::site_pool::{Handlers, SitePool};
-use super::stand_in_master::{HandlerUrls, StandInMaster};
 use super::{Goal, Row, blk_handler, mined};
 
 /// Requests for each page, over so many connections.
@@ -47,12 +45,13 @@ pub fn measure_pages() -> anyhow::Result<Vec<Row>> {
         ("Miner page", pool.miner_page(0)),
         ("/api/v1/pool", "/api/v1/pool".to_owned()),
     ] {
-        ask_for(pool.address, &path, CONNECTIONS, CONNECTIONS)?;
-        let ((), seconds) = pool.site.seconds_of(|| ask_for(pool.address, &path, REQUESTS, CONNECTIONS))?;
+        ask_for(pool.site.address, &path, CONNECTIONS, CONNECTIONS)?;
+        let ((), seconds) =
+            pool.site.process.seconds_of(|| ask_for(pool.site.address, &path, REQUESTS, CONNECTIONS))?;
         rows.push(per_core_second(&format!("Website, {what}"), REQUESTS, seconds, Some(5000.0)));
     }
     let different = (1..=DIFFERENT).map(|number| pool.miner_page(number));
-    let (_, seconds) = pool.site.seconds_of(|| times(pool.address, different))?;
+    let (_, seconds) = pool.site.process.seconds_of(|| times(pool.site.address, different))?;
     rows.push(per_core_second(
         "Website, Miner pages that nobody has asked for yet",
         DIFFERENT as u64,
@@ -65,8 +64,8 @@ pub fn measure_pages() -> anyhow::Result<Vec<Row>> {
 /// Measures Miner pages over 30 days, each of another address.
 pub fn measure_month() -> anyhow::Result<Vec<Row>> {
     let pool = SitePool::start(Handlers::default())?;
-    times(pool.address, (0..3).map(|number| pool.miner_page(number)))?;
-    let times = times(pool.address, (3..DIFFERENT).map(|number| pool.miner_page(number)))?;
+    times(pool.site.address, (0..3).map(|number| pool.miner_page(number)))?;
+    let times = times(pool.site.address, (3..DIFFERENT).map(|number| pool.miner_page(number)))?;
     let row = |what: &str, ours: f64| Row {
         measure: format!("Website, Miner page over 30 days, pool of 100,000 addresses, {what}"),
         unit: "ms",
@@ -85,11 +84,11 @@ pub fn measure_month() -> anyhow::Result<Vec<Row>> {
 pub fn measure_streams() -> anyhow::Result<Vec<Row>> {
     raise_limit(LISTENERS as u64 + OTHER_FILES)?;
     let mut pool = SitePool::start(Handlers::default())?;
-    let before = pool.site.usage()?.resident_bytes;
-    let mut listeners = Listeners::connect(&mut pool.site, pool.address, LISTENERS)?;
-    let (heard, seconds) = pool.site.seconds_of(|| listeners.listen(SILENCE))?;
+    let before = pool.site.process.usage()?.resident_bytes;
+    let mut listeners = Listeners::connect(&mut pool.site.process, pool.site.address, LISTENERS)?;
+    let (heard, seconds) = pool.site.process.seconds_of(|| listeners.listen(SILENCE))?;
     anyhow::ensure!(heard == LISTENERS, "only {heard} listeners have heard something");
-    let after = pool.site.usage()?.resident_bytes;
+    let after = pool.site.process.usage()?.resident_bytes;
     let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
     let row = |measure: String, unit: &'static str, ours: f64, goal: Option<f64>| Row {
         measure,
@@ -145,18 +144,16 @@ pub fn measure_shares() -> anyhow::Result<Vec<Row>> {
     })
 }
 
-/// Measures in turns while pages of the website are hammered, and while somebody else's web server on this machine is
-/// hammered alike: both load the machine, and only the first asks the pool. `start` starts a handler and gives what has it
-/// take a part of its work.
+/// Measures in turns while pages are hammered of a website that asks the handler what it knows of each address, and of
+/// another one of the same pool that does not know the handler: both load the machine alike, and only the first asks for
+/// anything. `start` starts a handler and gives what has it take a part of its work.
 fn intake<T: Fn(usize) -> anyhow::Result<f64>>(
     what: &str,
     handlers: Handlers,
     start: impl Fn() -> anyhow::Result<T>,
 ) -> anyhow::Result<Vec<Row>> {
     let pool = SitePool::start(handlers)?;
-    let page = Connection::open(pool.address)?.get("/")?.success()?;
-    let other = StandInMaster::start(mined::PARENT, &HandlerUrls::default())?;
-    other.put("page", page);
+    let other = pool.another_site(Handlers::default())?;
     let pages: Vec<String> =
         std::iter::once("/".to_owned()).chain((0..4).map(|number| pool.miner_page(number))).collect();
     let (mut with, mut without, mut asked) = (Vec::new(), Vec::new(), Vec::new());
@@ -166,11 +163,11 @@ fn intake<T: Fn(usize) -> anyhow::Result<f64>>(
         for part in 0..PARTS {
             // One after the other, then the other before the one: what changes with time cancels out.
             if matches!(part % 4, 0 | 3) {
-                let (rate, answers) = hammer(pool.address, &pages, || take(part))?;
+                let (rate, answers) = hammer(pool.site.address, &pages, || take(part))?;
                 with.push(rate);
                 asked.push(answers);
             } else {
-                without.push(hammer(other.address(), &["/page".to_owned()], || take(part))?.0);
+                without.push(hammer(other.address, &pages, || take(part))?.0);
             }
         }
         if started + 1 >= least && Slowdown::of(&with, &without).unsure <= SURE {
@@ -188,7 +185,12 @@ fn intake<T: Fn(usize) -> anyhow::Result<f64>>(
     let (unit, pairs) = ("each core-second", with.len());
     Ok(vec![
         row(format!("Intake of {what}, pages being hammered"), unit, median(with), None),
-        row(format!("Intake of {what}, another web server being hammered"), unit, median(without), None),
+        row(
+            format!("Intake of {what}, those of a website that does not ask it"),
+            unit,
+            median(without),
+            None,
+        ),
         row(format!("Intake of {what}, slower by (mean of {pairs} pairs)"), "%", slowdown.percent, Some(2.0)),
         row("… give or take, with 95 % certainty".to_owned(), "%", slowdown.unsure, None),
         row("Pages answered meanwhile".to_owned(), "each second", median(asked), None),

@@ -32,17 +32,23 @@ const DAY_MS: u64 = 86_400_000;
 /// Addresses of one statement.
 const AT_ONCE: usize = 1000;
 
+/// A website, running.
+pub struct Website {
+    /// Its process.
+    pub process: Program,
+    /// Where it listens.
+    pub address: SocketAddr,
+    _folder: tempfile::TempDir,
+}
+
 /// The website and the PayMaker behind it, running.
 pub struct SitePool {
     /// The website.
-    pub site: Program,
-    /// Where it listens.
-    pub address: SocketAddr,
+    pub site: Website,
     /// Whom the pool pays.
     pub addresses: Vec<PktAddress>,
-    _pay_maker: Program,
-    _node: DevNode,
-    _folder: tempfile::TempDir,
+    pay_maker: (Program, SocketAddr),
+    node: DevNode,
 }
 
 /// Handlers that the website knows of, beside the PayMaker.
@@ -59,7 +65,26 @@ impl SitePool {
     pub fn start(handlers: Handlers) -> anyhow::Result<Self> {
         let prepared = prepared()?;
         let node = DevNode::start()?;
-        let (pay_maker, behind) = pay_maker::start(&prepared, &node, WIDE_WINDOWS)?;
+        let pay_maker = pay_maker::start(&prepared, &node, WIDE_WINDOWS)?;
+        let site = Website::start(pay_maker.1, &node, handlers)?;
+        Ok(Self { site, addresses: source()?.addresses, pay_maker, node })
+    }
+
+    /// Another website of the same pool, which knows these handlers.
+    pub fn another_site(&self, handlers: Handlers) -> anyhow::Result<Website> {
+        Website::start(self.pay_maker.1, &self.node, handlers)
+    }
+
+    /// The path of the Miner page of one of the addresses, over 30 days.
+    pub fn miner_page(&self, number: usize) -> String {
+        let address = &self.addresses[number * 7919 % self.addresses.len()];
+        format!("/m/{address}?range=30d")
+    }
+}
+
+impl Website {
+    /// Starts one in front of a PayMaker, and waits until it knows the pool.
+    fn start(behind: SocketAddr, node: &DevNode, handlers: Handlers) -> anyhow::Result<Self> {
         let (folder, address) = (folder()?, free_address()?);
         let mut configuration = format!(
             "[pool]\nurl = \"http://{behind}/master\"\npassword = \"{PASSWORD}\"\n[http]\nlisten = \"{address}\"\n\
@@ -73,22 +98,15 @@ impl SitePool {
                     &format!("[[{kind}_handler]]\nname = \"main\"\nurl = \"http://{handler}/{kind}/main\"\n");
             }
         }
-        let mut site = Program::headframe(folder.path(), &["site"], &configuration)?;
-        site.until("the website to know the pool", || {
+        let mut process = Program::headframe(folder.path(), &["site"], &configuration)?;
+        process.until("the website to know the pool", || {
             let mut connection = super::load::Connection::open(address)?;
             let facts = connection.get("/api/v1/packetcrypt")?.json()?;
             let payees = facts["payout_table"]["payee_count"].as_u64().unwrap_or_default();
             anyhow::ensure!(payees > ADDRESSES / 2, "{payees} payees");
             Ok(())
         })?;
-        let addresses = source()?.addresses;
-        Ok(Self { site, address, addresses, _pay_maker: pay_maker, _node: node, _folder: folder })
-    }
-
-    /// The path of the Miner page of one of the addresses, over 30 days.
-    pub fn miner_page(&self, number: usize) -> String {
-        let address = &self.addresses[number * 7919 % self.addresses.len()];
-        format!("/m/{address}?range=30d")
+        Ok(Self { process, address, _folder: folder })
     }
 }
 
