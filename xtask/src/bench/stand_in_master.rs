@@ -69,11 +69,6 @@ impl StandInMaster {
         Ok(master)
     }
 
-    /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
     /// The pool URL.
     pub fn url(&self) -> String {
         format!("http://{}/master", self.address)

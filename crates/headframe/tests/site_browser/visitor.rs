@@ -93,6 +93,7 @@ fn forms_work(browser: &Browser, base: &str) {
     browser.until("the page of the address", "location.pathname.startsWith('/m/pkt1')");
     assert_eq!(browser.address(), format!("{base}/m/{NEWCOMER}"));
     // A link of a range, by keyboard.
+    browser.open(&format!("{base}/statistics"));
     browser.script("document.querySelector('.choices a').focus()");
     browser.script("document.activeElement.click()");
     browser.until("another range", "location.search === '?range=1h'");

@@ -9,15 +9,15 @@ use axum::response::Response;
 use http::StatusCode;
 
 use super::super::facts::{
-    Amount, Chain, Measured, Moment, NimiqFacts, PacketCryptFacts, PaidBlock, PayoutBatch, PayoutTableFacts,
-    Range, Series, SeriesName, Unit,
+    Amount, BlockStanding, Chain, Measured, Moment, NimiqFacts, PacketCryptFacts, PaidBlock, PayoutBatch,
+    PayoutTableFacts, Range, Series, SeriesName, Unit,
 };
 use super::age::Age;
 use super::chart::Chart;
 use super::figure::{Accent, Figure, Figures};
 use super::frame::Frame;
 use super::next_block::NextBlock;
-use super::numbers::{Shown, UNKNOWN, duration_text, grouped, money, percent};
+use super::numbers::{Shown, UNKNOWN, duration_text, grouped, money, percent, shortened};
 use super::payment_table::PaymentTable;
 use super::state::State;
 use super::{Pages, Texts, Visit, html};
@@ -142,10 +142,12 @@ fn paid_in(t: &Texts, blocks: &[PaidBlock]) -> Vec<PaidIn> {
         }
     }
     let line = |(newest, count): (&PaidBlock, usize)| {
-        let height = newest.height.map_or_else(|| UNKNOWN.to_owned(), |height| grouped(u64::from(height)));
-        let text = match count {
-            1 => t.fill("payouts.paid_in", &[("height", &height)]),
-            _ => t.fill("payouts.paid_in_many", &[("n", &count), ("height", &height)]),
+        let block =
+            newest.height.map_or_else(|| shortened(&newest.hash), |height| grouped(u64::from(height)));
+        let text = match (newest.standing, count) {
+            (BlockStanding::Orphaned, _) => t.fill("payouts.lost_with", &[("block", &block)]),
+            (_, 1) => t.fill("payouts.paid_in", &[("block", &block)]),
+            _ => t.fill("payouts.paid_in_many", &[("n", &count), ("block", &block)]),
         };
         PaidIn { text, state: State::of_block(t, newest.standing) }
     };
@@ -201,13 +203,12 @@ pub(super) fn totals<'a>(make: Figures<'a>, facts: &NimiqFacts) -> Vec<Figure<'a
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::site::facts::BlockStanding;
 
     #[test]
     fn many_blocks_of_one_list_take_a_line_for_each_state() {
         let block = |height, standing| PaidBlock {
-            height: Some(height),
-            hash: String::new(),
+            height: Some(height).filter(|_| standing != BlockStanding::Orphaned),
+            hash: format!("{height:064x}"),
             standing,
             confirmations: None,
         };
@@ -221,6 +222,7 @@ mod tests {
             ],
         );
         let lines: Vec<&str> = lines.iter().map(|line| line.text.as_str()).collect();
-        assert_eq!(lines, ["paid in 2 blocks, the newest 9:", "paid in block 8:"]);
+        assert_eq!(lines[0], "paid in 2 blocks, the newest 9:");
+        assert_eq!(lines[1], "lost with 0000000000…000008:", "the chain has no height for it");
     }
 }
