@@ -29,15 +29,20 @@ GRANT UPDATE ON intake_numbers, payout_thresholds, bans TO headframe_server;
 GRANT DELETE ON bans TO headframe_server;
 
 -- The service follows the chain, books rewards and thins out old shares.
-GRANT INSERT, UPDATE ON blocks, found_blocks, window_parts, balances, leases, share_sums TO headframe_service;
-GRANT INSERT ON entries, lines TO headframe_service;
+REVOKE UPDATE ON window_parts, found_blocks FROM headframe_service; -- granted by earlier versions
+GRANT INSERT, UPDATE ON blocks, balances, leases, share_sums TO headframe_service;
+GRANT INSERT ON found_blocks, window_parts, entries, lines TO headframe_service;
+GRANT UPDATE (state, window_rule, fee_ppm, window_first, window_last, settled_at_ms) ON found_blocks TO headframe_service;
 GRANT UPDATE ON book_numbers, intake_numbers TO headframe_service;
 GRANT INSERT, UPDATE, DELETE ON series TO headframe_service;
 GRANT UPDATE ON series_counted TO headframe_service;
 GRANT DELETE ON shares, used_nonces TO headframe_service;
 
--- Payout debits balances.
-GRANT INSERT, UPDATE ON payouts, balances, leases TO headframe_payout;
+-- Payout debits balances. What it has signed stays as it is stored: only where it stands changes.
+REVOKE UPDATE ON payouts FROM headframe_payout; -- granted by earlier versions
+GRANT INSERT, UPDATE ON balances, leases TO headframe_payout;
+GRANT INSERT ON payouts TO headframe_payout;
+GRANT UPDATE (state, height, changed_at_ms) ON payouts TO headframe_payout;
 GRANT INSERT ON entries, lines TO headframe_payout;
 GRANT UPDATE ON book_numbers TO headframe_payout;
 GRANT DELETE ON payout_requests TO headframe_payout;

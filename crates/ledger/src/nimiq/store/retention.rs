@@ -40,7 +40,7 @@ const NONCES_MILLIS: u64 = 366 * 86_400_000;
 
 impl Accounts {
     /// Turns the oldest shares that the rule does not keep into sums: one step, to be called again while there is
-    /// more. Windows reach at least as far back again as the longest window of a block that is not mature, or of
+    /// more; nonces that nobody can use again are forgotten on the way. Windows reach at least as far back again as the longest window of a block that is not mature, or of
     /// the newest settled block, whatever the rule says.
     pub async fn compact_shares(
         &self,
@@ -50,7 +50,13 @@ impl Accounts {
     ) -> Result<Compacted, AccountsError> {
         let doing = "thinning out shares";
         let mut transaction = self.begin_as(lease).await?;
+        sqlx::query("DELETE FROM used_nonces WHERE used_at_ms < $1")
+            .bind(millis(now.minus(NONCES_MILLIS)))
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed("forgetting old nonces"))?;
         let Some((oldest, end)) = removable(&mut transaction, rule, now).await? else {
+            transaction.commit().await.map_err(failed(doing))?;
             return Ok(Compacted::default());
         };
         let last = end.0.min(oldest.0.saturating_add(STEP - 1));
@@ -69,11 +75,6 @@ impl Accounts {
         .map_err(failed(doing))?;
         let removed = sqlx::query("DELETE FROM shares WHERE id <= $1")
             .bind(column("sequence number", last)?)
-            .execute(&mut *transaction)
-            .await
-            .map_err(failed(doing))?;
-        sqlx::query("DELETE FROM used_nonces WHERE used_at_ms < $1")
-            .bind(millis(now.minus(NONCES_MILLIS)))
             .execute(&mut *transaction)
             .await
             .map_err(failed(doing))?;

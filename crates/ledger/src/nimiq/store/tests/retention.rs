@@ -5,11 +5,14 @@ use std::num::NonZeroU64;
 use sqlx::Row;
 
 use super::on_both_stores;
-use super::stand::{Stand, WEIGHT, foreign, hash, ours};
-use crate::nimiq::store::RetentionRule;
+use super::stand::{Stand, WEIGHT, address, foreign, hash, ours};
+use crate::nimiq::store::{RequestOutcome, RetentionRule};
 use crate::nimiq::window::WindowRule;
 
-on_both_stores!(old_shares_become_sums_and_windows_stay);
+on_both_stores!(
+    old_shares_become_sums_and_windows_stay,
+    nonces_are_forgotten_when_no_session_can_use_them_any_more,
+);
 
 async fn old_shares_become_sums_and_windows_stay(mut stand: Stand) {
     stand.rules.window = WindowRule::Shares(NonZeroU64::new(100).unwrap());
@@ -46,4 +49,19 @@ async fn old_shares_become_sums_and_windows_stay(mut stand: Stand) {
     let settled = stand.settle().await;
     assert_eq!(settled[0].window.parts.values().map(|part| part.shares).sum::<u64>(), 100);
     stand.assert_sound().await;
+}
+
+/// Even of a pool that has too few shares for any of them to become a sum.
+async fn nonces_are_forgotten_when_no_session_can_use_them_any_more(mut stand: Stand) {
+    const YEAR: u64 = 366 * 86_400_000;
+    async fn ask(stand: &Stand) -> RequestOutcome {
+        stand.accounts.request_payout(address(1), 5, b"proof", stand.time()).await.unwrap()
+    }
+    assert_eq!(ask(&stand).await, RequestOutcome::Stored);
+    for (later, outcome) in [(YEAR, RequestOutcome::NonceUsed), (1, RequestOutcome::Stored)] {
+        stand.now += later;
+        let rule = RetentionRule::default();
+        stand.accounts.compact_shares(&stand.service, rule, stand.time()).await.unwrap();
+        assert_eq!(ask(&stand).await, outcome);
+    }
 }

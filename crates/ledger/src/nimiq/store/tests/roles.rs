@@ -72,12 +72,16 @@ async fn service_and_payout_can_do_their_work_and_the_site_only_look() {
     service.compact_shares(&lease, rule, stand.time()).await.unwrap();
     refused(&service, PAYOUT).await;
     refused(&service, "DELETE FROM lines").await;
+    refused(&service, "UPDATE window_parts SET weight = '1'").await;
+    refused(&service, "UPDATE found_blocks SET reward = 1").await;
     stand.accounts = stand.role("headframe_payout").await;
     stand.payout =
         stand.accounts.take_lease::<PayoutLease>("host-1", stand.time(), until).await.unwrap().unwrap();
     assert_eq!(super::payouts::pay_all(&stand, 111).await.len(), 2);
     refused(&stand.accounts, "UPDATE found_blocks SET state = 'mature'").await;
     refused(&stand.accounts, "DELETE FROM payouts").await;
+    refused(&stand.accounts, "UPDATE payouts SET signed = ''").await;
+    refused(&stand.accounts, "UPDATE payouts SET value = 1").await;
     stand.accounts = stand.role("headframe_site").await;
     stand.assert_sound().await;
     assert_eq!(stand.accounts.found_blocks(5).await.unwrap().len(), 1);
