@@ -5,6 +5,7 @@
 //! (`docs/protocol/nimiq-pool.md` 2.8). Answer, the same: `publicKey` (64 digits) and `signature` (128). The program can
 //! decide for itself what it signs; nothing that it answers is believed. Time and length of an answer are bounded.
 
+use std::fmt;
 use std::io;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -19,8 +20,8 @@ use tokio::process::{Child, Command};
 /// The longest answer.
 const LONGEST_ANSWER: usize = 4096;
 
-/// How the program is started.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// How the program is started. Its arguments may be secrets, so they are shown nowhere.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Agent {
     /// Its path, or its name in `PATH`.
     pub program: String,
@@ -60,6 +61,13 @@ pub enum AgentFault {
 struct Answer {
     public_key: String,
     signature: String,
+}
+
+impl fmt::Debug for Agent {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = formatter.debug_struct("Agent");
+        shown.field("program", &self.program).field("time", &self.time).finish_non_exhaustive()
+    }
 }
 
 impl Agent {
@@ -232,9 +240,18 @@ mod tests {
         assert!(matches!(fault, SignFault::Agent(AgentFault::TooLong)), "{fault}");
     }
 
-    #[test]
-    fn a_signer_shows_no_key() {
+    #[tokio::test]
+    async fn a_signer_shows_neither_its_key_nor_the_arguments_of_its_program() {
         let shown = format!("{:?}", Signer::Key(key()));
         assert!(!shown.contains("07") && !shown.contains("7, 7"), "{shown}");
+        let arguments = vec!["--token".to_owned(), "c0ffee".to_owned()];
+        for program in ["/there/is/no/such/program", "false", "cat"] {
+            let time = Duration::from_secs(60);
+            let agent = Agent { program: program.to_owned(), arguments: arguments.clone(), time };
+            let signer = Signer::Agent(agent);
+            let fault = signer.sign(&payment(), pool()).await.unwrap_err();
+            let shown = format!("{signer:?} {fault} {fault:?}");
+            assert!(!shown.contains("c0ffee") && shown.contains(program), "{shown}");
+        }
     }
 }

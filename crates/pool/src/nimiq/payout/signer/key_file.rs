@@ -3,7 +3,7 @@
 //! One line of hexadecimal digits: the private key (64), or the node's `wallet.seed` (130;
 //! `docs/protocol/nimiq-pool.md` 2.9).
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -61,12 +61,14 @@ pub enum KeyFileFault {
 /// Reads the key. What was read is wiped from memory.
 pub fn read(path: &Path) -> Result<PrivateKey, KeyFileFault> {
     let unreadable = |source| KeyFileFault::Read { path: path.to_owned(), source };
-    // Of the file that is open, so that it cannot be exchanged in between.
+    let ordinary = |metadata: Metadata| {
+        if metadata.is_file() { Ok(metadata) } else { Err(KeyFileFault::Kind(path.to_owned())) }
+    };
+    // Before it is opened, since to open a pipe is to wait for its other end.
+    ordinary(std::fs::metadata(path).map_err(unreadable)?)?;
+    // And of the file that is open, so that it cannot be exchanged in between.
     let file = File::open(path).map_err(unreadable)?;
-    let metadata = file.metadata().map_err(unreadable)?;
-    if !metadata.is_file() {
-        return Err(KeyFileFault::Kind(path.to_owned()));
-    }
+    let metadata = ordinary(file.metadata().map_err(unreadable)?)?;
     let mode = metadata.mode() & 0o7777;
     if mode & 0o077 != 0 {
         return Err(KeyFileFault::Mode { path: path.to_owned(), mode });
@@ -137,7 +139,11 @@ mod tests {
             assert!(matches!(fault, KeyFileFault::Content { .. }), "{fault}");
             assert!(text.is_empty() || !format!("{fault} {fault:?}").contains(text), "{fault}");
         }
-        assert!(matches!(read(folder.path()), Err(KeyFileFault::Kind(_) | KeyFileFault::Mode { .. })));
+        assert!(matches!(read(folder.path()), Err(KeyFileFault::Kind(_))));
+        let pipe = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").args(["-m", "600"]).arg(&pipe).status().unwrap();
+        assert!(made.success());
+        assert!(matches!(read(&pipe), Err(KeyFileFault::Kind(_))), "nobody writes into it");
         assert!(matches!(read(&folder.path().join("none")), Err(KeyFileFault::Read { .. })));
     }
 }
