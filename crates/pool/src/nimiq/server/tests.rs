@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod modes;
+mod promises;
 mod renewals;
 mod restarts;
 mod share_budgets;

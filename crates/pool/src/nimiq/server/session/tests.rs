@@ -16,22 +16,30 @@ struct Bench {
     said: Vec<ServerMessage>,
 }
 
+fn usual_terms() -> Terms {
+    let fee = "0.01".parse().unwrap();
+    Terms::new(PoolName::new("test").unwrap(), Address([1; 20]), fee, Network::Dev)
+}
+
+fn register(mode: Mode, start_difficulty: Option<f64>) -> Register {
+    Register {
+        mode,
+        address: Address([2; 20]),
+        device_id: DeviceId(7),
+        device_data: None,
+        genesis_hash: Network::Dev.genesis_hash(),
+        start_difficulty,
+        device_name: None,
+    }
+}
+
 impl Bench {
     fn new(mode: Mode) -> Self {
-        let fee = "0.01".parse().unwrap();
-        let mut terms = Terms::new(PoolName::new("test").unwrap(), Address([1; 20]), fee, Network::Dev);
+        let mut terms = usual_terms();
         terms.start_difficulty = 0.001;
         terms.dumb_start_difficulty = 0.001;
         terms.allowed_errors = 2;
-        let register = Register {
-            mode,
-            address: Address([2; 20]),
-            device_id: DeviceId(7),
-            device_data: None,
-            genesis_hash: Network::Dev.genesis_hash(),
-            start_difficulty: None,
-            device_name: None,
-        };
+        let register = register(mode, None);
         let start = Instant::now();
         let nonce = PayoutNonce::from_random(5);
         let wanted = terms.difficulty.shares_per_second;
@@ -156,6 +164,44 @@ fn a_client_is_told_what_its_mode_needs() {
     assert_eq!(kinds(Mode::Smart), ["registered", "settings"]);
     assert_eq!(kinds(Mode::Nano), ["registered", "settings", "new-block"]);
     assert_eq!(kinds(Mode::Dumb), ["registered", "settings", "new-block"]);
+    let bench = Bench::new(Mode::Nano);
+    let (settings, next) = (bench.settings(), bench.board.work.as_ref().unwrap().next.clone());
+    assert_eq!((settings.address, settings.pool_fee), (Address([1; 20]), Some("0.01".parse().unwrap())));
+    let NewBlock::Nano(block) = bench.new_block() else { panic!("not a nano block") };
+    assert_eq!((block.previous.header.hash(), block.next_target), (next.previous, Some(next.target)));
+}
+
+#[test]
+fn the_first_difficulty_is_the_modes_own_or_the_clients_wish_within_the_limits() {
+    let first = |mode, wish| {
+        let terms = Arc::new(usual_terms());
+        let (nonce, wanted) = (PayoutNonce::from_random(5), terms.difficulty.shares_per_second);
+        let register = register(mode, wish);
+        let session = Session::new(terms, &register, SessionNonce(9), nonce, wanted, Instant::now());
+        session.share_difficulty()
+    };
+    for (mode, wish, expected) in [
+        (Mode::Smart, None, 1.0),
+        (Mode::Nano, None, 1.0),
+        (Mode::Dumb, None, 32.0),
+        (Mode::Smart, Some(7.5), 7.5),
+        (Mode::Dumb, Some(7.5), 7.5),
+        (Mode::Nano, Some(1e9), 100_000.0),
+        (Mode::Nano, Some(-3.0), 0.0001),
+    ] {
+        assert_eq!(first(mode, wish).to_bits(), f64::to_bits(expected), "{mode} {wish:?}");
+    }
+}
+
+#[test]
+fn what_is_refused_makes_no_difficulty_harder() {
+    let mut bench = Bench::new(Mode::Smart);
+    let before = bench.session.share_difficulty();
+    for _ in 0..1000 {
+        bench.session.refused(Refusal::InvalidProofOfWork);
+    }
+    bench.ease();
+    assert!(bench.session.share_difficulty() < before, "nothing was accepted for an hour");
 }
 
 #[test]

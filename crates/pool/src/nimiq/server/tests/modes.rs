@@ -1,6 +1,7 @@
 //! Clients of every mode: what they are told, that their shares are credited, that their blocks reach the chain.
 
 use ledger::nimiq::UserId;
+use nimiq::share::SmartShare;
 use nimiq::{Address, ExtraData, Luna, PrivateKey};
 use node::NimiqDevChain;
 use wire::nimiq::{ClientMessage, Mode, NewBlock, PayoutProof, PayoutThreshold, Share};
@@ -155,6 +156,42 @@ async fn blocks_of_every_mode_reach_the_chain_and_count_as_shares() {
     let reward = stand.chain.balance(&Stand::pool());
     assert!(reward > Luna(0), "blocks pay the pool");
     server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_block_that_comes_without_its_body_counts_as_a_share_and_raises_an_alarm() {
+    let stand = Stand::new().await;
+    let server = stand.start().await;
+    let mut miner = Miner::register(&server, Mode::Smart).await;
+    let Share::Smart(share) = miner.mine_block(&stand.chain) else { panic!("a smart share") };
+    miner.share(Share::Smart(SmartShare { block: None, ..share })).await;
+    stand.credited(1).await;
+    assert_eq!(server.figure(&named("block_without_body")), 1);
+    assert_eq!(server.figure(&named("blocks_found")), 0);
+    assert_eq!(miner.errors, Vec::<String>::new());
+}
+
+/// A natural race: another block has won, and the server has not heard of it yet.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_block_that_has_lost_counts_as_a_share_and_as_a_loss() {
+    let stand = Stand::new().await;
+    let mut config = stand.config("main");
+    config.follow.poll = std::time::Duration::from_secs(3600);
+    let server = stand.start_with(config, None).await;
+    let mut miner = Miner::register(&server, Mode::Nano).await;
+    let (head, share) = (stand.chain.head().hash, miner.mine_block(&stand.chain));
+    stand.chain.extend(Address([8; 20]), 1).unwrap();
+    miner.share(share).await;
+    stand.credited_on(head, 1).await;
+    server.has_counted(&named("blocks_lost")).await;
+    assert_eq!(server.figure(&named("blocks_found")), 1);
+    assert_eq!(server.figure(&named("blocks_accepted")), 0);
+    assert_eq!(miner.errors, Vec::<String>::new());
+}
+
+/// A counter of the server as it is exposed.
+fn named(counter: &str) -> String {
+    format!(r#"headframe_nimiq_{counter}_total{{role="nimiq_server",name="main"}}"#)
 }
 
 #[tokio::test(flavor = "multi_thread")]

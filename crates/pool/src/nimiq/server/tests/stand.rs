@@ -20,6 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream};
 use tokio_util::sync::CancellationToken;
 use wire::nimiq::{
@@ -214,13 +215,18 @@ impl Server {
     /// Returns once a connection has been closed for this reason.
     pub(super) async fn has_closed(&self, reason: &str) {
         let role = r#"role="nimiq_server",name="main""#;
-        let figure = format!(r#"headframe_nimiq_connections_closed_total{{{role},reason="{reason}"}}"#);
+        let closed = format!(r#"headframe_nimiq_connections_closed_total{{{role},reason="{reason}"}}"#);
+        self.has_counted(&closed).await;
+    }
+
+    /// Returns once a counter is above 0.
+    pub(super) async fn has_counted(&self, counter: &str) {
         let counted = async {
-            while self.figure(&figure) == 0 {
+            while self.figure(counter) == 0 {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, counted).await.expect("the connection is closed and counted");
+        tokio::time::timeout(PATIENCE, counted).await.unwrap_or_else(|_| panic!("{counter} counts"));
     }
 }
 
@@ -347,6 +353,17 @@ impl Miner {
         while self.hear().await.is_some() {}
     }
 
+    /// Hears until the server hangs up: what its closing frame says, if it sent one.
+    pub(super) async fn hear_close(&mut self) -> Option<Option<CloseFrame>> {
+        loop {
+            match tokio::time::timeout(PATIENCE, self.socket.next()).await.expect("the server speaks") {
+                Some(Ok(Message::Close(said))) => return Some(said),
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return None,
+            }
+        }
+    }
+
     /// The next error.
     pub(super) async fn hear_error(&mut self) -> String {
         let before = self.errors.len();
@@ -421,9 +438,14 @@ impl Miner {
 
     /// Asks to be paid, with this key's signature over the last nonce.
     pub(super) async fn request_payout(&mut self, key: &PrivateKey) {
+        self.say(&self.payout_request(key)).await;
+    }
+
+    /// The request to be paid, with this key's signature over the last nonce.
+    pub(super) fn payout_request(&self, key: &PrivateKey) -> ClientMessage {
         let nonce = self.settings.as_ref().unwrap().nonce.unwrap();
         let proof = PayoutProof::Bytes(nonce.sign(key).to_bytes());
-        self.say(&ClientMessage::Payout(PayoutRequest { proof })).await;
+        ClientMessage::Payout(PayoutRequest { proof })
     }
 }
 
