@@ -109,7 +109,10 @@ fn owner_payment(
     if left <= owner.above.0 {
         return Ok(None);
     }
+    let mut same_height = surroundings.same_height.clone();
+    same_height.extend(users.payments.iter().map(|one| (one.recipient, one.value, one.network_fee)));
     let surroundings = Surroundings {
+        same_height,
         pending: surroundings.pending + users.payments.len(),
         outstanding: Luna(surroundings.outstanding.0.saturating_add(sum(&outlay))),
         ..surroundings.clone()
@@ -228,5 +231,37 @@ fn reason(decline: Decline) -> &'static str {
         Decline::PoolAddress => "it is the pool's own address",
         Decline::SameTransaction => "the same transaction exists; it is paid after the next block",
         Decline::TooManyPending => "as many payouts as a node can hold are under way",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nimiq::test_pool::{TestPool, miner};
+
+    #[test]
+    fn an_owner_who_mines_waits_rather_than_be_paid_by_the_same_transaction() {
+        let rules = TestPool::payout_config("host-1").rules;
+        let payment = PlannedPayment {
+            user: Some(UserId(1)),
+            recipient: miner(1),
+            kind: PayoutKind::Automatic,
+            value: Luna(6_000_000),
+            network_fee: Luna(138),
+            fee_payer: FeePayer::Pool,
+            validity_start: Height(100),
+            above: None,
+        };
+        let users = PayoutPlan { payments: vec![payment], ..PayoutPlan::default() };
+        let surroundings = Surroundings { on_chain: Luna(u64::MAX), ..Surroundings::default() };
+        let owner = OwnerPayout { recipient: miner(1), above: Luna(1_000) };
+        // The fee account bears the fees of both.
+        let value = |value: i64| {
+            let fees = value + 2 * 138;
+            let planned = owner_payment(&rules, Height(100), owner, fees, &surroundings, &users).unwrap();
+            planned.map(|payment| payment.value)
+        };
+        assert_eq!(value(6_000_000), None);
+        assert_eq!(value(6_000_001), Some(Luna(6_000_001)));
     }
 }
