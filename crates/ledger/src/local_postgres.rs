@@ -9,6 +9,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Arguments: folder of the programs, own folder, port, fsync. `keep` on standard input keeps the folder.
@@ -46,6 +47,23 @@ pub struct LocalPostgres {
     databases: AtomicU32,
 }
 
+/// The server that [`database_for_a_test`] uses; a lock, because databases are made one after the other.
+static OF_THE_TESTS: OnceLock<Option<Mutex<LocalPostgres>>> = OnceLock::new();
+
+/// The URL of a new database, on one server for all tests of the program; `None` where PostgreSQL is not installed.
+///
+/// # Panics
+///
+/// As [`LocalPostgres::is_there_for_tests`], and where it does not work.
+pub fn database_for_a_test() -> Option<String> {
+    let server = OF_THE_TESTS.get_or_init(|| {
+        let start = || Mutex::new(LocalPostgres::start(Durability::Fast).expect("PostgreSQL starts"));
+        LocalPostgres::is_there_for_tests().then(start)
+    });
+    let server = server.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+    Some(server.new_database().expect("PostgreSQL makes a database"))
+}
+
 impl LocalPostgres {
     /// Where the server's programs are; `None` if they are not installed (Debian: `postgresql`).
     pub fn programs() -> Option<PathBuf> {
@@ -56,6 +74,23 @@ impl LocalPostgres {
         folders.extend(std::env::var_os("PATH").iter().flat_map(std::env::split_paths));
         let needed = ["initdb", "postgres", "psql", "createdb"];
         folders.into_iter().find(|folder| needed.iter().all(|program| folder.join(program).is_file()))
+    }
+
+    /// Whether it is installed; a line says so where it is not.
+    ///
+    /// # Panics
+    ///
+    /// Where it is not, and the variable `CI` is set: there no test is left out.
+    pub fn is_there_for_tests() -> bool {
+        let installed = Self::programs().is_some();
+        assert!(
+            installed || std::env::var_os("CI").is_none(),
+            "the tests need PostgreSQL (apt-get install postgresql)"
+        );
+        if !installed {
+            eprintln!("SKIPPED: PostgreSQL is not installed (apt-get install postgresql)");
+        }
+        installed
     }
 
     /// Makes a cluster and starts its server.

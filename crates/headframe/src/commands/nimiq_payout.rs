@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use pool::Metrics;
 use pool::nimiq::duty::holder_name;
-use pool::nimiq::payout::Payout;
+use pool::nimiq::payout;
 
 use crate::cli::NimiqPayout;
 use crate::config::Config;
@@ -46,7 +46,7 @@ async fn one_round(config: &Config) -> anyhow::Result<ExitCode> {
     let settings = roles::payout(config, holder_name(folder.path())?)?;
     let metrics = Metrics::new();
     let (signer, node) = (roles::signer(config)?, roles::node(config, None, &metrics)?);
-    let round = Payout::once(settings, signer, accounts.clone(), node, &metrics).await;
+    let round = payout::once(settings, signer, accounts.clone(), node, &metrics).await;
     accounts.close().await;
     let mut output = std::io::stdout();
     for (id, payment) in round.context("the round of payouts")?.prepared {

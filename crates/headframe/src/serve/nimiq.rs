@@ -11,9 +11,9 @@ use node::NimiqClient;
 use pool::listener;
 use pool::listener::{Tls, TrustedProxies};
 use pool::nimiq::duty::holder_name;
-use pool::nimiq::payout::{Payout, PayoutConfig};
+use pool::nimiq::payout::{self, PayoutConfig};
 use pool::nimiq::server::{NimiqServer, NimiqServerConfig};
-use pool::nimiq::service::Service;
+use pool::nimiq::service;
 use tokio::net::TcpListener;
 
 use super::reload::Prepare;
@@ -79,7 +79,7 @@ impl Pool {
         let metrics = self.metrics.clone();
         let start: Start = Box::new(move |stop| {
             let (config, accounts, node) = (config.clone(), accounts.clone(), node.clone());
-            let service = Service::start(config, accounts, node, &metrics, &stop);
+            let service = service::start(config, accounts, node, &metrics, &stop);
             let instance = Instance::new(Router::new(), service.health(), service.stopped());
             Box::pin(async { Ok(instance) })
         });
@@ -101,7 +101,7 @@ impl Pool {
         let metrics = self.metrics.clone();
         let start: Start = Box::new(move |stop| {
             let (config, signer) = (config.clone(), signer.clone());
-            let payout = Payout::start(config, signer, accounts.clone(), node.clone(), &metrics, &stop);
+            let payout = payout::start(config, signer, accounts.clone(), node.clone(), &metrics, &stop);
             let instance = Instance::new(Router::new(), payout.health(), payout.stopped());
             Box::pin(async { Ok(instance) })
         });

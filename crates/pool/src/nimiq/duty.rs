@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::backoff::Backoff;
 use crate::health::Health;
 use crate::metrics::Metrics;
+use crate::parts::Parts;
 
 /// How long giving a duty back may take; after that its lease runs out by itself.
 const RELEASE_TIME: Duration = Duration::from_secs(5);
@@ -69,6 +70,37 @@ pub fn holder_name(folder: &Path) -> io::Result<String> {
 pub(super) trait Work<L>: Send {
     /// Goes on until another process has taken over. May be dropped at any point, as by a crash.
     fn until_lost(&mut self, lease: &L) -> impl Future<Output = ()> + Send;
+}
+
+/// A running role that performs a duty while this process has it, and stands by otherwise.
+pub struct DutyRole {
+    health: Health,
+    pub(super) parts: Parts,
+}
+
+impl DutyRole {
+    /// Starts to ask for the duty, and to perform it.
+    pub(super) fn start<L: Lease + Send + Sync + 'static>(
+        duty: Duty,
+        mut work: impl Work<L> + 'static,
+        shutdown: &CancellationToken,
+    ) -> Self {
+        let health = duty.health.clone();
+        let mut parts = Parts::until(shutdown);
+        let stop = parts.stop();
+        parts.run("duty", async move { duty.perform(&mut work, stop).await });
+        Self { health, parts }
+    }
+
+    /// Whether its work succeeds, or it stands by.
+    pub fn health(&self) -> Health {
+        self.health.clone()
+    }
+
+    /// Returns when it has ended after the stop signal, or since it died.
+    pub async fn stopped(self) {
+        self.parts.ended().await;
+    }
 }
 
 /// A duty, seen by the process that wants it.

@@ -28,11 +28,10 @@ use self::planning::{Due, Planning};
 use self::schedule::Schedule;
 use self::sending::Sending;
 use self::signer::{SignFault, Signer};
-use super::duty::{Duty, DutyTerms, FAILURES, WORK, Work};
+use super::duty::{Duty, DutyRole, DutyTerms, FAILURES, WORK, Work};
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::nudge::Nudge;
-use crate::parts::Parts;
 
 /// The part of the role's health that says whether the pool's address holds enough.
 const RESERVE: &str = "reserve";
@@ -132,57 +131,35 @@ pub struct RoundReport {
     pub prepared: Vec<(PayoutId, PlannedPayment)>,
 }
 
-/// A running payout.
-pub struct Payout {
-    health: Health,
-    parts: Parts,
+/// Starts a payout. It is ready after its first round, or when it stands by.
+pub fn start(
+    config: PayoutConfig,
+    signer: Signer,
+    accounts: Accounts,
+    node: NimiqClient,
+    metrics: &Metrics,
+    shutdown: &CancellationToken,
+) -> DutyRole {
+    let (duty, rounds) = Rounds::prepare(config, signer, accounts, node, metrics);
+    DutyRole::start(duty, rounds, shutdown)
 }
 
-impl Payout {
-    /// Starts a payout. It is ready after its first round, or when it stands by.
-    pub fn start(
-        config: PayoutConfig,
-        signer: Signer,
-        accounts: Accounts,
-        node: NimiqClient,
-        metrics: &Metrics,
-        shutdown: &CancellationToken,
-    ) -> Self {
-        let (duty, mut rounds) = Rounds::prepare(config, signer, accounts, node, metrics);
-        let health = rounds.health.clone();
-        let mut parts = Parts::until(shutdown);
-        let stop = parts.stop();
-        parts.run("duty", async move { duty.perform(&mut rounds, stop).await });
-        Self { health, parts }
-    }
-
-    /// One round, whatever the schedule says; what it stored is sent, and followed by the next round of anybody.
-    pub async fn once(
-        config: PayoutConfig,
-        signer: Signer,
-        accounts: Accounts,
-        node: NimiqClient,
-        metrics: &Metrics,
-    ) -> Result<RoundReport, PayoutFault> {
-        let (duty, mut rounds) = Rounds::prepare(config, signer, accounts, node, metrics);
-        let Some(lease) = duty.try_to_take().await? else {
-            let held = duty.payouts_held().await?;
-            return Err(held.map_or(PayoutFault::StandBy, PayoutFault::Held));
-        };
-        let report = rounds.round(&lease).await;
-        duty.release::<PayoutLease>(lease).await;
-        report
-    }
-
-    /// Whether it can pay, or stands by.
-    pub fn health(&self) -> Health {
-        self.health.clone()
-    }
-
-    /// Returns when the payout has ended after the stop signal, or since it died.
-    pub async fn stopped(self) {
-        self.parts.ended().await;
-    }
+/// One round, whatever the schedule says; what it stored is sent, and followed by the next round of anybody.
+pub async fn once(
+    config: PayoutConfig,
+    signer: Signer,
+    accounts: Accounts,
+    node: NimiqClient,
+    metrics: &Metrics,
+) -> Result<RoundReport, PayoutFault> {
+    let (duty, mut rounds) = Rounds::prepare(config, signer, accounts, node, metrics);
+    let Some(lease) = duty.try_to_take().await? else {
+        let held = duty.payouts_held().await?;
+        return Err(held.map_or(PayoutFault::StandBy, PayoutFault::Held));
+    };
+    let report = rounds.round(&lease).await;
+    duty.release::<PayoutLease>(lease).await;
+    report
 }
 
 /// The payout's work: rounds.

@@ -18,10 +18,9 @@ use tokio_util::sync::CancellationToken;
 
 use self::figures::Figures;
 use self::following::{Following, Look};
-use super::duty::{Duty, DutyTerms, FAILURES, WORK, Work};
+use super::duty::{Duty, DutyRole, DutyTerms, FAILURES, WORK, Work};
 use crate::health::Health;
 use crate::metrics::Metrics;
-use crate::parts::Parts;
 
 /// How often new shares are counted for charts.
 const RECORD_EVERY: Duration = Duration::from_secs(20);
@@ -74,50 +73,29 @@ enum ServiceFault {
     Accounts(#[from] AccountsError),
 }
 
-/// A running service.
-pub struct Service {
-    health: Health,
-    parts: Parts,
-}
-
-impl Service {
-    /// Starts a service. It is ready when it has followed the chain up to the node's head, or stands by.
-    pub fn start(
-        config: ServiceConfig,
-        accounts: Accounts,
-        node: NimiqClient,
-        metrics: &Metrics,
-        shutdown: &CancellationToken,
-    ) -> Self {
-        let metrics = metrics.for_role("nimiq_service", "");
-        let health = Health::starting("nimiq_service", "");
-        let duty = Duty::new(accounts.clone(), config.duty.clone(), health.clone(), &metrics);
-        let mut looks = Looks {
-            following: Following::new(&config, accounts.clone(), &metrics),
-            figures: Figures::new(&metrics),
-            health: health.clone(),
-            compact_at: Instant::now() + config.compact_every,
-            record_at: Instant::now(),
-            figures_at: Instant::now(),
-            accounts,
-            node,
-            config,
-        };
-        let mut parts = Parts::until(shutdown);
-        let stop = parts.stop();
-        parts.run("duty", async move { duty.perform(&mut looks, stop).await });
-        Self { health, parts }
-    }
-
-    /// Whether it is up to date with the chain, or stands by.
-    pub fn health(&self) -> Health {
-        self.health.clone()
-    }
-
-    /// Returns when the service has ended after the stop signal, or since it died.
-    pub async fn stopped(self) {
-        self.parts.ended().await;
-    }
+/// Starts a service. It is ready when it has followed the chain up to the node's head, or stands by.
+pub fn start(
+    config: ServiceConfig,
+    accounts: Accounts,
+    node: NimiqClient,
+    metrics: &Metrics,
+    shutdown: &CancellationToken,
+) -> DutyRole {
+    let metrics = metrics.for_role("nimiq_service", "");
+    let health = Health::starting("nimiq_service", "");
+    let duty = Duty::new(accounts.clone(), config.duty.clone(), health.clone(), &metrics);
+    let looks = Looks {
+        following: Following::new(&config, accounts.clone(), &metrics),
+        figures: Figures::new(&metrics),
+        health,
+        compact_at: Instant::now() + config.compact_every,
+        record_at: Instant::now(),
+        figures_at: Instant::now(),
+        accounts,
+        node,
+        config,
+    };
+    DutyRole::start(duty, looks, shutdown)
 }
 
 /// The service's work: looks at the chain.

@@ -5,14 +5,14 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
-use ledger::local_postgres::{Durability, LocalPostgres};
+use ledger::local_postgres::database_for_a_test;
 use ledger::nimiq::audit::audit;
 use ledger::nimiq::payout_plan::{FeePayer, PayoutRules};
 use ledger::nimiq::payout_state::PayoutState;
@@ -28,10 +28,10 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::duty::DutyTerms;
+use super::duty::{DutyRole, DutyTerms};
 use super::payout::signer::Signer;
-use super::payout::{Payout, PayoutConfig};
-use super::service::{Service, ServiceConfig};
+use super::payout::{self, PayoutConfig};
+use super::service::{self, ServiceConfig};
 use crate::metrics::Metrics;
 
 /// Long enough for anything that happens at all, on a machine that does ten other things.
@@ -73,6 +73,8 @@ pub enum Conduct {
     Late(Duration),
     /// Says that it is invalid.
     Refuse,
+    /// Answers with this number.
+    Say(u32),
 }
 
 /// When the process that calls is to die.
@@ -145,6 +147,7 @@ impl Front {
         let text = match conduct {
             None => act(body).await.unwrap(),
             Some(Conduct::Pretend) => result(Value::String("00".repeat(32))).to_string(),
+            Some(Conduct::Say(number)) => result(Value::from(number)).to_string(),
             Some(Conduct::Refuse) => {
                 serde_json::json!({"id": "headframe", "error": {"code": 1, "message": "Transaction invalid"}})
                     .to_string()
@@ -202,27 +205,6 @@ pub struct TestPool {
     _folder: tempfile::TempDir,
 }
 
-/// One server for all tests of the program; a lock, because databases are made one after the other.
-static POSTGRES: OnceLock<Option<Mutex<LocalPostgres>>> = OnceLock::new();
-
-fn postgres_database() -> Option<String> {
-    let server = POSTGRES.get_or_init(|| {
-        let installed = LocalPostgres::programs().is_some();
-        assert!(
-            installed || std::env::var_os("CI").is_none(),
-            "the tests need PostgreSQL (apt-get install postgresql)"
-        );
-        if !installed {
-            eprintln!(
-                "SKIPPED: everything on PostgreSQL, which is not installed (apt-get install postgresql)"
-            );
-        }
-        installed.then(|| Mutex::new(LocalPostgres::start(Durability::Fast).unwrap()))
-    });
-    let server = server.as_ref()?.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    Some(server.new_database().unwrap())
-}
-
 pub fn key() -> PrivateKey {
     PrivateKey::new(&[9; 32])
 }
@@ -248,7 +230,7 @@ impl TestPool {
     }
 
     pub async fn postgres() -> Option<Self> {
-        Some(Self::open(postgres_database()?, tempfile::tempdir().unwrap()).await)
+        Some(Self::open(database_for_a_test()?, tempfile::tempdir().unwrap()).await)
     }
 
     /// A new pool on the same engine.
@@ -314,21 +296,21 @@ impl TestPool {
         }
     }
 
-    pub fn service(&self, holder: &str) -> Running<Service> {
+    pub fn service(&self, holder: &str) -> Running {
         Running::start(|stop| {
             let config = Self::service_config(holder);
-            Service::start(config, self.accounts.clone(), self.service_front.client(), &self.metrics, &stop)
+            service::start(config, self.accounts.clone(), self.service_front.client(), &self.metrics, &stop)
         })
     }
 
-    pub fn payout(&self, holder: &str) -> Running<Payout> {
+    pub fn payout(&self, holder: &str) -> Running {
         self.payout_with(Self::payout_config(holder))
     }
 
-    pub fn payout_with(&self, config: PayoutConfig) -> Running<Payout> {
+    pub fn payout_with(&self, config: PayoutConfig) -> Running {
         Running::start(|stop| {
             let signer = Signer::Key(key());
-            Payout::start(config, signer, self.accounts.clone(), self.node(), &self.metrics, &stop)
+            payout::start(config, signer, self.accounts.clone(), self.node(), &self.metrics, &stop)
         })
     }
 
@@ -468,26 +450,17 @@ impl TestPool {
 }
 
 /// A role that runs.
-pub struct Running<R> {
-    pub role: R,
+pub struct Running {
+    pub role: DutyRole,
     pub stop: CancellationToken,
 }
 
-impl<R> Running<R> {
-    fn start(start: impl FnOnce(CancellationToken) -> R) -> Self {
+impl Running {
+    fn start(start: impl FnOnce(CancellationToken) -> DutyRole) -> Self {
         let stop = CancellationToken::new();
         Self { role: start(stop.clone()), stop }
     }
-}
 
-impl Running<Service> {
-    pub async fn end(self) {
-        self.stop.cancel();
-        self.role.stopped().await;
-    }
-}
-
-impl Running<Payout> {
     pub async fn end(self) {
         self.stop.cancel();
         self.role.stopped().await;

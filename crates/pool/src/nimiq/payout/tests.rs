@@ -10,8 +10,10 @@ use nimiq::transaction::Payment;
 use nimiq::{Height, Luna, Network, PrivateKey, Transaction};
 
 use super::signer::Signer;
-use super::{OwnerPayout, Payout, PayoutConfig, PayoutFault};
-use crate::nimiq::test_pool::{Conduct, STRANGER, TestPool, key, miner, on_both_stores, pool_address};
+use super::{OwnerPayout, PayoutConfig, PayoutFault};
+use crate::nimiq::test_pool::{
+    Conduct, Running, STRANGER, TestPool, key, miner, on_both_stores, pool_address,
+};
 
 on_both_stores!(
     balances_above_the_limit_are_paid_and_confirmed,
@@ -26,12 +28,13 @@ on_both_stores!(
     a_reserve_that_is_too_small_stops_payouts_and_says_so,
     an_agent_that_lies_is_paid_no_attention,
     the_operator_is_paid_from_the_fee,
+    what_the_node_demands_for_a_byte_is_paid,
 );
 
 const CONFIRMED: PayoutState = PayoutState::Confirmed { height: Height(0) };
 
 /// A pool whose miners 1 and 2 can be paid, with a service that follows the chain.
-async fn rich(pool: &TestPool) -> crate::nimiq::test_pool::Running<crate::nimiq::service::Service> {
+async fn rich(pool: &TestPool) -> Running {
     let service = pool.service("host-1");
     pool.bury(3);
     pool.until_followed().await;
@@ -229,7 +232,7 @@ async fn of_two_at_once_one_pays(pool: TestPool) {
     pool.until("both to be well", async || first.role.health().is_ready() && second.role.health().is_ready())
         .await;
     // A run by hand meanwhile is told so.
-    let by_hand = Payout::once(
+    let by_hand = super::once(
         TestPool::payout_config("host-3"),
         Signer::Key(key()),
         pool.accounts.clone(),
@@ -255,7 +258,7 @@ async fn a_dry_run_shows_what_is_then_paid(pool: TestPool) {
     assert!(pool.payouts().await.is_empty());
     let (table, lines) = (planned.table(), planned.json_lines());
     let batched = PayoutConfig { batch: 1, ..config };
-    let report = Payout::once(batched, Signer::Key(key()), pool.accounts.clone(), pool.node(), &pool.metrics)
+    let report = super::once(batched, Signer::Key(key()), pool.accounts.clone(), pool.node(), &pool.metrics)
         .await
         .unwrap();
     let paid: Vec<_> = report.prepared.iter().map(|(_, payment)| *payment).collect();
@@ -340,7 +343,7 @@ async fn an_agent_that_lies_is_paid_no_attention(pool: TestPool) {
     };
     let once = |signer| {
         let config = TestPool::payout_config("host-1");
-        Payout::once(config, signer, pool.accounts.clone(), pool.node(), &pool.metrics)
+        super::once(config, signer, pool.accounts.clone(), pool.node(), &pool.metrics)
     };
     let due = pool.balance(1).await;
     assert!(matches!(once(Signer::Agent(agent)).await, Err(PayoutFault::Sign(_))));
@@ -363,5 +366,26 @@ async fn the_operator_is_paid_from_the_fee(pool: TestPool) {
     assert_eq!(pool.accounts.fee_balance().await.unwrap(), 0);
     pool.assert_sound().await;
     payout.end().await;
+    service.end().await;
+}
+
+async fn what_the_node_demands_for_a_byte_is_paid(pool: TestPool) {
+    let service = rich(&pool).await;
+    let once = || {
+        let config = TestPool::payout_config("host-1");
+        super::once(config, Signer::Key(key()), pool.accounts.clone(), pool.node(), &pool.metrics)
+    };
+    // The configuration has 1; a node that wants less is paid that.
+    pool.front.treat("minFeePerByte", Conduct::Say(3));
+    let prepared = once().await.unwrap().prepared;
+    assert_eq!(prepared.len(), 2);
+    assert!(prepared.iter().all(|(_, payment)| payment.network_fee == Luna(3 * 138)), "{prepared:?}");
+    pool.earn().await;
+    pool.bury(10);
+    pool.until("the credits to mature", async || pool.balance(2).await.1 > 0).await;
+    pool.front.treat("minFeePerByte", Conduct::Say(0));
+    let prepared = once().await.unwrap().prepared;
+    assert_eq!(prepared.len(), 2);
+    assert!(prepared.iter().all(|(_, payment)| payment.network_fee == Luna(138)), "{prepared:?}");
     service.end().await;
 }

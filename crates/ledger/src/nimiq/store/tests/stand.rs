@@ -1,13 +1,12 @@
 //! A pool to test with: accounts on one of the two engines, a server, and a chain that the test makes up.
 
 use std::num::NonZeroU64;
-use std::sync::{Mutex, OnceLock};
 
 use nimiq::transaction::{Payment, Transaction};
 use nimiq::{Address, BlockHash, Height, Luna, NetworkId, PrivateKey, ShareWeight};
 
 use crate::UnixMillis;
-use crate::local_postgres::{Durability, LocalPostgres};
+use crate::local_postgres::database_for_a_test;
 use crate::nimiq::audit::audit;
 use crate::nimiq::payout_plan::{FeePayer, PayoutRules, PlannedPayment};
 use crate::nimiq::payout_threshold::Thresholds;
@@ -34,28 +33,6 @@ pub struct Stand {
     pub now: u64,
     next_share: u64,
     _folder: Option<tempfile::TempDir>,
-}
-
-/// One server for all tests of the program; a lock, because databases are made one after the other.
-static POSTGRES: OnceLock<Option<Mutex<LocalPostgres>>> = OnceLock::new();
-
-/// The URL of a new database; `None`, and a line that says so, where PostgreSQL is not installed.
-pub fn postgres_database() -> Option<String> {
-    let server = POSTGRES.get_or_init(|| {
-        let installed = LocalPostgres::programs().is_some();
-        assert!(
-            installed || std::env::var_os("CI").is_none(),
-            "the tests need PostgreSQL (apt-get install postgresql)"
-        );
-        if !installed {
-            eprintln!(
-                "SKIPPED: everything on PostgreSQL, which is not installed (apt-get install postgresql)"
-            );
-        }
-        installed.then(|| Mutex::new(LocalPostgres::start(Durability::Fast).unwrap()))
-    });
-    let server = server.as_ref()?.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    Some(server.new_database().unwrap())
 }
 
 pub fn address(number: u8) -> Address {
@@ -86,7 +63,7 @@ impl Stand {
     }
 
     pub async fn postgres() -> Option<Self> {
-        Some(Self::open(postgres_database()?, None).await)
+        Some(Self::open(database_for_a_test()?, None).await)
     }
 
     pub async fn open(url: String, folder: Option<tempfile::TempDir>) -> Self {

@@ -1,7 +1,7 @@
 //! A payout that dies at each of its calls to the node, whether the node still did what it was asked or not: whoever
 //! goes on pays exactly once.
 
-use super::super::{Payout, PayoutFault};
+use super::super::{PayoutFault, once};
 use super::rich;
 use crate::nimiq::payout::signer::Signer;
 use crate::nimiq::test_pool::{Conduct, TestPool, key, on_both_stores};
@@ -46,7 +46,7 @@ async fn life(pool: &TestPool) -> Result<(), PayoutFault> {
     for blocks in [1, 10, 0] {
         let config = TestPool::payout_config("host-1");
         let signer = Signer::Key(key());
-        Payout::once(config, signer, pool.accounts.clone(), pool.node(), &pool.metrics).await?;
+        once(config, signer, pool.accounts.clone(), pool.node(), &pool.metrics).await?;
         if blocks > 0 {
             pool.bury(blocks);
         }
