@@ -139,6 +139,7 @@ fn inputs_of_expansion(seed: &[u8; 32]) -> Inputs {
     let splat = |bytes: &[u8; 4]| [u32::from_le_bytes(*bytes); BATCH_MAX];
     let nonce = EXPANSION_NONCE.as_chunks().0;
     Inputs {
+        matrices: [[0; 16]; BATCH_MAX],
         key: from_fn(|word| splat(&seed.as_chunks().0[word])),
         nonce: from_fn(|word| splat(&nonce[word])),
         counter: [0; BATCH_MAX],

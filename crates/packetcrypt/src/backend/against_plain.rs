@@ -73,12 +73,7 @@ fn key_stream_of_every_length_and_start(kernels: impl Kernels) {
         let mut expected = Vec::new();
         for message in 0..BATCH {
             let (key, nonce) = (noise::<32>(1, message + length), noise::<12>(2, message + length));
-            for (word, value) in words::<8>(&key).into_iter().enumerate() {
-                inputs.key[word][message] = value;
-            }
-            for (word, value) in words::<3>(&nonce).into_iter().enumerate() {
-                inputs.nonce[word][message] = value;
-            }
+            inputs.set(message, words(&key), words(&nonce));
             *states.state_mut(message) = noise(3, message);
             let skip = length / 2 / 64 * 64 * (message % 2);
             let offset = (48 + 16 * (message % 8)).min(STATE - length);

@@ -11,6 +11,9 @@ use super::states::{BATCH, ITEM, STATE};
 /// The ChaCha20 keys and nonces of a batch, word by word: `key[w][m]` is word `w` of message `m`.
 #[repr(C, align(64))]
 pub(crate) struct Inputs {
+    /// Both once more, message by message: the matrices that the key stream's blocks begin with, but for the counters,
+    /// which are zero. Only [`Kernels::apply`](super::kernels::Kernels::apply) looks at them.
+    pub matrices: [[u32; 16]; BATCH],
     /// 256-bit keys.
     pub key: [[u32; BATCH]; 8],
     /// 96-bit nonces.
@@ -21,7 +24,24 @@ pub(crate) struct Inputs {
 
 impl Inputs {
     pub(crate) fn new() -> Box<Self> {
-        Box::new(Self { key: [[0; BATCH]; 8], nonce: [[0; BATCH]; 3], counter: [0; BATCH] })
+        Box::new(Self {
+            matrices: [[0; 16]; BATCH],
+            key: [[0; BATCH]; 8],
+            nonce: [[0; BATCH]; 3],
+            counter: [0; BATCH],
+        })
+    }
+
+    /// Sets key and nonce of a message.
+    #[inline(always)]
+    pub(crate) fn set(&mut self, message: usize, key: [u32; 8], nonce: [u32; 3]) {
+        let matrix = &mut self.matrices[message];
+        matrix[..4].copy_from_slice(&CONSTANTS);
+        matrix[4..12].copy_from_slice(&key);
+        matrix[13..].copy_from_slice(&nonce);
+        for (row, word) in self.key.iter_mut().zip(key).chain(self.nonce.iter_mut().zip(nonce)) {
+            row[message] = word;
+        }
     }
 }
 

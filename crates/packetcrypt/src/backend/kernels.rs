@@ -39,7 +39,7 @@ pub(crate) trait Kernels: Copy {
         ahead: &mut Ahead<'_>,
     );
 
-    /// Takes nonces and keys out of the first `count` states, word by word, and gives back their control words; what
+    /// Takes nonces and keys out of the first `count` states, and gives back their control words; what
     /// becomes of the other places is unspecified.
     #[inline(always)]
     fn read_headers(self, states: &States, count: usize, inputs: &mut Inputs) -> [u32; BATCH] {
@@ -47,13 +47,8 @@ pub(crate) trait Kernels: Copy {
         for (m, control) in controls[..count].iter_mut().enumerate() {
             let (words, _) = states.state(m).as_chunks();
             let word = |number: usize| u32::from_le_bytes(words[number]);
-            for (k, row) in inputs.nonce.iter_mut().enumerate() {
-                row[m] = word(k);
-            }
             *control = word(3);
-            for (k, row) in inputs.key.iter_mut().enumerate() {
-                row[m] = word(4 + k);
-            }
+            inputs.set(m, core::array::from_fn(|k| word(4 + k)), core::array::from_fn(word));
         }
         controls
     }

@@ -4,12 +4,12 @@
 
 use core::arch::asm;
 use core::arch::x86_64::{
-    __m512i, _mm512_and_si512, _mm512_cmplt_epu32_mask, _mm512_load_si512, _mm512_loadu_si512,
-    _mm512_mask_blend_epi32, _mm512_mask_storeu_epi32, _mm512_maskz_loadu_epi32, _mm512_movepi32_mask,
-    _mm512_permutex2var_epi32, _mm512_permutexvar_epi32, _mm512_set1_epi32, _mm512_setzero_si512,
-    _mm512_shuffle_i32x4, _mm512_slli_epi32, _mm512_srli_epi32, _mm512_store_si512, _mm512_storeu_si512,
-    _mm512_sub_epi32, _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi32,
-    _mm512_unpacklo_epi64, _mm512_xor_si512,
+    __m512i, _mm512_add_epi32, _mm512_and_si512, _mm512_cmplt_epu32_mask, _mm512_load_si512,
+    _mm512_loadu_si512, _mm512_mask_blend_epi32, _mm512_mask_storeu_epi32, _mm512_maskz_loadu_epi32,
+    _mm512_movepi32_mask, _mm512_permutex2var_epi32, _mm512_permutexvar_epi32, _mm512_rol_epi32,
+    _mm512_set1_epi32, _mm512_setr_epi32, _mm512_setzero_si512, _mm512_shuffle_i32x4, _mm512_slli_epi32,
+    _mm512_srli_epi32, _mm512_store_si512, _mm512_storeu_si512, _mm512_sub_epi32, _mm512_unpackhi_epi32,
+    _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64, _mm512_xor_si512,
 };
 
 use crate::backend::ahead::{Ahead, NOTHING, PIECE};
@@ -32,6 +32,19 @@ type Row = [u32; LANES];
 #[repr(C, align(64))]
 struct Matrices([Row; 32]);
 
+impl Matrices {
+    /// Matrices with their constants in place.
+    fn new() -> Self {
+        let mut rows = [[0; LANES]; 32];
+        for half in rows.chunks_exact_mut(16) {
+            for (row, constant) in half.iter_mut().zip(CONSTANTS) {
+                *row = [constant; LANES];
+            }
+        }
+        Self(rows)
+    }
+}
+
 /// Makes all blocks of the list, and writes to the states what they and the texts come to.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
 pub(super) fn apply(
@@ -43,20 +56,19 @@ pub(super) fn apply(
 ) {
     let base = states.base_mut();
     let texts = texts_of_blocks(base, items);
-    let mut matrices = Matrices([[0; LANES]; 32]);
+    let begun = Begun::new(inputs);
+    let mut matrices = Matrices::new();
     for entries in blocks.take(GROUP) {
         for half in 0..2 {
             let rows = &mut matrices.0[half * 16..half * 16 + 16];
-            fill(rows, &entries.source[half * LANES..], inputs);
+            fill(rows, &entries.source[half * LANES..], &begun);
         }
         let ahead = core::array::from_fn(|_| ahead.piece());
-        // SAFETY: the enabled features are those that `run` needs.
-        unsafe { run(&mut matrices, &ahead) };
-        for half in 0..2 {
-            let rows = &matrices.0[half * 16..half * 16 + 16];
+        let rows = finish(&matrices, &ahead);
+        for (half, rows) in rows.into_iter().enumerate() {
             let entries = entries.part(half * LANES..(half + 1) * LANES);
             // SAFETY: texts and places are those of the list, which `push` keeps inside items and states.
-            unsafe { xor_into_states(rows, &entries, &texts, base) };
+            unsafe { xor_into_states(rows, &entries, inputs, &texts, base) };
         }
     }
 }
@@ -66,11 +78,20 @@ pub(super) fn apply(
 pub(super) fn read_headers(states: &States, count: usize, inputs: &mut Inputs) -> [u32; BATCH] {
     assert!(count <= BATCH, "a batch of states");
     let mut controls = [0; BATCH];
+    let [c0, c1, c2, c3] = CONSTANTS.map(|constant| constant as i32);
+    let constants = _mm512_setr_epi32(c0, c1, c2, c3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    // From 16 on, words of the constants; before, of the header.
+    let order = _mm512_setr_epi32(16, 17, 18, 19, 4, 5, 6, 7, 8, 9, 10, 11, 20, 0, 1, 2);
     for first in (0..count).step_by(LANES) {
         let mut words = [_mm512_setzero_si512(); LANES];
         for (lane, header) in words.iter_mut().enumerate() {
             // SAFETY: 64 bytes of a state, any alignment.
             *header = unsafe { _mm512_loadu_si512(states.state(first + lane).as_ptr().cast()) };
+            // SAFETY: a matrix is 64 bytes and starts on a multiple of 64.
+            unsafe {
+                let matrix = _mm512_permutex2var_epi32(*header, order, constants);
+                _mm512_store_si512(inputs.matrices[first + lane].as_mut_ptr().cast(), matrix);
+            }
         }
         transpose(&mut words);
         let rows = inputs.nonce.iter_mut().chain([&mut controls]).chain(&mut inputs.key);
@@ -86,14 +107,11 @@ pub(super) fn read_headers(states: &States, count: usize, inputs: &mut Inputs) -
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
 pub(super) fn single_blocks(inputs: &Inputs, count: usize, blocks: &mut SingleBlocks) {
     assert!(count <= BATCH, "a batch of messages");
-    let mut matrices = Matrices([[0; LANES]; 32]);
+    let mut matrices = Matrices::new();
     for first in (0..count).step_by(GROUP) {
         for half in 0..2 {
             let lanes = first + half * LANES..first + (half + 1) * LANES;
             let rows = &mut matrices.0[half * 16..half * 16 + 16];
-            for (row, constant) in rows.iter_mut().zip(CONSTANTS) {
-                *row = [constant; LANES];
-            }
             for word in 0..8 {
                 rows[4 + word].copy_from_slice(&inputs.key[word][lanes.clone()]);
             }
@@ -102,50 +120,97 @@ pub(super) fn single_blocks(inputs: &Inputs, count: usize, blocks: &mut SingleBl
                 rows[13 + word].copy_from_slice(&inputs.nonce[word][lanes.clone()]);
             }
         }
-        // SAFETY: the enabled features are those that `run` needs.
-        unsafe { run(&mut matrices, &[&NOTHING; DOUBLE_ROUNDS]) };
-        for half in 0..2 {
-            let lanes = first + half * LANES..first + (half + 1) * LANES;
-            for (words, row) in blocks.iter_mut().zip(&matrices.0[half * 16..]) {
-                words[lanes.clone()].copy_from_slice(row);
+        for (half, rows) in run(&matrices).into_iter().enumerate() {
+            let first = first + half * LANES;
+            for (words, row) in blocks.iter_mut().zip(rows) {
+                // SAFETY: sixteen words, any alignment.
+                unsafe { _mm512_storeu_si512(words[first..first + LANES].as_mut_ptr().cast(), row) };
             }
         }
     }
 }
 
-/// Gathers the constants, key, counter and nonce of sixteen entries of the list.
+/// The matrices of all messages after as much of the first double round as does not depend on the counter, word by word.
+///
+/// That is three of the four columns, and of the diagonals the first addition in the second, and in the third what comes
+/// before row 8, which the counter reaches in the first column. Rows 0 and 12 are those that it has to do with from the
+/// beginning; they are not used.
+#[repr(C, align(64))]
+struct Begun([[u32; BATCH]; 16]);
+
+/// The rows of [`Begun`] that are used.
+const BEGUN: [usize; 14] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15];
+
+impl Begun {
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+    #[inline]
+    fn new(inputs: &Inputs) -> Self {
+        let mut begun = Self([[0; BATCH]; 16]);
+        for first in (0..BATCH).step_by(LANES) {
+            let load = |words: &[u32; BATCH]| {
+                // SAFETY: sixteen words of a row, which starts on a multiple of 64.
+                unsafe { _mm512_load_si512(words[first..first + LANES].as_ptr().cast()) }
+            };
+            let mut rows = [_mm512_setzero_si512(); 16];
+            for (row, words) in rows[4..12].iter_mut().zip(&inputs.key) {
+                *row = load(words);
+            }
+            for column in 1..4 {
+                rows[column] = _mm512_set1_epi32(CONSTANTS[column] as i32);
+                rows[12 + column] = load(&inputs.nonce[column - 1]);
+                let [mut a, mut b, mut c, mut d] = [0, 4, 8, 12].map(|row| rows[row + column]);
+                a = _mm512_add_epi32(a, b);
+                d = _mm512_rol_epi32::<16>(_mm512_xor_si512(d, a));
+                c = _mm512_add_epi32(c, d);
+                b = _mm512_rol_epi32::<12>(_mm512_xor_si512(b, c));
+                a = _mm512_add_epi32(a, b);
+                d = _mm512_rol_epi32::<8>(_mm512_xor_si512(d, a));
+                c = _mm512_add_epi32(c, d);
+                b = _mm512_rol_epi32::<7>(_mm512_xor_si512(b, c));
+                for (row, value) in [0, 4, 8, 12].into_iter().zip([a, b, c, d]) {
+                    rows[row + column] = value;
+                }
+            }
+            rows[1] = _mm512_add_epi32(rows[1], rows[6]);
+            rows[2] = _mm512_add_epi32(rows[2], rows[7]);
+            rows[13] = _mm512_rol_epi32::<16>(_mm512_xor_si512(rows[13], rows[2]));
+            for row in BEGUN {
+                let words = &mut begun.0[row][first..first + LANES];
+                // SAFETY: as above.
+                unsafe { _mm512_store_si512(words.as_mut_ptr().cast(), rows[row]) };
+            }
+        }
+        begun
+    }
+}
+
+/// Gathers for sixteen entries of the list their counters and what their matrices begin with.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
 #[inline]
-fn fill(rows: &mut [Row], sources: &[u32], inputs: &Inputs) {
+fn fill(rows: &mut [Row], sources: &[u32], begun: &Begun) {
+    let rows: &mut [Row; 16] = rows.try_into().expect("rows of sixteen blocks");
     let sources: &Row = sources[..LANES].try_into().expect("as many entries as lanes");
-    for (row, constant) in rows.iter_mut().zip(CONSTANTS) {
-        *row = [constant; LANES];
-    }
-    let message_of = |lane: usize| sources[lane] as usize % BATCH;
-    let window = message_of(0).min(BATCH - LANES);
+    let window = (sources[0] as usize % BATCH).min(BATCH - LANES);
     // SAFETY: sixteen entries, any alignment.
     let sources = unsafe { _mm512_loadu_si512(sources.as_ptr().cast()) };
     // SAFETY: a row is 64 bytes and starts on a multiple of 64.
     unsafe { _mm512_store_si512(rows[12].as_mut_ptr().cast(), _mm512_srli_epi32::<COUNTER_SHIFT>(sources)) };
     let messages = _mm512_and_si512(sources, _mm512_set1_epi32(BATCH as i32 - 1));
     let in_window = _mm512_sub_epi32(messages, _mm512_set1_epi32(window as i32));
-    let (keys, nonces) = rows[4..].split_at_mut(8);
     if _mm512_cmplt_epu32_mask(in_window, _mm512_set1_epi32(LANES as i32)) == u16::MAX {
         // Whole blocks stand in order of their messages, so sixteen seldom belong to more than a few.
-        for (row, words) in keys.iter_mut().zip(&inputs.key).chain(nonces[1..].iter_mut().zip(&inputs.nonce))
-        {
-            let words = &words[window..window + LANES];
+        for row in BEGUN {
+            let words = &begun.0[row][window..window + LANES];
             // SAFETY: sixteen words, any alignment; a row is 64 bytes and starts on a multiple of 64.
             unsafe {
                 let words = _mm512_permutexvar_epi32(in_window, _mm512_loadu_si512(words.as_ptr().cast()));
-                _mm512_store_si512(row.as_mut_ptr().cast(), words);
+                _mm512_store_si512(rows[row].as_mut_ptr().cast(), words);
             }
         }
     } else {
         let lookup = Lookup::new(messages);
-        for (row, words) in keys.iter_mut().zip(&inputs.key).chain(nonces[1..].iter_mut().zip(&inputs.nonce))
-        {
-            lookup.gather(words, row);
+        for row in BEGUN {
+            lookup.gather(&begun.0[row], &mut rows[row]);
         }
     }
 }
@@ -179,46 +244,47 @@ impl Lookup {
     }
 }
 
-/// Turns sixteen rows (a word of sixteen blocks each) into sixteen blocks, XORs each with its text, and writes the
-/// result to its place, counted from `base`.
+/// Turns sixteen rows (a word of sixteen blocks each) into sixteen blocks, adds to each the matrix that it began with, XORs
+/// it with its text, and writes the result to its place, counted from `base`.
 ///
 /// # Safety
 /// A text can be read and a place be written, both as far as the block's words go.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
 #[inline]
 unsafe fn xor_into_states(
-    rows: &[Row],
+    rows: [__m512i; 16],
     entries: &Entries<'_>,
+    inputs: &Inputs,
     texts: &[*const u8; 2 * BATCH],
     base: *mut u8,
 ) {
-    let mut blocks = [_mm512_setzero_si512(); LANES];
-    for (register, row) in blocks.iter_mut().zip(rows) {
-        // SAFETY: a row is 64 bytes and starts on a multiple of 64.
-        *register = unsafe { _mm512_load_si512(row.as_ptr().cast()) };
-    }
+    let mut blocks = rows;
     transpose(&mut blocks);
     let sources: &[u32; LANES] = entries.source.try_into().expect("as many entries as lanes");
     let places: &[u32; LANES] = entries.place.try_into().expect("as many entries as lanes");
     let words: &[u16; LANES] = entries.words.try_into().expect("as many entries as lanes");
+    let block = |lane: usize| {
+        let matrix = &inputs.matrices[sources[lane] as usize % BATCH];
+        // SAFETY: a matrix is 64 bytes and starts on a multiple of 64.
+        _mm512_add_epi32(blocks[lane], unsafe { _mm512_load_si512(matrix.as_ptr().cast()) })
+    };
+    let text = |lane: usize| texts[sources[lane] as usize % texts.len()].wrapping_add(places[lane] as usize);
     if *words == [u16::MAX; LANES] {
         for lane in 0..LANES {
-            let text = texts[sources[lane] as usize % texts.len()].wrapping_add(places[lane] as usize);
             // SAFETY: the caller's promise; any alignment.
             unsafe {
-                let text = _mm512_loadu_si512(text.cast());
+                let text = _mm512_loadu_si512(text(lane).cast());
                 let place = base.add(places[lane] as usize);
-                _mm512_storeu_si512(place.cast(), _mm512_xor_si512(text, blocks[lane]));
+                _mm512_storeu_si512(place.cast(), _mm512_xor_si512(text, block(lane)));
             }
         }
     } else {
         for lane in 0..LANES {
-            let text = texts[sources[lane] as usize % texts.len()].wrapping_add(places[lane] as usize);
             // SAFETY: the caller's promise; words masked off are not touched, and single words need no alignment.
             unsafe {
-                let text = _mm512_maskz_loadu_epi32(words[lane], text.cast());
+                let text = _mm512_maskz_loadu_epi32(words[lane], text(lane).cast());
                 let place = base.add(places[lane] as usize);
-                _mm512_mask_storeu_epi32(place.cast(), words[lane], _mm512_xor_si512(text, blocks[lane]));
+                _mm512_mask_storeu_epi32(place.cast(), words[lane], _mm512_xor_si512(text, block(lane)));
             }
         }
     }
@@ -254,80 +320,130 @@ pub(super) fn transpose(rows: &mut [__m512i; 16]) {
     }
 }
 
-/// Text of one instruction on eight quarter-rounds: the same registers' roles `$x`, `$y` in each.
-macro_rules! on_eight {
+/// Text of one instruction on some quarter-rounds in lock step: the same registers' roles `$x`, `$y` in each.
+macro_rules! on_each {
     (add: $(($x:literal, $y:literal))*) => { concat!($("vpaddd zmm", $x, ", zmm", $x, ", zmm", $y, "\n"),*) };
     (xor: $(($x:literal, $y:literal))*) => { concat!($("vpxord zmm", $x, ", zmm", $x, ", zmm", $y, "\n"),*) };
     (rotate $bits:literal: $(($x:literal, $y:literal))*) => { concat!($("vprold zmm", $x, ", zmm", $x, ", ", $bits, "\n"),*) };
 }
 
-/// Text of eight quarter-rounds in lock step, four of each group.
+/// Text of quarter-rounds in lock step.
 macro_rules! quarter_rounds {
     ($(($a:literal, $b:literal, $c:literal, $d:literal))*) => {
         concat!(
-            on_eight!(add: $(($a, $b))*), on_eight!(xor: $(($d, $a))*), on_eight!(rotate 16: $(($d, $a))*),
-            on_eight!(add: $(($c, $d))*), on_eight!(xor: $(($b, $c))*), on_eight!(rotate 12: $(($b, $c))*),
-            on_eight!(add: $(($a, $b))*), on_eight!(xor: $(($d, $a))*), on_eight!(rotate 8: $(($d, $a))*),
-            on_eight!(add: $(($c, $d))*), on_eight!(xor: $(($b, $c))*), on_eight!(rotate 7: $(($b, $c))*),
+            on_each!(add: $(($a, $b))*), on_each!(xor: $(($d, $a))*), on_each!(rotate 16: $(($d, $a))*),
+            quarter_rounds!(@ rest $(($a, $b, $c, $d))*),
+        )
+    };
+    // After the first step.
+    (@ rest $(($a:literal, $b:literal, $c:literal, $d:literal))*) => {
+        concat!(
+            on_each!(add: $(($c, $d))*), on_each!(xor: $(($b, $c))*), on_each!(rotate 12: $(($b, $c))*),
+            on_each!(add: $(($a, $b))*), on_each!(xor: $(($d, $a))*), on_each!(rotate 8: $(($d, $a))*),
+            on_each!(add: $(($c, $d))*), on_each!(xor: $(($b, $c))*), on_each!(rotate 7: $(($b, $c))*),
+        )
+    };
+}
+
+/// Text that asks for the piece of a round, and goes on to the next.
+macro_rules! ask_for_piece {
+    () => {
+        concat!(
+            "mov {piece}, [{ahead} + 8*{round}]\n",
+            "prefetcht0 [{piece}]\n",
+            "prefetcht0 [{piece} + 64]\n",
+            "prefetcht0 [{piece} + 128]\n",
+            "prefetcht0 [{piece} + 192]\n",
+            "inc {round:e}\n",
+        )
+    };
+}
+
+/// Text of the rest of the first double round, where [`Begun`] has done the beginning.
+macro_rules! rest_of_first {
+    () => {
+        concat!(
+            ask_for_piece!(),
+            quarter_rounds!((0, 4, 8, 12) (16, 20, 24, 28)),
+            on_each!(add: (0, 5) (3, 4) (16, 21) (19, 20)),
+            on_each!(xor: (15, 0) (12, 1) (14, 3) (31, 16) (28, 17) (30, 19)),
+            on_each!(rotate 16: (15, 0) (12, 1) (14, 3) (31, 16) (28, 17) (30, 19)),
+            quarter_rounds!(@ rest
+                (0, 5, 10, 15) (1, 6, 11, 12) (2, 7, 8, 13) (3, 4, 9, 14)
+                (16, 21, 26, 31) (17, 22, 27, 28) (18, 23, 24, 29) (19, 20, 25, 30)
+            ),
+        )
+    };
+}
+
+/// Text of double rounds until `{round}` is [`DOUBLE_ROUNDS`].
+macro_rules! double_rounds {
+    () => {
+        concat!(
+            "2:\n",
+            ask_for_piece!(),
+            quarter_rounds!((0, 4, 8, 12)(1, 5, 9, 13)(2, 6, 10, 14)(3, 7, 11, 15)(16, 20, 24, 28)(
+                17, 21, 25, 29
+            )(18, 22, 26, 30)(19, 23, 27, 31)),
+            quarter_rounds!((0, 5, 10, 15)(1, 6, 11, 12)(2, 7, 8, 13)(3, 4, 9, 14)(16, 21, 26, 31)(
+                17, 22, 27, 28
+            )(18, 23, 24, 29)(19, 20, 25, 30)),
+            "cmp {round:e}, {double_rounds}\n",
+            "jne 2b\n",
         )
     };
 }
 
 /// Text that applies one instruction to all 32 rows: register and its row in memory.
 macro_rules! each_row {
-    (@ load $($row:literal)*) => { concat!($("vmovdqa32 zmm", $row, ", zmmword ptr [{rows} + 64*", $row, "]\n"),*) };
-    (@ add $($row:literal)*) => { concat!($("vpaddd zmm", $row, ", zmm", $row, ", zmmword ptr [{rows} + 64*", $row, "]\n"),*) };
-    (@ store $($row:literal)*) => { concat!($("vmovdqa32 zmmword ptr [{rows} + 64*", $row, "], zmm", $row, "\n"),*) };
-    ($what:tt) => {
-        each_row!(@ $what 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31)
-    };
+    (load $($row:literal)*) => { concat!($("vmovdqa32 zmm", $row, ", zmmword ptr [{rows} + 64*", $row, "]\n"),*) };
+    (add $($row:literal)*) => { concat!($("vpaddd zmm", $row, ", zmm", $row, ", zmmword ptr [{rows} + 64*", $row, "]\n"),*) };
+    (all load) => { each_row!(load 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31) };
+    (all add) => { each_row!(add 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31) };
 }
 
-/// The ChaCha20 block function on 32 matrices in place: ten double rounds, then the input added. Each double round asks
-/// for a piece of what will be needed soon.
-///
-/// # Safety
-/// The processor has AVX-512F.
+/// The assembly of a run of the kernel, and what comes of it: rows of the first sixteen blocks and of the others.
+macro_rules! run {
+    ($matrices:expr, $ahead:expr, [$($text:expr),* $(,)?]) => {{
+        let (z0, z1, z2, z3, z4, z5, z6, z7, z8, z9, z10, z11, z12, z13, z14, z15, z16, z17, z18, z19, z20, z21, z22, z23, z24, z25, z26, z27, z28, z29, z30, z31);
+        // SAFETY: the 32 rows are 2048 bytes, aligned to 64, borrowed for the whole block. Written as assembly
+        // because the two groups need exactly the 32 registers; compilers run the groups one after the other or
+        // spill, which costs a third of the speed.
+        unsafe {
+            asm!(
+                each_row!(all load),
+                $($text,)*
+                rows = in(reg) $matrices.0.as_ptr(),
+                ahead = in(reg) $ahead.as_ptr(),
+                round = inout(reg) 0u64 => _,
+                piece = out(reg) _,
+                double_rounds = const DOUBLE_ROUNDS,
+                lateout("zmm0") z0, lateout("zmm1") z1, lateout("zmm2") z2, lateout("zmm3") z3,
+                lateout("zmm4") z4, lateout("zmm5") z5, lateout("zmm6") z6, lateout("zmm7") z7,
+                lateout("zmm8") z8, lateout("zmm9") z9, lateout("zmm10") z10, lateout("zmm11") z11,
+                lateout("zmm12") z12, lateout("zmm13") z13, lateout("zmm14") z14, lateout("zmm15") z15,
+                lateout("zmm16") z16, lateout("zmm17") z17, lateout("zmm18") z18, lateout("zmm19") z19,
+                lateout("zmm20") z20, lateout("zmm21") z21, lateout("zmm22") z22, lateout("zmm23") z23,
+                lateout("zmm24") z24, lateout("zmm25") z25, lateout("zmm26") z26, lateout("zmm27") z27,
+                lateout("zmm28") z28, lateout("zmm29") z29, lateout("zmm30") z30, lateout("zmm31") z31,
+                options(nostack, readonly),
+            );
+        }
+        [[z0, z1, z2, z3, z4, z5, z6, z7, z8, z9, z10, z11, z12, z13, z14, z15], [z16, z17, z18, z19, z20, z21, z22, z23, z24, z25, z26, z27, z28, z29, z30, z31]]
+    }};
+}
+
+/// The ChaCha20 block function on 32 matrices: ten double rounds, then the input added.
+#[target_feature(enable = "avx512f")]
 #[inline]
-unsafe fn run(matrices: &mut Matrices, ahead: &[&[u8; PIECE]; DOUBLE_ROUNDS]) {
-    // SAFETY: the 32 rows are 2048 bytes, aligned to 64, borrowed for the whole block. Written as assembly
-    // because the two groups need exactly the 32 registers; compilers run the groups one after the other or
-    // spill, which costs a third of the speed.
-    unsafe {
-        asm!(
-            each_row!(load),
-            "xor {round:e}, {round:e}",
-            "2:",
-            "mov {piece}, [{ahead} + 8*{round}]",
-            "prefetcht0 [{piece}]",
-            "prefetcht0 [{piece} + 64]",
-            "prefetcht0 [{piece} + 128]",
-            "prefetcht0 [{piece} + 192]",
-            quarter_rounds!(
-                (0, 4, 8, 12) (1, 5, 9, 13) (2, 6, 10, 14) (3, 7, 11, 15)
-                (16, 20, 24, 28) (17, 21, 25, 29) (18, 22, 26, 30) (19, 23, 27, 31)
-            ),
-            quarter_rounds!(
-                (0, 5, 10, 15) (1, 6, 11, 12) (2, 7, 8, 13) (3, 4, 9, 14)
-                (16, 21, 26, 31) (17, 22, 27, 28) (18, 23, 24, 29) (19, 20, 25, 30)
-            ),
-            "inc {round:e}",
-            "cmp {round:e}, {double_rounds}",
-            "jne 2b",
-            each_row!(add),
-            each_row!(store),
-            rows = in(reg) matrices.0.as_mut_ptr(),
-            ahead = in(reg) ahead.as_ptr(),
-            round = out(reg) _,
-            piece = out(reg) _,
-            double_rounds = const DOUBLE_ROUNDS,
-            out("zmm0") _, out("zmm1") _, out("zmm2") _, out("zmm3") _, out("zmm4") _, out("zmm5") _,
-            out("zmm6") _, out("zmm7") _, out("zmm8") _, out("zmm9") _, out("zmm10") _, out("zmm11") _,
-            out("zmm12") _, out("zmm13") _, out("zmm14") _, out("zmm15") _, out("zmm16") _, out("zmm17") _,
-            out("zmm18") _, out("zmm19") _, out("zmm20") _, out("zmm21") _, out("zmm22") _, out("zmm23") _,
-            out("zmm24") _, out("zmm25") _, out("zmm26") _, out("zmm27") _, out("zmm28") _, out("zmm29") _,
-            out("zmm30") _, out("zmm31") _,
-            options(nostack),
-        );
-    }
+fn run(matrices: &Matrices) -> [[__m512i; 16]; 2] {
+    run!(matrices, [&NOTHING; DOUBLE_ROUNDS], [double_rounds!(), each_row!(all add)])
+}
+
+/// What is left of the block function on 32 matrices where [`Begun`] is the beginning; of the input only the counter is
+/// added. Meanwhile pieces of what will be needed soon are asked for.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn finish(matrices: &Matrices, ahead: &[&[u8; PIECE]; DOUBLE_ROUNDS]) -> [[__m512i; 16]; 2] {
+    run!(matrices, ahead, [rest_of_first!(), double_rounds!(), each_row!(add 12 28)])
 }
