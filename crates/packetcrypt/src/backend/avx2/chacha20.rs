@@ -4,10 +4,10 @@
 
 use core::arch::asm;
 use core::arch::x86_64::{
-    __m128i, __m256i, _mm_loadu_si128, _mm256_and_si256, _mm256_blendv_epi8, _mm256_castsi128_si256,
-    _mm256_castsi256_ps, _mm256_cmpeq_epi32, _mm256_cmpgt_epi32, _mm256_inserti128_si256, _mm256_load_si256,
-    _mm256_loadu_si256, _mm256_movemask_ps, _mm256_permutevar8x32_epi32, _mm256_set1_epi32,
-    _mm256_setr_epi32, _mm256_setzero_si256, _mm256_srli_epi32, _mm256_store_si256, _mm256_storeu_si256,
+    __m128i, __m256i, _mm_loadu_si128, _mm256_add_epi32, _mm256_and_si256, _mm256_castsi128_si256,
+    _mm256_i32gather_epi32, _mm256_inserti128_si256, _mm256_loadu_si256, _mm256_or_si256,
+    _mm256_permutevar8x32_epi32, _mm256_set1_epi32, _mm256_setzero_si256, _mm256_slli_epi32,
+    _mm256_srli_epi32, _mm256_store_si256, _mm256_storeu_si256, _mm256_sub_epi32, _mm256_testz_si256,
     _mm256_unpackhi_epi32, _mm256_unpackhi_epi64, _mm256_unpacklo_epi32, _mm256_unpacklo_epi64,
     _mm256_xor_si256,
 };
@@ -63,17 +63,17 @@ pub(super) fn apply(
 ) {
     let base = states.base_mut();
     let texts = texts_of_blocks(base, items);
+    let begun = Begun::new(inputs);
     let mut matrices = Matrices::new();
     for entries in blocks.take(LANES) {
         matrices.reset_constants();
-        fill(&mut matrices.rows, entries.source, inputs);
+        fill(&mut matrices.rows, entries.source, &begun);
         ahead.fetch();
-        // SAFETY: the enabled features are those that `run` needs.
-        unsafe { run(&mut matrices) };
+        finish(&mut matrices);
         ahead.fetch();
         // SAFETY: texts and places are those of the list, which `push` keeps inside items and states; behind the last
         // state are as many bytes as a block can reach beyond its message.
-        unsafe { xor_into_states(&matrices.rows, &entries, &texts, base) };
+        unsafe { xor_into_states(&matrices.rows, &entries, inputs, &texts, base) };
     }
 }
 
@@ -92,63 +92,108 @@ pub(super) fn single_blocks(inputs: &Inputs, count: usize, blocks: &mut SingleBl
         for (row, nonce) in matrices.rows[13..].iter_mut().zip(&inputs.nonce) {
             row.copy_from_slice(&nonce[lanes.clone()]);
         }
-        // SAFETY: the enabled features are those that `run` needs.
-        unsafe { run(&mut matrices) };
+        run(&mut matrices);
         for (words, row) in blocks.iter_mut().zip(&matrices.rows) {
             words[lanes.clone()].copy_from_slice(row);
         }
     }
 }
 
-/// Puts key, counter and nonce of eight entries of the list into their lanes.
+/// The matrices of all messages after as much of the first double round as does not depend on the counter, word by word.
 ///
-/// The entries of a message stand side by side, so eight of them seldom belong to more than two messages: the words
-/// of the first go to all lanes, those of each further one to the lanes from its first entry on.
-#[target_feature(enable = "avx2")]
-#[inline]
-fn fill(rows: &mut [Row; 16], sources: &[u32], inputs: &Inputs) {
-    let sources: &Row = sources.try_into().expect("as many entries as lanes");
-    let message_of = |lane: usize| sources[lane] as usize % BATCH;
-    let first = message_of(0);
-    for (row, words) in rows[4..12].iter_mut().zip(&inputs.key) {
-        *row = [words[first]; LANES];
-    }
-    for (row, words) in rows[13..].iter_mut().zip(&inputs.nonce) {
-        *row = [words[first]; LANES];
-    }
-    // SAFETY: a row is 32 bytes; those of a matrix start on multiples of 32.
-    let sources = unsafe { _mm256_loadu_si256(sources.as_ptr().cast()) };
-    let counters = _mm256_srli_epi32::<{ COUNTER_SHIFT as i32 }>(sources);
-    // SAFETY: as above.
-    unsafe { _mm256_store_si256(rows[12].as_mut_ptr().cast(), counters) };
-    let messages = _mm256_and_si256(sources, _mm256_set1_epi32(BATCH as i32 - 1));
-    let before = _mm256_permutevar8x32_epi32(messages, _mm256_setr_epi32(0, 0, 1, 2, 3, 4, 5, 6));
-    let same = _mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(messages, before)));
-    let mut changes = !same & 0xff;
-    while changes != 0 {
-        let lane = changes.trailing_zeros();
-        changes &= changes - 1;
-        let message = message_of(lane as usize);
-        let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-        let behind = _mm256_cmpgt_epi32(lanes, _mm256_set1_epi32(lane as i32 - 1));
-        for (row, words) in rows[4..12].iter_mut().zip(&inputs.key) {
-            replace(row, words[message], behind);
+/// That is three of the four columns, and of the diagonals the first addition in the second, and in the third what comes
+/// before row 8, which the counter reaches in the first column. Rows 0 and 12 are those that it has to do with from the
+/// beginning; they are not used.
+#[repr(C, align(64))]
+struct Begun([[u32; BATCH]; 16]);
+
+/// The rows of [`Begun`] that are used.
+const BEGUN: [usize; 14] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15];
+
+impl Begun {
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn new(inputs: &Inputs) -> Self {
+        let mut begun = Self([[0; BATCH]; 16]);
+        for first in (0..BATCH).step_by(LANES) {
+            let load = |words: &[u32; BATCH]| {
+                // SAFETY: eight words, any alignment.
+                unsafe { _mm256_loadu_si256(words[first..first + LANES].as_ptr().cast()) }
+            };
+            let mut rows = [_mm256_setzero_si256(); 16];
+            for (row, words) in rows[4..12].iter_mut().zip(&inputs.key) {
+                *row = load(words);
+            }
+            for column in 1..4 {
+                rows[column] = _mm256_set1_epi32(CONSTANTS[column] as i32);
+                rows[12 + column] = load(&inputs.nonce[column - 1]);
+                let [mut a, mut b, mut c, mut d] = [0, 4, 8, 12].map(|row| rows[row + column]);
+                a = _mm256_add_epi32(a, b);
+                d = rotated::<16, 16>(_mm256_xor_si256(d, a));
+                c = _mm256_add_epi32(c, d);
+                b = rotated::<12, 20>(_mm256_xor_si256(b, c));
+                a = _mm256_add_epi32(a, b);
+                d = rotated::<8, 24>(_mm256_xor_si256(d, a));
+                c = _mm256_add_epi32(c, d);
+                b = rotated::<7, 25>(_mm256_xor_si256(b, c));
+                for (row, value) in [0, 4, 8, 12].into_iter().zip([a, b, c, d]) {
+                    rows[row + column] = value;
+                }
+            }
+            rows[1] = _mm256_add_epi32(rows[1], rows[6]);
+            rows[2] = _mm256_add_epi32(rows[2], rows[7]);
+            rows[13] = rotated::<16, 16>(_mm256_xor_si256(rows[13], rows[2]));
+            for row in BEGUN {
+                let words = &mut begun.0[row][first..first + LANES];
+                // SAFETY: eight words, any alignment.
+                unsafe { _mm256_storeu_si256(words.as_mut_ptr().cast(), rows[row]) };
+            }
         }
-        for (row, words) in rows[13..].iter_mut().zip(&inputs.nonce) {
-            replace(row, words[message], behind);
-        }
+        begun
     }
 }
 
-/// Puts a word into the lanes of a mask.
+/// Words rotated to the left by `LEFT`; `RIGHT` is 32 less that.
 #[target_feature(enable = "avx2")]
 #[inline]
-fn replace(row: &mut Row, word: u32, mask: __m256i) {
-    let row: *mut __m256i = row.as_mut_ptr().cast();
+fn rotated<const LEFT: i32, const RIGHT: i32>(words: __m256i) -> __m256i {
+    const { assert!(LEFT + RIGHT == 32) };
+    _mm256_or_si256(_mm256_slli_epi32::<LEFT>(words), _mm256_srli_epi32::<RIGHT>(words))
+}
+
+/// Gathers for eight entries of the list their counters and what their matrices begin with.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn fill(rows: &mut [Row; 16], sources: &[u32], begun: &Begun) {
+    let sources: &Row = sources.try_into().expect("as many entries as lanes");
+    let window = (sources[0] as usize % BATCH).min(BATCH - LANES);
+    // SAFETY: eight entries, any alignment.
+    let sources = unsafe { _mm256_loadu_si256(sources.as_ptr().cast()) };
+    let counters = _mm256_srli_epi32::<{ COUNTER_SHIFT as i32 }>(sources);
     // SAFETY: a row is 32 bytes; those of a matrix start on multiples of 32.
-    unsafe {
-        let words = _mm256_blendv_epi8(_mm256_load_si256(row), _mm256_set1_epi32(word as i32), mask);
-        _mm256_store_si256(row, words);
+    unsafe { _mm256_store_si256(rows[12].as_mut_ptr().cast(), counters) };
+    let messages = _mm256_and_si256(sources, _mm256_set1_epi32(BATCH as i32 - 1));
+    let in_window = _mm256_sub_epi32(messages, _mm256_set1_epi32(window as i32));
+    // Negative numbers have bits that are none of a lane's number too.
+    let outside = _mm256_set1_epi32(!(LANES as i32 - 1));
+    if _mm256_testz_si256(in_window, outside) == 1 {
+        // Whole blocks stand in order of their messages, so eight seldom belong to more than two.
+        for row in BEGUN {
+            let words = &begun.0[row][window..window + LANES];
+            // SAFETY: eight words, any alignment; a row is 32 bytes, and those of a matrix start on multiples of 32.
+            unsafe {
+                let words = _mm256_permutevar8x32_epi32(_mm256_loadu_si256(words.as_ptr().cast()), in_window);
+                _mm256_store_si256(rows[row].as_mut_ptr().cast(), words);
+            }
+        }
+    } else {
+        for row in BEGUN {
+            // SAFETY: indexes below `BATCH`, of words of four bytes; the row as above.
+            unsafe {
+                let words = _mm256_i32gather_epi32::<4>(begun.0[row].as_ptr().cast(), messages);
+                _mm256_store_si256(rows[row].as_mut_ptr().cast(), words);
+            }
+        }
     }
 }
 
@@ -167,8 +212,9 @@ static INSIDE: [[[u32; LANES]; 2]; 5] = {
     masks
 };
 
-/// Turns sixteen rows (a word of eight blocks each) into eight blocks, XORs each with its text, and writes the result to
-/// its place, counted from `base`. What of a text lies behind its message is written as it is.
+/// Turns sixteen rows (a word of eight blocks each) into eight blocks, adds to each the matrix that it began with, XORs it
+/// with its text, and writes the result to its place, counted from `base`. What of a text lies behind its message is
+/// written as it is.
 ///
 /// # Safety
 /// 64 bytes of each text can be read, and 64 bytes of each place be written.
@@ -177,28 +223,33 @@ static INSIDE: [[[u32; LANES]; 2]; 5] = {
 unsafe fn xor_into_states(
     rows: &[Row; 16],
     entries: &Entries<'_>,
+    inputs: &Inputs,
     texts: &[*const u8; 2 * BATCH],
     base: *mut u8,
 ) {
-    let places: &[u32; LANES] = entries.place.try_into().expect("as many entries as lanes");
-    let texts: [*const u8; LANES] = core::array::from_fn(|lane| {
-        texts[entries.source[lane] as usize % texts.len()].wrapping_add(places[lane] as usize)
-    });
-    let inside: [&[[u32; LANES]; 2]; LANES] =
-        core::array::from_fn(|lane| &INSIDE[entries.words[lane].trailing_ones() as usize / 4]);
+    let sources: &Row = entries.source.try_into().expect("as many entries as lanes");
+    let places: &Row = entries.place.try_into().expect("as many entries as lanes");
+    let words: &[u16; LANES] = entries.words.try_into().expect("as many entries as lanes");
+    let are_whole = *words == [u16::MAX; LANES];
     for half in 0..2 {
         let blocks = transposed(|row, quarter| {
             // SAFETY: 16 of 32 bytes, any alignment.
             unsafe { _mm_loadu_si128(rows[8 * half + row][4 * quarter..][..4].as_ptr().cast()) }
         });
         for lane in 0..LANES {
-            // SAFETY: the caller's promise; any alignment.
+            let matrix = &inputs.matrices[sources[lane] as usize % BATCH];
+            let text = texts[sources[lane] as usize % texts.len()];
+            let place = places[lane] as usize + 32 * half;
+            // SAFETY: half of a matrix's 64 bytes; the caller's promise for the rest; any alignment.
             unsafe {
-                let text = _mm256_loadu_si256(texts[lane].wrapping_add(32 * half).cast());
-                let inside = _mm256_loadu_si256(inside[lane][half].as_ptr().cast());
-                let key_stream = _mm256_and_si256(blocks[lane], inside);
-                let place = base.wrapping_add(places[lane] as usize + 32 * half).cast();
-                _mm256_storeu_si256(place, _mm256_xor_si256(text, key_stream));
+                let matrix = _mm256_loadu_si256(matrix[8 * half..][..8].as_ptr().cast());
+                let mut key_stream = _mm256_add_epi32(blocks[lane], matrix);
+                if !are_whole {
+                    let inside = &INSIDE[words[lane].trailing_ones() as usize / 4][half];
+                    key_stream = _mm256_and_si256(key_stream, _mm256_loadu_si256(inside.as_ptr().cast()));
+                }
+                let text = _mm256_loadu_si256(text.wrapping_add(place).cast());
+                _mm256_storeu_si256(base.wrapping_add(place).cast(), _mm256_xor_si256(text, key_stream));
             }
         }
     }
@@ -225,34 +276,38 @@ pub(super) fn transposed(load: impl Fn(usize, usize) -> __m128i) -> [__m256i; 8]
     columns
 }
 
-/// Text of two quarter-rounds in lock step. Registers 10 and 11 are free to be used.
+/// Text of one instruction, or of one rotation, on some quarter-rounds in lock step.
+macro_rules! on_each {
+    (add: $(($x:literal, $y:literal))*) => { concat!($("vpaddd ymm", $x, ", ymm", $x, ", ymm", $y, "\n"),*) };
+    (xor: $(($x:literal, $y:literal))*) => { concat!($("vpxor ymm", $x, ", ymm", $x, ", ymm", $y, "\n"),*) };
+    // By 16 or 8 bits: by the order of bytes at that offset.
+    (turn $order:literal: $($x:literal)*) => {
+        concat!($("vpshufb ymm", $x, ", ymm", $x, ", ymmword ptr [{matrices} + ", $order, "]\n"),*)
+    };
+    // With a register to be used.
+    (rotate $left:literal $right:literal: $(($x:literal, $free:literal))*) => {
+        concat!(
+            $("vpslld ymm", $free, ", ymm", $x, ", ", $left, "\n",)*
+            $("vpsrld ymm", $x, ", ymm", $x, ", ", $right, "\n",)*
+            $("vpor ymm", $x, ", ymm", $x, ", ymm", $free, "\n",)*
+        )
+    };
+}
+
+/// Text of quarter-rounds in lock step, each with a register to be used.
 macro_rules! quarter_rounds {
-    (($a:literal, $b:literal, $c:literal, $d:literal) ($a2:literal, $b2:literal, $c2:literal, $d2:literal)) => {
+    ($(($a:literal, $b:literal, $c:literal, $d:literal; $free:literal))*) => {
         concat!(
-            quarter_rounds!(@ add $a $b $a2 $b2), quarter_rounds!(@ xor $d $a $d2 $a2), quarter_rounds!(@ turn $d $d2 "640"),
-            quarter_rounds!(@ add $c $d $c2 $d2), quarter_rounds!(@ xor $b $c $b2 $c2), quarter_rounds!(@ rotate $b $b2 12 20),
-            quarter_rounds!(@ add $a $b $a2 $b2), quarter_rounds!(@ xor $d $a $d2 $a2), quarter_rounds!(@ turn $d $d2 "672"),
-            quarter_rounds!(@ add $c $d $c2 $d2), quarter_rounds!(@ xor $b $c $b2 $c2), quarter_rounds!(@ rotate $b $b2 7 25),
+            on_each!(add: $(($a, $b))*), on_each!(xor: $(($d, $a))*), on_each!(turn 640: $($d)*),
+            quarter_rounds!(@ rest $(($a, $b, $c, $d; $free))*),
         )
     };
-    (@ add $x:literal $y:literal $x2:literal $y2:literal) => {
-        concat!("vpaddd ymm", $x, ", ymm", $x, ", ymm", $y, "\nvpaddd ymm", $x2, ", ymm", $x2, ", ymm", $y2, "\n")
-    };
-    (@ xor $x:literal $y:literal $x2:literal $y2:literal) => {
-        concat!("vpxor ymm", $x, ", ymm", $x, ", ymm", $y, "\nvpxor ymm", $x2, ", ymm", $x2, ", ymm", $y2, "\n")
-    };
-    // Whole bytes: by the order at that offset.
-    (@ turn $x:literal $x2:literal $order:literal) => {
+    // After the first step.
+    (@ rest $(($a:literal, $b:literal, $c:literal, $d:literal; $free:literal))*) => {
         concat!(
-            "vpshufb ymm", $x, ", ymm", $x, ", ymmword ptr [{matrices} + ", $order, "]\n",
-            "vpshufb ymm", $x2, ", ymm", $x2, ", ymmword ptr [{matrices} + ", $order, "]\n"
-        )
-    };
-    (@ rotate $x:literal $x2:literal $left:literal $right:literal) => {
-        concat!(
-            "vpslld ymm10, ymm", $x, ", ", $left, "\nvpslld ymm11, ymm", $x2, ", ", $left, "\n",
-            "vpsrld ymm", $x, ", ymm", $x, ", ", $right, "\nvpsrld ymm", $x2, ", ymm", $x2, ", ", $right, "\n",
-            "vpor ymm", $x, ", ymm", $x, ", ymm10\nvpor ymm", $x2, ", ymm", $x2, ", ymm11\n"
+            on_each!(add: $(($c, $d))*), on_each!(xor: $(($b, $c))*), on_each!(rotate 12 20: $(($b, $free))*),
+            on_each!(add: $(($a, $b))*), on_each!(xor: $(($d, $a))*), on_each!(turn 672: $($d)*),
+            on_each!(add: $(($c, $d))*), on_each!(xor: $(($b, $c))*), on_each!(rotate 7 25: $(($b, $free))*),
         )
     };
 }
@@ -264,47 +319,100 @@ macro_rules! each_row {
     (store $($row:literal)*) => { concat!($("vmovdqa ymmword ptr [{matrices} + 32*", $row, "], ymm", $row, "\n"),*) };
 }
 
+/// Text that moves the registers 8 and 9 to or from the places of two rows.
+macro_rules! two_rows {
+    (load 8) => { two_rows!(@ load 512 544) };
+    (load 10) => { two_rows!(@ load 576 608) };
+    (store 8) => { two_rows!(@ store 512 544) };
+    (store 10) => { two_rows!(@ store 576 608) };
+    (@ load $first:literal $second:literal) => {
+        concat!(
+            "vmovdqa ymm8, ymmword ptr [{matrices} + ", $first, "]\n",
+            "vmovdqa ymm9, ymmword ptr [{matrices} + ", $second, "]\n"
+        )
+    };
+    (@ store $first:literal $second:literal) => {
+        concat!(
+            "vmovdqa ymmword ptr [{matrices} + ", $first, "], ymm8\n",
+            "vmovdqa ymmword ptr [{matrices} + ", $second, "], ymm9\n"
+        )
+    };
+}
+
+/// Text of the rest of the first double round, where [`Begun`] has done the beginning. Rows 8 and 9 are in their registers,
+/// 10 and 11 aside.
+macro_rules! rest_of_first {
+    () => {
+        concat!(
+            quarter_rounds!((0, 4, 8, 12; 10)),
+            two_rows!(store 8), two_rows!(load 10),
+            on_each!(add: (0, 5)), on_each!(xor: (15, 0) (12, 1)), on_each!(turn 640: 15 12),
+            quarter_rounds!(@ rest (0, 5, 8, 15; 10) (1, 6, 9, 12; 11)),
+            two_rows!(store 10), two_rows!(load 8),
+            on_each!(add: (3, 4)), on_each!(xor: (14, 3)), on_each!(turn 640: 14),
+            quarter_rounds!(@ rest (2, 7, 8, 13; 10) (3, 4, 9, 14; 11)),
+        )
+    };
+}
+
+/// Text of `{rounds}` double rounds. Rows 8 and 9 are in their registers before and after them, 10 and 11 aside.
+macro_rules! double_rounds {
+    () => {
+        concat!(
+            "2:\n",
+            quarter_rounds!((0, 4, 8, 12; 10) (1, 5, 9, 13; 11)),
+            two_rows!(store 8), two_rows!(load 10),
+            quarter_rounds!((2, 6, 8, 14; 10) (3, 7, 9, 15; 11)),
+            quarter_rounds!((0, 5, 8, 15; 10) (1, 6, 9, 12; 11)),
+            two_rows!(store 10), two_rows!(load 8),
+            quarter_rounds!((2, 7, 8, 13; 10) (3, 4, 9, 14; 11)),
+            "dec {rounds:e}\n",
+            "jnz 2b\n",
+        )
+    };
+}
+
+/// The assembly of a run of the kernel: so many whole double rounds, with text before them, and rows to which their input
+/// is added.
+macro_rules! run {
+    ($matrices:ident, [$($text:expr)?] $double_rounds:literal, add $($row:literal)*) => {
+        // SAFETY: the structure is 704 bytes, aligned to 64, borrowed for the whole block. Rows 0 to 7 and 12 to 15 stay
+        // in their registers; rows 8 and 9 take turns with 10 and 11 in two, which leaves two free for rotations. Written
+        // as assembly because compilers spill without such a plan, which costs a third of the speed.
+        unsafe {
+            asm!(
+                each_row!(load 10 11),
+                "vmovdqa ymmword ptr [{matrices} + 576], ymm10",
+                "vmovdqa ymmword ptr [{matrices} + 608], ymm11",
+                each_row!(load 0 1 2 3 4 5 6 7 8 9 12 13 14 15),
+                $($text,)?
+                double_rounds!(),
+                "vmovdqa ymm10, ymmword ptr [{matrices} + 576]",
+                "vmovdqa ymm11, ymmword ptr [{matrices} + 608]",
+                each_row!(add $($row)*),
+                each_row!(store 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15),
+                matrices = in(reg) core::ptr::from_mut($matrices),
+                rounds = inout(reg) $double_rounds => _,
+                out("ymm0") _, out("ymm1") _, out("ymm2") _, out("ymm3") _, out("ymm4") _, out("ymm5") _,
+                out("ymm6") _, out("ymm7") _, out("ymm8") _, out("ymm9") _, out("ymm10") _, out("ymm11") _,
+                out("ymm12") _, out("ymm13") _, out("ymm14") _, out("ymm15") _,
+                options(nostack),
+            );
+        }
+    };
+}
+
 /// The ChaCha20 block function on eight matrices in place: ten double rounds, then the input added.
-///
-/// # Safety
-/// The processor has AVX2.
+#[target_feature(enable = "avx2")]
 #[inline]
-unsafe fn run(matrices: &mut Matrices) {
-    // SAFETY: the structure is 704 bytes, aligned to 64, borrowed for the whole block. Rows 0 to 7 and 12 to 15 stay
-    // in their registers; rows 8 and 9 take turns with 10 and 11 in two, which leaves two free for rotations. Written
-    // as assembly because compilers spill without such a plan, which costs a third of the speed.
-    unsafe {
-        asm!(
-            each_row!(load 10 11),
-            "vmovdqa ymmword ptr [{matrices} + 576], ymm10",
-            "vmovdqa ymmword ptr [{matrices} + 608], ymm11",
-            each_row!(load 0 1 2 3 4 5 6 7 8 9 12 13 14 15),
-            "mov {rounds:e}, 10",
-            "2:",
-            quarter_rounds!((0, 4, 8, 12) (1, 5, 9, 13)),
-            "vmovdqa ymmword ptr [{matrices} + 512], ymm8",
-            "vmovdqa ymmword ptr [{matrices} + 544], ymm9",
-            "vmovdqa ymm8, ymmword ptr [{matrices} + 576]",
-            "vmovdqa ymm9, ymmword ptr [{matrices} + 608]",
-            quarter_rounds!((2, 6, 8, 14) (3, 7, 9, 15)),
-            quarter_rounds!((0, 5, 8, 15) (1, 6, 9, 12)),
-            "vmovdqa ymmword ptr [{matrices} + 576], ymm8",
-            "vmovdqa ymmword ptr [{matrices} + 608], ymm9",
-            "vmovdqa ymm8, ymmword ptr [{matrices} + 512]",
-            "vmovdqa ymm9, ymmword ptr [{matrices} + 544]",
-            quarter_rounds!((2, 7, 8, 13) (3, 4, 9, 14)),
-            "dec {rounds:e}",
-            "jnz 2b",
-            "vmovdqa ymm10, ymmword ptr [{matrices} + 576]",
-            "vmovdqa ymm11, ymmword ptr [{matrices} + 608]",
-            each_row!(add 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15),
-            each_row!(store 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15),
-            matrices = in(reg) core::ptr::from_mut(matrices),
-            rounds = out(reg) _,
-            out("ymm0") _, out("ymm1") _, out("ymm2") _, out("ymm3") _, out("ymm4") _, out("ymm5") _,
-            out("ymm6") _, out("ymm7") _, out("ymm8") _, out("ymm9") _, out("ymm10") _, out("ymm11") _,
-            out("ymm12") _, out("ymm13") _, out("ymm14") _, out("ymm15") _,
-            options(nostack),
-        );
-    }
+fn run(matrices: &mut Matrices) {
+    run!(matrices, [] 10, add 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+}
+
+/// What is left of the block function on eight matrices where [`Begun`] is the beginning; of the input only the counter is
+/// added.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn finish(matrices: &mut Matrices) {
+    run!(matrices, [rest_of_first!()] 9, add 12);
 }
