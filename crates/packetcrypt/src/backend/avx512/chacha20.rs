@@ -65,7 +65,7 @@ pub(super) fn apply(
         }
         let ahead = core::array::from_fn(|_| ahead.piece());
         let rows = finish(&matrices, &ahead);
-        for (half, rows) in rows.into_iter().enumerate() {
+        for (half, rows) in rows.iter().enumerate() {
             let entries = entries.part(half * LANES..(half + 1) * LANES);
             // SAFETY: texts and places are those of the list, which `push` keeps inside items and states.
             unsafe { xor_into_states(rows, &entries, inputs, &texts, base) };
@@ -252,13 +252,13 @@ impl Lookup {
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
 #[inline]
 unsafe fn xor_into_states(
-    rows: [__m512i; 16],
+    rows: &[__m512i; 16],
     entries: &Entries<'_>,
     inputs: &Inputs,
     texts: &[*const u8; 2 * BATCH],
     base: *mut u8,
 ) {
-    let mut blocks = rows;
+    let mut blocks = *rows;
     transpose(&mut blocks);
     let sources: &[u32; LANES] = entries.source.try_into().expect("as many entries as lanes");
     let places: &[u32; LANES] = entries.place.try_into().expect("as many entries as lanes");
@@ -270,20 +270,20 @@ unsafe fn xor_into_states(
     };
     let text = |lane: usize| texts[sources[lane] as usize % texts.len()].wrapping_add(places[lane] as usize);
     if *words == [u16::MAX; LANES] {
-        for lane in 0..LANES {
+        for (lane, &place) in places.iter().enumerate() {
             // SAFETY: the caller's promise; any alignment.
             unsafe {
                 let text = _mm512_loadu_si512(text(lane).cast());
-                let place = base.add(places[lane] as usize);
+                let place = base.add(place as usize);
                 _mm512_storeu_si512(place.cast(), _mm512_xor_si512(text, block(lane)));
             }
         }
     } else {
-        for lane in 0..LANES {
+        for (lane, &place) in places.iter().enumerate() {
             // SAFETY: the caller's promise; words masked off are not touched, and single words need no alignment.
             unsafe {
                 let text = _mm512_maskz_loadu_epi32(words[lane], text(lane).cast());
-                let place = base.add(places[lane] as usize);
+                let place = base.add(place as usize);
                 _mm512_mask_storeu_epi32(place.cast(), words[lane], _mm512_xor_si512(text, block(lane)));
             }
         }
