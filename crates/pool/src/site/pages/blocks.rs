@@ -36,7 +36,8 @@ struct Part<'a> {
     luck: Option<LuckTable<'a>>,
     charts: Vec<Chart<'a>>,
     table: BlockTable<'a>,
-    shown: String,
+    /// How many are shown, if any are.
+    shown: Option<String>,
     newer: Option<String>,
     older: Option<String>,
 }
@@ -72,7 +73,9 @@ pub(super) async fn page(State(pages): State<Arc<Pages>>, Query(question): Query
         luck: luck(facts, *chain).map(|luck| LuckTable::new(t, luck)),
         charts: series.iter().map(|series| Chart::new(t, series)).collect(),
         table: BlockTable::whole(&visit, *chain, rows),
-        shown: t.fill("blocks.shown", &[("n", &grouped(facts.blocks(*chain).len() as u64))]),
+        shown: Some(facts.blocks(*chain).len() as u64)
+            .filter(|count| *count > 0)
+            .map(|count| t.fill("blocks.shown", &[("n", &grouped(count))])),
         newer: newer.clone(),
         older: older.clone(),
     });

@@ -13,7 +13,7 @@ pub fn packetcrypt<'a>(make: Figures<'a>, facts: &PacketCryptFacts) -> Vec<Figur
         make.measured("bandwidth_sent", Accent::Announcement, &facts.bandwidth_sent),
         make.measured("announcement_miners", Accent::Announcement, &facts.miners.announcements),
         make.measured("block_miners", Accent::Block, &facts.miners.blocks),
-        last_block(make, &facts.blocks),
+        last_block(make, &facts.blocks, &facts.blocks_found),
         effort(make, &facts.luck),
         make.given("fee", Accent::Money, Some(percent(facts.fee)), make.t.get("time.of_each_reward")),
     ]
@@ -54,7 +54,7 @@ pub fn nimiq<'a>(make: Figures<'a>, facts: &NimiqFacts) -> Vec<Figure<'a>> {
         make.measured("hash_rate", Accent::Block, &facts.speed),
         make.measured("addresses", Accent::Block, &facts.miners.addresses),
         make.measured("devices", Accent::Block, &facts.miners.devices),
-        last_block(make, &facts.blocks),
+        last_block(make, &facts.blocks, &facts.blocks_found),
         effort(make, &facts.luck),
         make.given("fee", Accent::Money, Some(percent(facts.fee)), make.t.get("time.of_each_reward")),
     ]
@@ -89,7 +89,12 @@ fn in_use<'a>(make: Figures<'a>, facts: &PacketCryptFacts) -> Figure<'a> {
     make.measured("in_use", Accent::Announcement, &Measured::<u64>::at(sum, Unit::Announcements, as_of))
 }
 
-fn last_block<'a>(make: Figures<'a>, blocks: &[PoolBlock]) -> Figure<'a> {
+/// That there is none is known where the pool knows how many it has found.
+fn last_block<'a>(make: Figures<'a>, blocks: &[PoolBlock], found: &Measured<u64>) -> Figure<'a> {
+    if blocks.is_empty() && found.value == Some(0) {
+        let none = Quantity { number: make.t.get("blocks.none").to_owned(), unit: String::new() };
+        return make.given("last_block", Accent::Block, Some(none), make.t.get("time.recorded"));
+    }
     let height = blocks.first().and_then(|block| block.height);
     let height = height.map(|height| grouped(u64::from(height)));
     let note = height.map(|height| make.t.fill("time.height", &[("height", &height)])).unwrap_or_default();

@@ -134,6 +134,21 @@ async fn what_is_not_known_is_never_zero() {
 }
 
 #[tokio::test]
+async fn a_pool_that_has_found_nothing_says_so_and_one_that_does_not_know_says_that() {
+    for (found, said) in [(Some(0), "none yet"), (None, "not known yet")] {
+        let mut pool = sample::pool();
+        let packetcrypt = pool.packetcrypt.as_mut().unwrap();
+        packetcrypt.blocks.clear();
+        packetcrypt.blocks_found.value = found;
+        let site = router_with_clock(SiteFiles::new(None).unwrap(), Facts::made_up(pool), || sample::NOW);
+        let body = site.oneshot(Request::get("/").body(Body::empty()).unwrap()).await.unwrap().into_body();
+        let text = String::from_utf8(to_bytes(body, 10 << 20).await.unwrap().to_vec()).unwrap();
+        let figure = text.split("packetcrypt-last-block").nth(1).unwrap().split("</div>").next().unwrap();
+        assert!(figure.contains(said), "{figure}");
+    }
+}
+
+#[tokio::test]
 async fn an_address_is_found_and_a_wrong_one_is_explained() {
     let (status, headers, _) =
         get_page(&format!("/find?address={}", sample::NIM_MINER.replace(' ', "+"))).await;
