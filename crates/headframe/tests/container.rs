@@ -57,3 +57,19 @@ fn whoever_does_not_answer_is_not_well() {
     let complaint = String::from_utf8(asked.stderr).unwrap();
     assert!(complaint.contains(&format!("nothing answers at {url}")), "{complaint}");
 }
+
+/// What the image takes along besides the program can be left out: a pool on its own chains speaks with nobody else.
+#[test]
+fn a_pool_starts_on_a_machine_that_knows_no_certificate_authority() {
+    let (_folder, data) = folder();
+    let nowhere = std::ffi::OsStr::new("/nowhere");
+    let words = ["up", "--data", data.to_str().unwrap(), "--listen", "127.0.0.1:0"];
+    let ports =
+        ["dev_chain", "nimiq_dev_chain", "nimiq_server.main"].map(|key| format!("{key}.listen=127.0.0.1:0"));
+    let set = ports.iter().flat_map(|port| ["--set", port]);
+    let words: Vec<&str> = words.into_iter().chain(set).collect();
+    let program = Path::new(env!("CARGO_BIN_EXE_headframe"));
+    let environment = [("SSL_CERT_FILE", nowhere), ("SSL_CERT_DIR", nowhere)];
+    let mut pool = Program::with_environment(program, &words, &environment);
+    pool.line(&["figures: http"]);
+}

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use node::{TlsTrust, TrustFault};
 use reqwest::StatusCode;
 
 /// What this program calls itself towards a pool (`docs/protocol/packetcrypt-pool.md` 2.1).
@@ -47,10 +48,16 @@ pub struct HttpClient {
     timeout: Duration,
 }
 
-/// The HTTP library cannot be set up, for example because TLS finds no certificates.
+/// HTTP cannot be set up.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot set up HTTP: {}", whole_reason(.0))]
-pub struct HttpSetupFault(#[from] reqwest::Error);
+pub enum HttpSetupFault {
+    /// The library refuses.
+    #[error("cannot set up HTTP: {}", whole_reason(.0))]
+    Library(#[from] reqwest::Error),
+    /// Its TLS does.
+    #[error("cannot set up HTTP: {0}")]
+    Tls(#[from] TrustFault),
+}
 
 impl HttpClient {
     /// Every request has `timeout` from the first byte sent to the last byte read.
@@ -64,7 +71,8 @@ impl HttpClient {
     }
 
     fn build(timeout: Duration, idle_connections: usize) -> Result<Self, HttpSetupFault> {
-        let client = reqwest::Client::builder()
+        let client = TlsTrust::PublicAuthorities
+            .http_client()?
             .user_agent(USER_AGENT)
             .timeout(timeout)
             .connect_timeout(CONNECT_TIMEOUT.min(timeout))

@@ -229,12 +229,9 @@ impl JsonRpc {
     /// Prepares calls to a node; does not ask it anything yet.
     pub fn new(address: NodeAddress, limits: CallLimits) -> Result<Self, ConfigFault> {
         check_url(&address.url)?;
-        let http = reqwest::Client::builder().connect_timeout(limits.connect);
+        let http = address.trust.http_client()?.connect_timeout(limits.connect);
         // A node that sends us, with our password, to somewhere else is none.
-        let mut http = http.no_proxy().redirect(reqwest::redirect::Policy::none());
-        if let Some(tls) = address.trust.client_config()? {
-            http = http.tls_backend_preconfigured(tls);
-        }
+        let http = http.no_proxy().redirect(reqwest::redirect::Policy::none());
         let http = http.build().map_err(|error| ConfigFault::Http(with_causes(&error)))?;
         let slots = Semaphore::new(limits.connections.get());
         let (dialect, largest_reply) = (Dialect::default(), limits.largest_reply);

@@ -3,10 +3,13 @@
 //! `pktd --tls` makes itself a certificate (`rpc.cert`) that is its own authority. Certificate libraries refuse
 //! an authority's certificate as a server's, so such a file is compared with what the server shows; the
 //! signatures of the handshake are still checked. A file that holds a real authority works as usual.
+//!
+//! Without such a file, the authorities of this machine are believed. A machine may have none, as a container that holds
+//! nothing but the program: then it is those that browsers know, as they were when the program was built.
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use rustls::{
@@ -22,7 +25,7 @@ use rustls::{
 /// Whose certificates a node behind `https`, or a pool behind `wss`, may show.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum TlsTrust {
-    /// Those issued by the authorities that browsers know.
+    /// Those issued by the authorities that this machine believes, or else that browsers know.
     #[default]
     PublicAuthorities,
     /// Those in this PEM file (pktd's `rpc.cert`), or issued by an authority in it.
@@ -52,18 +55,42 @@ pub enum TrustFault {
 }
 
 impl TlsTrust {
-    /// The TLS configuration for it; `None` where the default of the HTTP or WebSocket library is right.
-    pub fn client_config(&self) -> Result<Option<ClientConfig>, TrustFault> {
-        let Self::CertificateFile(path) = self else { return Ok(None) };
+    /// The TLS configuration for it.
+    pub fn client_config(&self) -> Result<ClientConfig, TrustFault> {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let verifier = Arc::new(FileVerifier::read(path, &provider)?);
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .dangerous()
-            .with_custom_certificate_verifier(verifier)
-            .with_no_client_auth();
-        Ok(Some(config))
+        let config = ClientConfig::builder_with_provider(Arc::clone(&provider));
+        let config = config.with_safe_default_protocol_versions()?;
+        let config = match self {
+            Self::PublicAuthorities => config.with_root_certificates(authorities()),
+            Self::CertificateFile(path) => {
+                let verifier = Arc::new(FileVerifier::read(path, &provider)?);
+                config.dangerous().with_custom_certificate_verifier(verifier)
+            }
+        };
+        Ok(config.with_no_client_auth())
     }
+
+    /// A client of HTTP, in the making, that believes nobody else.
+    pub fn http_client(&self) -> Result<reqwest::ClientBuilder, TrustFault> {
+        Ok(reqwest::Client::builder().tls_backend_preconfigured(self.client_config()?))
+    }
+}
+
+/// Those whom this machine believes, looked up once.
+fn authorities() -> Arc<RootCertStore> {
+    static KNOWN: OnceLock<Arc<RootCertStore>> = OnceLock::new();
+    let known = KNOWN.get_or_init(|| Arc::new(or_built_in(rustls_native_certs::load_native_certs().certs)));
+    Arc::clone(known)
+}
+
+fn or_built_in(of_machine: Vec<CertificateDer<'static>>) -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(of_machine);
+    if roots.is_empty() {
+        tracing::debug!("this machine knows no certificate authorities; those of the program are believed");
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    }
+    roots
 }
 
 /// Believes the very certificates of a file, and those that they issued.
@@ -138,5 +165,19 @@ impl ServerCertVerifier for FileVerifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_without_authorities_believes_those_of_the_program_and_any_other_its_own() {
+        assert_eq!(or_built_in(Vec::new()).len(), webpki_roots::TLS_SERVER_ROOTS.len());
+        let broken = CertificateDer::from(vec![0x30, 0x00]);
+        assert_eq!(or_built_in(vec![broken]).len(), webpki_roots::TLS_SERVER_ROOTS.len());
+        let own = rcgen::generate_simple_self_signed(vec!["authority.example".to_owned()]).unwrap();
+        assert_eq!(or_built_in(vec![own.cert.der().clone()]).len(), 1);
     }
 }

@@ -40,7 +40,7 @@ use packetcrypt::{Announcement, Height};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use sprayer::{Sprayer, SprayerConfig, SprayerError};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use wire::{PktAddress, Refusal};
 
 pub use batch_numbers::BatchNumbersFault;
@@ -321,14 +321,14 @@ impl AnnHandler {
         }
         let metrics = metrics.for_role("ann_handler", &config.name);
         let health = Health::starting("ann_handler", config.name.as_str());
-        let opening = (config.clone(), metrics.clone());
+        let mut parts = Parts::until(&shutdown);
+        let (own, figures, guard) = (config.clone(), metrics.clone(), parts.guard());
         // May read hundreds of megabytes.
-        let opened = tokio::task::spawn_blocking(move || open_outbox(&opening.0, &opening.1)).await;
+        let opened = tokio::task::spawn_blocking(move || open_outbox(&own, &figures, guard)).await;
         let (outbox, tables) =
             opened.unwrap_or_else(|fault| std::panic::resume_unwind(fault.into_panic()))?;
         let lists = HandlerLists::open(&config.dir, &config.public_url)?;
         let numbers = BatchNumbers::open(&config.dir, now_ms())?;
-        let mut parts = Parts::until(&shutdown);
         let (mut sprayer, mut sprayed) = (None, Counter::default());
         if let Some(config) = config.sprayer.clone() {
             let figures = sprayer_figures(&metrics);
@@ -434,13 +434,14 @@ async fn stopped_by(shutdown: CancellationToken, task: impl Future<Output = ()>)
 fn open_outbox(
     config: &AnnHandlerConfig,
     metrics: &Metrics,
+    guard: DropGuard,
 ) -> Result<(Outbox, BTreeMap<Height, Arc<DuplicateTable>>), OutboxError> {
     let mut tables: BTreeMap<Height, Arc<DuplicateTable>> = BTreeMap::new();
     let outbox = OutboxConfig {
         segment_time: config.event_segment_time,
         ..OutboxConfig::new(config.dir.join("events"))
     };
-    let outbox = Outbox::open(&outbox, metrics, |height, keys| {
+    let outbox = Outbox::open(&outbox, metrics, guard, |height, keys| {
         let table = tables.entry(Height(height)).or_default();
         for prefix in keys.as_chunks().0 {
             table.insert(u64::from_le_bytes(*prefix));

@@ -24,7 +24,7 @@ use std::time::{Duration, SystemTime};
 use axum::Router;
 use packetcrypt::check::Rules;
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use wire::signing_key::PrivateSeed;
 use wire::{PktAddress, pool_config};
@@ -181,14 +181,14 @@ impl BlkHandler {
         let health = Health::starting("blk_handler", config.name.clone());
         let events =
             OutboxConfig { segment_time: config.event_segment_time, ..OutboxConfig::new(&config.dir) };
-        let opening = metrics.clone();
-        let opened = tokio::task::spawn_blocking(move || Journal::open(&events, &opening)).await;
+        let mut parts = Parts::until(&shutdown);
+        let (opening, guard) = (metrics.clone(), parts.guard());
+        let opened = tokio::task::spawn_blocking(move || Journal::open(&events, &opening, guard)).await;
         let Journal { outbox, seen, logged } = opened.map_err(|_| OutboxError::Closed)??;
         let follow = MasterClientConfig {
             poll_time: config.poll_time,
             ..MasterClientConfig::new(&config.pool_url, BLOCKS_KNOWN, true)
         };
-        let mut parts = Parts::until(&shutdown);
         let master = MasterClient::start(follow, http.clone(), &health, &metrics, &mut parts);
         let uploading = UploadConfig {
             paymaker_url: master.paymaker_url(),
@@ -251,9 +251,9 @@ struct Journal {
 
 impl Journal {
     /// Reads it; this blocks.
-    fn open(config: &OutboxConfig, metrics: &Metrics) -> Result<Self, OutboxError> {
+    fn open(config: &OutboxConfig, metrics: &Metrics, guard: DropGuard) -> Result<Self, OutboxError> {
         let (seen, mut logged) = (SeenShares::default(), LoggedBlocks::default());
-        let outbox = Outbox::open(config, metrics, |scope, key| {
+        let outbox = Outbox::open(config, metrics, guard, |scope, key| {
             seen.replay(scope, key);
             logged.replay(scope, key);
         })?;

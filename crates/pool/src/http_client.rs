@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
+use node::TlsTrust;
 
 /// Time to make a connection.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
@@ -43,7 +44,9 @@ pub struct Answer {
 
 /// The client that all roles of a process share.
 pub fn client() -> Result<reqwest::Client, HttpFault> {
-    reqwest::Client::builder()
+    let builder = TlsTrust::PublicAuthorities.http_client();
+    builder
+        .map_err(|error| HttpFault::Transport(with_causes(&error)))?
         .user_agent(concat!("headframe/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIME)
         .pool_idle_timeout(IDLE_TIME)

@@ -28,6 +28,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
+use tokio_util::sync::DropGuard;
 
 pub use delivery::Delivery;
 pub use record::Record;
@@ -129,10 +130,12 @@ struct Shared {
 }
 
 impl Outbox {
-    /// Opens the folder: cuts a torn tail, gives every kept record's `(scope, keys)` to `replay`, starts the writer.
+    /// Opens the folder: cuts a torn tail, gives every kept record's `(scope, keys)` to `replay`, starts the writer, whose
+    /// thread holds `guard` as long as it lives: without it nothing can be accepted.
     pub fn open(
         config: &OutboxConfig,
         metrics: &Metrics,
+        guard: DropGuard,
         replay: impl FnMut(u32, &[u8]),
     ) -> Result<Self, OutboxError> {
         std::fs::create_dir_all(&config.dir)
@@ -147,7 +150,7 @@ impl Outbox {
             closed: Notify::new(),
             _lock: lock,
         });
-        let commands = writer::start(config, next_number, Arc::clone(&shared), metrics)?;
+        let commands = writer::start(config, next_number, Arc::clone(&shared), metrics, guard)?;
         Ok(Self { shared, commands })
     }
 

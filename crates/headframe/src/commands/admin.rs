@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
+use node::TlsTrust;
 use pool::admin::AdminToken;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -29,7 +30,7 @@ pub async fn run(arguments: &AdminArguments) -> anyhow::Result<()> {
     let token = arguments.token_file.as_deref().or(config.admin.token_file.as_deref());
     let token = token.map(AdminToken::from_file).transpose()?;
     let (method, path, body) = request(&arguments.command);
-    let client = reqwest::Client::builder().timeout(TIME).build()?;
+    let client = TlsTrust::PublicAuthorities.http_client()?.timeout(TIME).build()?;
     let mut request = client.request(method, format!("{url}/admin/{path}"));
     if let Some(token) = token {
         request = request.bearer_auth(token.reveal());

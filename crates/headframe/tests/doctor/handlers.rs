@@ -1,6 +1,8 @@
 //! The Master and its handlers as miners see them.
 
-use crate::patient::{Patient, doctor};
+use std::process::Command;
+
+use crate::patient::{Patient, Report, doctor};
 use crate::sandbox::{Http, Program, eventually, free_ports};
 use crate::tls_server::TlsServer;
 
@@ -51,7 +53,13 @@ fn a_master_that_cannot_be_reached_or_is_none_is_a_fault() {
     at(&format!("http://127.0.0.1:{nobody}/master"))
         .fault(&["Master", "cannot be reached"], "start the Master, or correct `pool.url`");
     let stranger = TlsServer::start(&patient.path(""));
-    at(&format!("{}/master", stranger.url)).fault(&["Master", "certificate"], "give its proxy a certificate");
+    let master = format!("{}/master", stranger.url);
+    at(&master).fault(&["Master", "certificate"], "give its proxy a certificate");
+    // A machine that believes the stranger reaches it, and finds no Master.
+    let mut command = Command::new(env!("CARGO_BIN_EXE_headframe"));
+    command.args(["doctor", "--set", &format!("pool.url={master}"), "--config"]).arg(&file);
+    let believing = command.env("SSL_CERT_FILE", &stranger.certificate).output().unwrap();
+    Report::of(&believing).fault(&["Master", "answers 404"], "correct `pool.url`");
 }
 
 #[test]

@@ -32,6 +32,7 @@ pub fn certificate(folder: &Path, days: i64) -> (PathBuf, PathBuf) {
 /// Answers 404 to everybody who believes it.
 pub struct TlsServer {
     pub url: String,
+    pub certificate: PathBuf,
     _runtime: tokio::runtime::Runtime,
 }
 
@@ -47,6 +48,6 @@ impl TlsServer {
             let (metrics, stop) = (Metrics::new(), CancellationToken::new());
             listener::serve_with(listener, Some(tls), Router::new(), Limits::default(), &metrics, stop).await;
         });
-        Self { url, _runtime: runtime }
+        Self { url, certificate, _runtime: runtime }
     }
 }

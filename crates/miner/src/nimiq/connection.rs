@@ -68,11 +68,11 @@ pub struct Outgoing {
 
 /// Connects to a pool.
 pub async fn open(url: &NimiqPoolUrl, trust: &TlsTrust) -> Result<(Incoming, Outgoing), ConnectionFault> {
-    let connector = trust.client_config()?.map(|tls| Connector::Rustls(tls.into()));
+    let connector = Connector::Rustls(trust.client_config()?.into());
     let config = WebSocketConfig::default()
         .max_message_size(Some(LARGEST_SERVER_MESSAGE))
         .max_frame_size(Some(LARGEST_SERVER_MESSAGE));
-    let opening = connect_async_tls_with_config(url.as_str(), Some(config), true, connector);
+    let opening = connect_async_tls_with_config(url.as_str(), Some(config), true, Some(connector));
     let opened = timeout(OPEN, opening).await.map_err(|_| ConnectionFault::Silent(OPEN))?;
     let (socket, _) = opened.map_err(|error| ConnectionFault::Open(Box::new(error)))?;
     let (sink, stream) = socket.split();

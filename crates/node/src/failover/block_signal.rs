@@ -40,11 +40,11 @@ pub async fn follow(address: &NodeAddress, signal: impl Fn()) -> String {
 async fn follow_until_error(address: &NodeAddress, signal: impl Fn()) -> Result<(), String> {
     let request = request(address).await?;
     let tls = address.trust.client_config().map_err(|error| error.to_string())?;
-    let connector = tls.map(|tls| Connector::Rustls(tls.into()));
+    let connector = Connector::Rustls(tls.into());
     let config = WebSocketConfig::default()
         .max_message_size(Some(LARGEST_MESSAGE))
         .max_frame_size(Some(LARGEST_MESSAGE));
-    let opening = connect_async_tls_with_config(request, Some(config), true, connector);
+    let opening = connect_async_tls_with_config(request, Some(config), true, Some(connector));
     let opened = tokio::time::timeout(CONNECT, opening).await.map_err(|_| "it does not open".to_owned())?;
     let (mut socket, _) = opened.map_err(|error| with_causes(&error))?;
     let subscribe = json!({"jsonrpc": "1.0", "id": "headframe", "method": "notifyblocks", "params": []});

@@ -890,4 +890,8 @@ async fn a_handler_of_which_any_part_dies_ends_and_another_goes_on() {
         assert!(!pool.shutdown.is_cancelled());
         pool = pool.restart().await;
     }
+    pool.handler.shared.outbox.kill_writer();
+    pool.handler.parts.stop().cancelled().await;
+    assert!(!pool.shutdown.is_cancelled());
+    pool.restart().await;
 }

@@ -402,6 +402,9 @@ async fn a_handler_of_which_any_part_dies_ends_and_another_goes_on() {
         sandbox.handler.parts.stop().cancelled().await;
         sandbox = sandbox.restart().await;
     }
+    sandbox.handler.outbox.kill_writer();
+    sandbox.handler.parts.stop().cancelled().await;
+    sandbox.restart().await;
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use node::TlsTrust;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -159,13 +159,8 @@ impl SmtpServer {
     }
 
     async fn with_tls(&self, wire: Box<dyn Wire>) -> Result<Box<dyn Wire>, SmtpFault> {
-        let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| self.broken(std::io::Error::other(error)))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let config = TlsTrust::PublicAuthorities.client_config();
+        let config = config.map_err(|error| self.broken(std::io::Error::other(error)))?;
         let name = ServerName::try_from(self.host.clone());
         let name = name.map_err(|_| SmtpFault::Name(self.host.clone()))?;
         let stream = TlsConnector::from(Arc::new(config)).connect(name, wire).await;

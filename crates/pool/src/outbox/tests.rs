@@ -21,8 +21,13 @@ fn config(dir: &Path) -> OutboxConfig {
     OutboxConfig { segment_time: Duration::from_hours(1), ..OutboxConfig::new(dir) }
 }
 
+/// Whoever it is that ends with the writer.
+fn nobody() -> DropGuard {
+    CancellationToken::new().drop_guard()
+}
+
 fn open(dir: &Path) -> Outbox {
-    Outbox::open(&config(dir), &Metrics::new(), |_, _| {}).unwrap()
+    Outbox::open(&config(dir), &Metrics::new(), nobody(), |_, _| {}).unwrap()
 }
 
 /// Opens as a new process would, after the folder was left by another one.
@@ -30,8 +35,9 @@ fn reopen(dir: &Path) -> (Outbox, Vec<(u32, Vec<u8>)>) {
     let mut replayed = Vec::new();
     let outbox = loop {
         // The writer of the outbox before may still be ending.
-        match Outbox::open(&config(dir), &Metrics::new(), |scope, keys| replayed.push((scope, keys.to_vec())))
-        {
+        match Outbox::open(&config(dir), &Metrics::new(), nobody(), |scope, keys| {
+            replayed.push((scope, keys.to_vec()))
+        }) {
             Err(OutboxError::InUse { .. }) => std::thread::yield_now(),
             opened => break opened.unwrap(),
         }
@@ -44,6 +50,14 @@ fn record(number: u32) -> Record {
         scope: number,
         event: format!(r#"{{"number":{number}}}"#).into_bytes(),
         keys: number.to_le_bytes().repeat(3),
+    }
+}
+
+impl Outbox {
+    /// The thread dies while it tells of an append.
+    pub(crate) fn kill_writer(&self) {
+        let last = Record { scope: 0, event: br#"{"type":"last"}"#.to_vec(), keys: Vec::new() };
+        self.append_then(last, |_| panic!("a test has killed the writer"));
     }
 }
 
@@ -95,7 +109,7 @@ fn a_clean_end_closes_the_segment() {
 fn a_sync_that_waits_for_others_makes_all_of_them_durable() {
     let dir = tempfile::tempdir().unwrap();
     let config = OutboxConfig { gather_time: Duration::from_millis(2), ..config(dir.path()) };
-    let outbox = Outbox::open(&config, &Metrics::new(), |_, _| {}).unwrap();
+    let outbox = Outbox::open(&config, &Metrics::new(), nobody(), |_, _| {}).unwrap();
     let (told, outcomes) = mpsc::channel();
     for number in 1..=300 {
         let told = told.clone();
@@ -108,11 +122,28 @@ fn a_sync_that_waits_for_others_makes_all_of_them_durable() {
     assert_eq!(replayed.len(), 300);
 }
 
+#[tokio::test]
+async fn the_death_of_the_writer_ends_whoever_stands_on_it_and_loses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let ends = CancellationToken::new();
+    let outbox = Outbox::open(&config(dir.path()), &Metrics::new(), ends.clone().drop_guard(), |_, _| {});
+    let outbox = outbox.unwrap();
+    outbox.append(record(1)).await.unwrap();
+    assert!(!ends.is_cancelled());
+    outbox.kill_writer();
+    ends.cancelled().await;
+    assert!(matches!(outbox.append(record(3)).await, Err(OutboxError::Closed)));
+    drop(outbox);
+    // What killed it was on disk, though nobody was told so.
+    let (_outbox, replayed) = reopen(dir.path());
+    assert_eq!(replayed.iter().map(|(scope, _)| *scope).collect::<Vec<_>>(), [1, 0]);
+}
+
 #[test]
 fn one_process_at_a_time() {
     let dir = tempfile::tempdir().unwrap();
     let _outbox = open(dir.path());
-    let second = Outbox::open(&config(dir.path()), &Metrics::new(), |_, _| {});
+    let second = Outbox::open(&config(dir.path()), &Metrics::new(), nobody(), |_, _| {});
     assert!(matches!(second, Err(OutboxError::InUse { .. })));
 }
 
@@ -120,7 +151,7 @@ fn one_process_at_a_time() {
 fn segments_are_cut_before_an_upload_grows_past_the_limit() {
     let dir = tempfile::tempdir().unwrap();
     let config = OutboxConfig { segment_event_bytes: 40, ..config(dir.path()) };
-    let outbox = Outbox::open(&config, &Metrics::new(), |_, _| {}).unwrap();
+    let outbox = Outbox::open(&config, &Metrics::new(), nobody(), |_, _| {}).unwrap();
     (1..=9).for_each(|number| append(&outbox, record(number)).unwrap());
     drop(outbox);
     drop(reopen(dir.path()));

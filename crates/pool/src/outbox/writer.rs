@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::oneshot;
+use tokio_util::sync::DropGuard;
 
 use super::record::{MAGIC, Record};
 use super::segment::{self, Segment, State};
@@ -33,12 +34,13 @@ pub(super) enum Command {
     Rotate(oneshot::Sender<()>),
 }
 
-/// Starts the thread. It ends, and closes its segment, when the last sender is dropped.
+/// Starts the thread. It ends, and closes its segment, when the last sender is dropped; `guard` goes with it.
 pub(super) fn start(
     config: &OutboxConfig,
     next_number: u64,
     shared: Arc<Shared>,
     metrics: &Metrics,
+    guard: DropGuard,
 ) -> Result<Sender<Command>, OutboxError> {
     let (commands, queue) = crossbeam_channel::bounded(config.queue);
     let writer = Writer {
@@ -57,7 +59,10 @@ pub(super) fn start(
     };
     std::thread::Builder::new()
         .name("outbox".to_owned())
-        .spawn(move || writer.run())
+        .spawn(move || {
+            let _guard = guard;
+            writer.run();
+        })
         .map_err(|fault| OutboxError::disk("starting the writer of", &config.dir, &fault))?;
     Ok(commands)
 }

@@ -66,7 +66,7 @@ impl Subscriptions {
     /// `mail` there is no e-mail.
     pub fn open(folder: &Path, private_targets: bool, mail: Option<MailRelay>) -> io::Result<Self> {
         let store = Mutex::new(Store::open(folder)?);
-        let http = target::client(private_targets).map_err(io::Error::other)?;
+        let http = target::client(private_targets)?;
         Ok(Self { store, private_targets, http, mail, asked: Asked::default() })
     }
 

@@ -12,7 +12,7 @@ use nimiq::Address;
 use node::NimiqClient;
 use node::nimiq::FollowSettings;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use super::board::Board;
@@ -141,7 +141,7 @@ pub struct NimiqServer {
     routes: Router,
     site_routes: Router,
     health: Health,
-    outbox: Outbox,
+    pub(super) outbox: Outbox,
     pub(super) parts: Parts,
     trackers: [TaskTracker; 2],
 }
@@ -200,10 +200,10 @@ impl NimiqServer {
         let metrics = metrics.for_role("nimiq_server", &config.name);
         let health = Health::starting("nimiq_server", config.name.clone());
         let server = accounts.server(&config.name).await?;
-        let (outbox, replay) = open_outbox(&config, &metrics).await?;
+        let mut parts = Parts::until(&shutdown);
+        let (outbox, replay) = open_outbox(&config, &metrics, parts.guard()).await?;
         let last = accounts.last_server_sequence(server).await?.max(replay.last_sequence);
         let (under_way, connections) = (TaskTracker::new(), TaskTracker::new());
-        let mut parts = Parts::until(&shutdown);
         let stop = parts.stop();
         let (limits, admission) = (config.limits.clone(), Arc::clone(&config.admission));
         let door = Door::new(limits, admission, accounts.clone(), under_way.clone(), &metrics);
@@ -291,7 +291,11 @@ impl NimiqServer {
 }
 
 /// Opens the outbox and reads what an earlier run has accepted.
-async fn open_outbox(config: &NimiqServerConfig, metrics: &Metrics) -> Result<(Outbox, Replay), OutboxError> {
+async fn open_outbox(
+    config: &NimiqServerConfig,
+    metrics: &Metrics,
+    guard: DropGuard,
+) -> Result<(Outbox, Replay), OutboxError> {
     let outbox = OutboxConfig {
         segment_time: config.segment_time,
         segment_event_bytes: SEGMENT_BYTES,
@@ -301,7 +305,7 @@ async fn open_outbox(config: &NimiqServerConfig, metrics: &Metrics) -> Result<(O
     let metrics = metrics.clone();
     let opening = move || {
         let mut replay = Replay::default();
-        let outbox = Outbox::open(&outbox, &metrics, |scope, keys| replay.add(scope, keys))?;
+        let outbox = Outbox::open(&outbox, &metrics, guard, |scope, keys| replay.add(scope, keys))?;
         Ok((outbox, replay))
     };
     tokio::task::spawn_blocking(opening).await.map_err(|_| OutboxError::Closed)?

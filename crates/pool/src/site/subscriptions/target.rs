@@ -1,8 +1,10 @@
 //! Where a miner wants to be told: a webhook or a topic of ntfy on a public address, or e-mail.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
+use node::TlsTrust;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, Url};
 use serde::{Deserialize, Serialize};
@@ -96,14 +98,15 @@ impl Target {
 }
 
 /// A client that connects to public addresses only, whatever a name means; unless `private`.
-pub(super) fn client(private: bool) -> Result<Client, reqwest::Error> {
-    let builder = Client::builder()
+pub(super) fn client(private: bool) -> io::Result<Client> {
+    let builder = TlsTrust::PublicAuthorities.http_client().map_err(io::Error::other)?;
+    let builder = builder
         .user_agent(concat!("headframe/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
         .pool_max_idle_per_host(0)
         .no_proxy();
     let builder = if private { builder } else { builder.dns_resolver(Arc::new(PublicOnly)) };
-    builder.build()
+    builder.build().map_err(io::Error::other)
 }
 
 /// Looks names up, and forgets what is not public.

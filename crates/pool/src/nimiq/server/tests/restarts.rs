@@ -54,6 +54,7 @@ async fn a_server_of_which_any_part_dies_ends_and_another_goes_on() {
         let server = stand.start().await;
         server.kill(part).await;
     }
+    stand.start().await.kill_outbox().await;
     let server = stand.start().await;
     let mut miner = Miner::register(&server, Mode::Nano).await;
     let share = miner.mine(&stand.chain, 0);

@@ -192,9 +192,19 @@ impl Server {
     }
 
     /// A part of it dies: the rest ends, without being told to from outside.
-    pub(super) async fn kill(mut self, part: &str) {
+    pub(super) async fn kill(self, part: &str) {
+        self.ends_after(|role| role.parts.kill(part)).await;
+    }
+
+    /// So does the thread that makes shares durable.
+    pub(super) async fn kill_outbox(self) {
+        self.ends_after(|role| role.outbox.kill_writer()).await;
+    }
+
+    async fn ends_after(mut self, death: impl FnOnce(&NimiqServer)) {
         let role = self.role.take().unwrap();
-        role.parts.kill(part);
+        death(&role);
+        role.parts.stop().cancelled().await;
         role.stopped().await;
         self.stop.cancel();
         (&mut self.serving).await.unwrap();
