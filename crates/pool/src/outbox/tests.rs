@@ -36,7 +36,7 @@ fn reopen(dir: &Path) -> (Outbox, Vec<(u32, Vec<u8>)>) {
     let outbox = loop {
         // The writer of the outbox before may still be ending.
         match Outbox::open(&config(dir), &Metrics::new(), nobody(), |scope, keys| {
-            replayed.push((scope, keys.to_vec()))
+            replayed.push((scope, keys.to_vec()));
         }) {
             Err(OutboxError::InUse { .. }) => std::thread::yield_now(),
             opened => break opened.unwrap(),
