@@ -1,8 +1,12 @@
-//! Log lines: to standard error, for people, for systemd's journal or as JSON, filtered.
+//! Log lines: to standard error, for people, for systemd's journal or as JSON, filtered. And what a long-lived program says of
+//! itself at its start, to standard output.
+//!
+//! Whoever reads either may go away, as a pipe's reader or a closed terminal does: the program goes on.
 
 mod journal;
 
-use std::io::IsTerminal;
+use std::fmt;
+use std::io::{IsTerminal, Write};
 use std::sync::OnceLock;
 
 use anyhow::Context;
@@ -28,6 +32,8 @@ pub fn start(command_line: &CommandLine) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(filter).with_context(|| format!("log filter {filter:?}"))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // Otherwise a line that cannot be written is told of by one that cannot either, and whoever logged it dies.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
     let replace = match command_line.log_format {
@@ -42,6 +48,11 @@ pub fn start(command_line: &CommandLine) -> anyhow::Result<()> {
         REPLACE.get_or_init(|| replace);
     }
     Ok(())
+}
+
+/// Says a line to whoever reads, if anybody does.
+pub fn say(line: fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 /// Logs from now on, until the filter is replaced by what this gives back.

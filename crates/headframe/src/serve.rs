@@ -347,7 +347,10 @@ impl Pool {
             })
         });
         self.run_role(Stage::PayMaker, "PayMaker".to_owned(), Place::Below("/paymaker"), start).await?;
-        println!("PayMaker: takes events and shows who is paid at {}/whotopay", self.urls.pay_maker);
+        logging::say(format_args!(
+            "PayMaker: takes events and shows who is paid at {}/whotopay",
+            self.urls.pay_maker
+        ));
         Ok(())
     }
 
@@ -376,7 +379,7 @@ impl Pool {
         });
         self.run_role(Stage::Handlers, label, Place::Below(&format!("/ann/{name}")), start).await?;
         let url = self.urls.ann_handler(name).unwrap_or_default();
-        println!("AnnHandler {name}: takes announcements at {url}/submit");
+        logging::say(format_args!("AnnHandler {name}: takes announcements at {url}/submit"));
         Ok(())
     }
 
@@ -406,7 +409,7 @@ impl Pool {
         });
         self.run_role(Stage::Handlers, label, Place::Below(&format!("/blk/{name}")), start).await?;
         let url = self.urls.blk_handler(name).unwrap_or_default();
-        println!("BlkHandler {name}: takes shares at {url}/submit");
+        logging::say(format_args!("BlkHandler {name}: takes shares at {url}/submit"));
         Ok(())
     }
 
@@ -444,9 +447,12 @@ impl Pool {
     /// Serves everything that was started.
     fn serve(&mut self, listener: TcpListener) -> anyhow::Result<()> {
         let address = listener.local_addr()?;
-        println!("health: http://{address}/healthz\nfigures: http://{address}/metrics");
+        logging::say(format_args!("health: http://{address}/healthz\nfigures: http://{address}/metrics"));
         if self.process.is_up() && self.config.site.run && std::io::stdout().is_terminal() {
-            println!("on another terminal: headframe top http://{}", roles::site::reachable(address));
+            logging::say(format_args!(
+                "on another terminal: headframe top http://{}",
+                roles::site::reachable(address)
+            ));
         }
         let health = std::mem::take(&mut self.health);
         self.metrics.show_readiness_of(health.clone());
@@ -480,7 +486,10 @@ impl Pool {
 
     fn start_packetcrypt_miners(&mut self, output: &Arc<dyn StatusOutput>) -> anyhow::Result<()> {
         let (announcements, blocks) = roles::miners(&self.config, &self.urls.master)?;
-        println!("miners: announcements for {}, shares for {}", announcements.pay_to, blocks.pay_to);
+        logging::say(format_args!(
+            "miners: announcements for {}, shares for {}",
+            announcements.pay_to, blocks.pay_to
+        ));
         let stop = self.supervisor.stop_signal(Stage::Miners);
         let run = miner::announcements::run(announcements, Arc::clone(output), stop.clone());
         self.supervisor.run(Stage::Miners, "announcement miner", async { Ok(run.await?) });

@@ -1,6 +1,7 @@
-//! ^C and its relatives: the first drains, the second stops, SIGHUP reads the configuration again.
+//! ^C and its relatives: the first drains, the second stops, SIGHUP reads the configuration again; but where it tells that the
+//! terminal was closed from which the program was started, it stops too.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -38,17 +39,36 @@ fn say(line: &str) {
 }
 
 /// Every SIGHUP from now on. Without anybody who waits for them they are kept, and do not end the process.
-pub struct Hangups(Signal);
+pub struct Hangups {
+    signals: Signal,
+    has_terminal: bool,
+}
+
+/// What a SIGHUP means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hangup {
+    /// Somebody wants the configuration to be read again.
+    Reload,
+    /// Nobody sees any more that the program runs.
+    TerminalClosed,
+}
 
 impl Hangups {
     /// Begins to take them.
     pub fn new() -> anyhow::Result<Self> {
-        Ok(Self(signal(SignalKind::hangup())?))
+        let has_terminal = std::io::stdin().is_terminal();
+        Ok(Self { signals: signal(SignalKind::hangup())?, has_terminal })
     }
 
     /// Waits for the next one.
-    pub async fn next(&mut self) {
+    pub async fn next(&mut self) -> Hangup {
         // The stream does not end as long as the runtime runs.
-        self.0.recv().await;
+        self.signals.recv().await;
+        // A terminal that was closed is none any more.
+        if self.has_terminal && !std::io::stdin().is_terminal() {
+            Hangup::TerminalClosed
+        } else {
+            Hangup::Reload
+        }
     }
 }

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use sandbox::{Http, Program, eventually, folder, free_ports};
+use serde_json::json;
 
 /// `up` without miners; gives the URL of its Master.
 fn up(data: &Path, more: &[&str]) -> (Program, String) {
@@ -63,6 +64,49 @@ fn a_program_whose_messages_nobody_reads_any_more_still_stops() {
     assert!(stop.success());
     let status = eventually("the program to end", || child.try_wait().unwrap());
     assert!(status.success(), "{status} after {first_line:?}");
+}
+
+/// As with a pipe whose reader has ended, or a terminal that was closed: what is logged cannot be written, and costs nothing else.
+#[test]
+fn a_pool_whose_messages_nobody_reads_any_more_works_on() {
+    let (_folder, path) = folder();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_headframe"))
+        .args(["up", "--listen", "127.0.0.1:0", "--dev-chain-listen", "127.0.0.1:0", "--set", "nimiq.run=no"])
+        .args(["--data", path.to_str().unwrap()])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = String::new();
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    while !said.contains("figures: http") {
+        lines.read_line(&mut said).unwrap();
+    }
+    drop((lines, child.stderr.take()));
+    let url = |before: &str| {
+        let (_, rest) = said.split_once(before).unwrap();
+        rest.split_whitespace().next().unwrap().to_owned()
+    };
+    let (node, health) = (url("pktd's JSON-RPC at "), url("health: "));
+    let http = Http::new();
+    let height =
+        || Some(http.json(&health.replace("healthz", "master/config.json"))?["currentHeight"].as_u64());
+    let first = eventually("the Master to have work", height);
+    for _ in 0..3 {
+        http.rpc(&node, "devchain_extend", &json!([1]));
+    }
+    eventually("the work of the newest block", || {
+        height().filter(|now| *now == first.map(|first| first + 3))
+    });
+    let roles = eventually("every role to be well", || http.json(&health));
+    for role in roles["roles"].as_array().unwrap() {
+        assert!(role["ready"] == true && role["note"].is_null(), "{role}");
+    }
+    let stop = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(stop.success());
+    let status = eventually("the pool to end", || child.try_wait().unwrap());
+    assert!(status.success(), "{status}");
 }
 
 #[test]

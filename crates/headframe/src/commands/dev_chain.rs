@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::{self, DevChainRules};
 use crate::data_folder::DataFolder;
+use crate::logging;
 use crate::signals;
 
 /// The subfolder of the data folder that the chain is kept in.
@@ -52,7 +53,10 @@ pub async fn start(
         DevChain::open(folder, options).with_context(|| format!("the dev chain in {}", folder.display()))?;
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     let address = listener.local_addr()?;
-    println!("dev chain: height {}, answers pktd's JSON-RPC at http://{address}", chain.tip().height);
+    logging::say(format_args!(
+        "dev chain: height {}, answers pktd's JSON-RPC at http://{address}",
+        chain.tip().height
+    ));
     let task = tokio::spawn(async move {
         chain.serve(listener, RpcUsers::default(), ServeLimits::default(), shutdown).await;
     });

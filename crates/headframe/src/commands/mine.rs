@@ -14,13 +14,14 @@ use miner::pool_client::PoolUrl;
 use miner::status_line::{Status, StatusLine, StatusOutput, Style};
 
 use crate::cli::{LogFormat, MineAnnouncements, MineBlocks};
+use crate::logging;
 use crate::signals;
 
 /// Mines announcements until ^C.
 pub async fn announcements(arguments: MineAnnouncements, format: LogFormat) -> anyhow::Result<()> {
     let config = announcement_config(arguments).await?;
     let shutdown = signals::shutdown("uploads under way")?;
-    println!("{}", configuration_block(&config));
+    logging::say(format_args!("{}", configuration_block(&config)));
     Ok(announcements::run(config, status_output(format), shutdown).await?)
 }
 
@@ -78,13 +79,13 @@ pub(super) fn placement(threads: Option<NonZeroUsize>, pinned: bool) -> Placemen
 pub async fn blocks(arguments: MineBlocks, format: LogFormat) -> anyhow::Result<()> {
     let config = block_config(arguments)?;
     let shutdown = signals::shutdown("shares under way")?;
-    println!(
+    logging::say(format_args!(
         "Configuration\n  pool: {}\n  payment address: {}\n  threads: {}\n  memory: {} MiB",
         config.pool,
         config.pay_to,
         config.placement.threads,
         config.memory >> 20
-    );
+    ));
     Ok(blocks::run(config, status_output(format), shutdown).await?)
 }
 

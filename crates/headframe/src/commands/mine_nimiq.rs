@@ -7,21 +7,22 @@ use wire::nimiq::DeviceName;
 
 use super::mine::{at_least_one, placement, status_output};
 use crate::cli::{LogFormat, MineNimiq, NimiqMode};
+use crate::logging;
 use crate::signals;
 
 /// Mines until ^C.
 pub async fn run(arguments: MineNimiq, format: LogFormat) -> anyhow::Result<()> {
     let config = config(arguments)?;
     let shutdown = signals::shutdown("shares under way")?;
-    println!(
+    logging::say(format_args!(
         "Configuration\n  pool: {}\n  address: {}\n  mode: {}\n  network: {}\n  threads: {}\n  backend: {}",
         config.pool,
         config.address,
         config.mode.mode(),
         config.network,
         config.placement.threads,
-        ::nimiq::argon2d::Backend::chosen(),
-    );
+        ::nimiq::argon2d::Backend::chosen()
+    ));
     Ok(nimiq::run(config, status_output(format), shutdown).await?)
 }
 

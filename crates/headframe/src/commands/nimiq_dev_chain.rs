@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::dev_chain::{FOLDER, Serving};
 use crate::cli;
 use crate::data_folder::DataFolder;
+use crate::logging;
 use crate::roles::nimiq;
 use crate::signals;
 
@@ -34,10 +35,10 @@ pub async fn start(
         .with_context(|| format!("the Nimiq dev chain in {}", folder.display()))?;
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     let address = listener.local_addr()?;
-    println!(
+    logging::say(format_args!(
         "Nimiq dev chain: height {}, answers the node's JSON-RPC at http://{address}",
         chain.head().height
-    );
+    ));
     let task = tokio::spawn(async move {
         chain.serve(listener, RpcUsers::default(), ServeLimits::default(), shutdown).await;
     });

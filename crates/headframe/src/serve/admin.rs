@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::reload::ReloadOrders;
 use super::{LoadConfig, Pool};
 use crate::config::{Change, InForce};
+use crate::logging;
 use crate::supervision::Stage;
 
 /// Below the data folder: the audit log of each process, and where its API is.
@@ -43,7 +44,7 @@ impl Pool {
         let listener = listener::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
         let address = listener.local_addr()?;
         note_address(&folder, address)?;
-        println!("admin API: http://{address}/admin (headframe admin)");
+        logging::say(format_args!("admin API: http://{address}/admin (headframe admin)"));
         let limits = Limits { connections: CONNECTIONS, ..Limits::default() };
         let metrics = self.metrics.for_role("admin", "");
         let stop = self.supervisor.stop_signal(Stage::Listener);

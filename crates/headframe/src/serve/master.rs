@@ -8,6 +8,7 @@ use pool::master::{Master, MasterConfig, MasterHandle, MasterSettings};
 
 use super::restartable::{Instance, Start};
 use super::{Place, Pool};
+use crate::logging;
 use crate::roles;
 use crate::supervision::Stage;
 
@@ -90,7 +91,7 @@ impl Pool {
             })
         });
         self.run_role(Stage::Master, "Master".to_owned(), Place::Below("/master"), start).await?;
-        println!("Master: serves work to everyone at {}", self.urls.master);
+        logging::say(format_args!("Master: serves work to everyone at {}", self.urls.master));
         self.direct(direction);
         Ok(())
     }

@@ -5,6 +5,7 @@ use tokio::sync::mpsc;
 
 use super::restartable::{Instance, Start};
 use super::{Place, Pool};
+use crate::logging;
 use crate::roles;
 use crate::supervision::Stage;
 
@@ -18,7 +19,7 @@ impl Pool {
         let token = roles::monitor::token(&self.config, &folder)?;
         let here = self.process.is_up().then(|| (self.listen, self.take_orders()));
         let config = roles::monitor::monitor(&self.config, &self.urls, here.as_ref(), &token)?;
-        println!("monitor: watches {} processes", config.processes.len());
+        logging::say(format_args!("monitor: watches {} processes", config.processes.len()));
         let (http, metrics) = (pool::http_client::client()?, self.metrics.clone());
         let start: Start = Box::new(move |stop| {
             let monitor = Monitor::start(config.clone(), &http, &metrics, &stop);

@@ -20,6 +20,7 @@ use super::reload::Prepare;
 use super::restartable::{Instance, Start};
 use super::{Place, Pool, names};
 use crate::commands::{dev_chain, nimiq_dev_chain};
+use crate::logging;
 use crate::roles;
 use crate::roles::nimiq::ServerAddress;
 use crate::sockets;
@@ -41,7 +42,9 @@ impl Pool {
         if roles::nimiq::can_sign(&self.config)? {
             self.start_nimiq_payout(accounts.clone(), node.clone()).await?;
         } else {
-            println!("Nimiq payout: not here, since there is neither `key_file` nor `signing_command`");
+            logging::say(format_args!(
+                "Nimiq payout: not here, since there is neither `key_file` nor `signing_command`"
+            ));
         }
         for name in names(self.config.nimiq_servers.iter().map(roles::nimiq::server_name)) {
             let server = self.start_nimiq_server(&name, accounts.clone(), node.clone()).await?;
@@ -75,7 +78,10 @@ impl Pool {
     ) -> anyhow::Result<()> {
         let folder = self.nimiq_folder("service")?;
         let config = roles::nimiq::service(&self.config, &folder)?;
-        println!("Nimiq service: credits miners for the blocks that pay {}", config.pool_address);
+        logging::say(format_args!(
+            "Nimiq service: credits miners for the blocks that pay {}",
+            config.pool_address
+        ));
         let metrics = self.metrics.clone();
         let start: Start = Box::new(move |stop| {
             let (config, accounts, node) = (config.clone(), accounts.clone(), node.clone());
@@ -97,7 +103,7 @@ impl Pool {
             ..roles::nimiq::payout(&self.config, holder_name(&folder)?)?
         };
         let signer = roles::nimiq::signer(&self.config)?;
-        println!("Nimiq payout: pays miners from {}", config.rules.pool_address);
+        logging::say(format_args!("Nimiq payout: pays miners from {}", config.rules.pool_address));
         let metrics = self.metrics.clone();
         let start: Start = Box::new(move |stop| {
             let (config, signer) = (config.clone(), signer.clone());
@@ -158,7 +164,7 @@ impl Pool {
         });
         let path = roles::nimiq::server_path(name);
         self.run_role(Stage::Handlers, label, Place::Below(&path), start).await?;
-        println!("Nimiq server {name}: takes shares at {}", address.url());
+        logging::say(format_args!("Nimiq server {name}: takes shares at {}", address.url()));
         Ok(address)
     }
 
@@ -169,7 +175,7 @@ impl Pool {
     ) -> anyhow::Result<()> {
         let Some(Started { server, chain }) = &self.nimiq else { return Ok(()) };
         let config = roles::nimiq::miner(&self.config, server, *chain)?;
-        println!("Nimiq miner: {} shares for {}", config.mode.mode(), config.address);
+        logging::say(format_args!("Nimiq miner: {} shares for {}", config.mode.mode(), config.address));
         let run = miner::nimiq::run(config, output, self.supervisor.stop_signal(Stage::Miners));
         self.supervisor.run(Stage::Miners, "Nimiq miner", async { Ok(run.await?) });
         Ok(())

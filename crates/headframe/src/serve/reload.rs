@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{LoadConfig, Pool, Process};
 use crate::config::{Change, Config, InForce, Settings};
-use crate::signals;
+use crate::signals::{Hangup, Hangups};
 
 /// Puts a configuration in force; cannot fail any more.
 pub(super) type Commit = Box<dyn FnOnce() + Send>;
@@ -67,7 +67,7 @@ impl Pool {
     /// Reads the configuration anew at each signal and each order, from the same sources.
     pub(super) fn reload_at(
         &mut self,
-        mut hangups: signals::Hangups,
+        mut hangups: Hangups,
         mut orders: mpsc::Receiver<ReloadOrder>,
         load: LoadConfig,
         shutdown: CancellationToken,
@@ -82,7 +82,13 @@ impl Pool {
             loop {
                 tokio::select! {
                     () = shutdown.cancelled() => return,
-                    () = hangups.next() => drop(reload.take(false)),
+                    hangup = hangups.next() => match hangup {
+                        Hangup::Reload => drop(reload.take(false)),
+                        Hangup::TerminalClosed => {
+                            tracing::info!("stopping: the terminal was closed");
+                            shutdown.cancel();
+                        }
+                    },
                     Some(ReloadOrder { dry_run, answer }) = orders.recv() => {
                         // Whoever asked may have gone.
                         let _ = answer.send(reload.take(dry_run));

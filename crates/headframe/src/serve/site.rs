@@ -8,6 +8,7 @@ use pool::site::{Site, SiteConfig};
 
 use super::restartable::{Instance, Start};
 use super::{Place, Pool};
+use crate::logging;
 use crate::roles;
 use crate::supervision::Stage;
 
@@ -30,7 +31,7 @@ impl Pool {
             admission: Arc::clone(&self.admission),
             ..roles::site::site(&self.config, &self.urls, here, self.listen, &folder, accounts)?
         };
-        println!("site: shows the pool at {}", config.sources.identity.url);
+        logging::say(format_args!("site: shows the pool at {}", config.sources.identity.url));
         let (http, metrics) = (pool::http_client::client()?, self.metrics.clone());
         let start: Start = Box::new(move |stop| {
             let site = Site::start(config.clone(), &http, &metrics, &stop).context("site");
