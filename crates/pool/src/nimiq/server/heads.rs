@@ -117,9 +117,9 @@ impl HeadKeeper {
         }
         self.seen.turn_to(head.next.previous);
         let height = head.next.height;
+        self.board.send_modify(|board| *board = Arc::new(board.with(Arc::new(work))));
         self.height.set(i64::from(head.block.facts.height.0));
         self.next_work.set(expected_hashes(head.next.target));
-        self.board.send_modify(|board| *board = Arc::new(board.with(Arc::new(work))));
         // Shares on the head and on the one before may come again.
         self.outbox.keys_needed_from(height.0.saturating_sub(1));
         true

@@ -163,10 +163,7 @@ async fn headers_that_do_not_follow_from_the_head_or_the_work_are_refused() {
     let mut miner = Miner::register(&server, Mode::Smart).await;
     let shares: Vec<_> = (0..10).map(|number| miner.mine(&stand.chain, number * 100_000)).collect();
     stand.chain.extend(Address([8; 20]), 1).unwrap();
-    let head = stand.chain.head().height.0;
-    while server.figure(r#"headframe_nimiq_head_height{role="nimiq_server",name="main"}"#) < u64::from(head) {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
+    server.works_on(stand.chain.head().height).await;
     for share in shares {
         miner.share(share).await;
         assert_eq!(miner.hear_error().await, "share expired");

@@ -2,7 +2,7 @@
 
 use ledger::nimiq::UserId;
 use nimiq::share::SmartShare;
-use nimiq::{Address, ExtraData, Luna, PrivateKey};
+use nimiq::{Address, ExtraData, Height, Luna, PrivateKey};
 use node::NimiqDevChain;
 use wire::nimiq::{ClientMessage, Mode, NewBlock, PayoutProof, PayoutThreshold, Share};
 
@@ -146,11 +146,12 @@ async fn blocks_of_every_mode_reach_the_chain_and_count_as_shares() {
     let stand = Stand::new().await;
     let server = stand.start().await;
     for mode in Mode::ALL {
-        let mut miner = Miner::register(&server, mode).await;
         let before = stand.chain.head();
+        server.works_on(before.height).await;
+        let mut miner = Miner::register(&server, mode).await;
         let share = miner.mine_block(&stand.chain);
         miner.share(share).await;
-        stand.chain.watch_head().wait_for(|head| head.height > before.height).await.unwrap();
+        server.works_on(Height(before.height.0 + 1)).await;
         stand.credited_on(before.hash, 1).await;
     }
     let reward = stand.chain.balance(&Stand::pool());

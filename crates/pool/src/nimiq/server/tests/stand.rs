@@ -10,8 +10,8 @@ use ledger::nimiq::Accounts;
 use nimiq::argon2d::Hasher;
 use nimiq::share::{NanoShare, SmartShare};
 use nimiq::{
-    Address, BodyHash, CompactTarget, DeviceId, Header, LightBlock, Luna, Network, PoolName, PrivateKey,
-    ProofOfWork, ShareTarget, Target,
+    Address, BodyHash, CompactTarget, DeviceId, Header, Height, LightBlock, Luna, Network, PoolName,
+    PrivateKey, ProofOfWork, ShareTarget, Target,
 };
 use node::dev_chain::rpc::{RpcUsers, ServeLimits};
 use node::nimiq::{FollowSettings, NimiqConfig};
@@ -227,6 +227,17 @@ impl Server {
         let role = r#"role="nimiq_server",name="main""#;
         let closed = format!(r#"headframe_nimiq_connections_closed_total{{{role},reason="{reason}"}}"#);
         self.has_counted(&closed).await;
+    }
+
+    /// Returns once it gives work on that block or a later one.
+    pub(super) async fn works_on(&self, height: Height) {
+        let there = async {
+            let figure = r#"headframe_nimiq_head_height{role="nimiq_server",name="main"}"#;
+            while self.figure(figure) < u64::from(height.0) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, there).await.expect("the node's head is noticed");
     }
 
     /// Returns once a counter is above 0.
