@@ -29,8 +29,9 @@ async function refresh() {
   const answer = await fetch(location.href, { headers: { accept: "text/html" }, cache: "no-store" });
   if (!answer.ok) return;
   const now = new DOMParser().parseFromString(await answer.text(), "text/html");
-  // A miner that begins has a page with more on it.
-  if (parts(now) !== parts(document) && !document.querySelector("input:focus")) return location.reload();
+  // A miner that begins has a page with more on it; the Connect page tells of it by itself.
+  const stays = "input:focus, [data-waiting]";
+  if (parts(now) !== parts(document) && !document.querySelector(stays)) return location.reload();
   for (const part of document.querySelectorAll("[data-live]")) {
     const newer = now.getElementById(part.id);
     if (newer && !isInUse(part) && newer.innerHTML !== part.innerHTML) {
