@@ -14,6 +14,7 @@ use nimiq::{Address, BlockHash, Height, ShareWeight};
 
 use super::processor_time::of_process;
 use super::{Goal, Reference, Row};
+use crate::reference::target_folder;
 
 /// Shares of the window, and of the table that each measurement fills.
 const SHARES: u64 = 1_000_000;
@@ -29,7 +30,7 @@ const WINDOWS: usize = 5;
 /// Measures.
 pub fn measure() -> anyhow::Result<Vec<Row>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let folder = tempfile::tempdir_in("target")?;
+    let folder = tempfile::tempdir_in(target_folder())?;
     let url = format!("sqlite://{}", folder.path().join("accounts.db").display());
     let mut rows = runtime.block_on(measure_store("SQLite", &url))?;
     let postgres = LocalPostgres::start(Durability::Real)?;

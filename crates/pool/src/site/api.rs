@@ -11,6 +11,7 @@ mod events;
 mod figures;
 mod gate;
 mod miners;
+mod nimiq_lists;
 mod notifications;
 mod parameters;
 mod pool;
@@ -57,6 +58,7 @@ pub(super) struct Api {
         (name = "tables", description = "What happened, newest first, page by page."),
         (name = "miners", description = "One address."),
         (name = "series", description = "The past of one figure, for charts."),
+        (name = "lists", description = "The Nimiq pool in the forms that lists of pools know from others."),
     ),
     components(schemas(tables::Format)),
 )]
@@ -81,6 +83,10 @@ fn described() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(notifications::notifications, notifications::order))
         .routes(routes!(series::series))
         .routes(routes!(self_description::pool_list))
+        .routes(routes!(nimiq_lists::team))
+        .routes(routes!(nimiq_lists::statistics))
+        .routes(routes!(nimiq_lists::servers))
+        .routes(routes!(nimiq_lists::miner_information))
 }
 
 /// The document that describes it all, as it is kept in `docs/api/openapi.json`.

@@ -110,6 +110,29 @@ async fn what_pages_show_and_what_the_api_says_is_the_same() {
 }
 
 #[tokio::test]
+async fn lists_of_nimiq_pools_find_what_they_know_from_others() {
+    let whole = async |path| serde_json::from_str::<Value>(&get(path).await.1).unwrap();
+    let chain = sample::pool().nimiq.unwrap();
+    let team = whole("/poolinfo.json").await;
+    assert_eq!(team["poolFee"], chain.fee.percent());
+    assert_eq!(team["walletAddress"], chain.address.clone().unwrap());
+    assert_eq!(team["teamSize"], chain.miners.devices.value.unwrap());
+    let statistics = whole("/poolstats.json").await;
+    assert_eq!(statistics["last_mined_block"], chain.blocks[0].found_at.0);
+    let server = &statistics["nodes"]["all"][0];
+    assert_eq!((server["host"].as_str(), server["status"].as_str()), (Some("pool.example:8443"), Some("ok")));
+    let figures = whole("/api/v1/stats/pool").await;
+    for (name, figure) in figures.as_object().unwrap() {
+        assert_eq!(&server[name], figure, "{name}");
+    }
+    assert_eq!(figures["clients"]["nano"], chain.miners.nano.value.unwrap());
+    assert!(figures["banned_ips"].is_null(), "what is not counted is not 0");
+    let information = whole("/minerinfo.json").await;
+    assert_eq!((&information["host"], &information["port"]), (&"pool.example".into(), &8443.into()));
+    assert_eq!(information["payouts"], "automatic above 50 NIM");
+}
+
+#[tokio::test]
 async fn tables_go_back_page_by_page_to_their_end() {
     let (mut before, mut hashes) = (String::new(), Vec::new());
     loop {
