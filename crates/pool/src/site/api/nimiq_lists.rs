@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
+use http::uri::Authority;
 use http::{HeaderMap, Uri};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -25,7 +26,7 @@ const REGION: &str = "all";
 /// The pool as a team of miners.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Team {
+pub(super) struct PoolInformation {
     /// Devices with an accepted share in the last minutes.
     team_size: Option<u64>,
     /// How the pool pays, in one sentence.
@@ -122,7 +123,7 @@ pub(super) struct MinerInformation {
 
 /// The Nimiq pool as a team, for lists of pools.
 #[utoipa::path(get, path = "/poolinfo.json", tag = "lists", responses(
-    (status = 200, description = "The pool as a team of miners", body = Team),
+    (status = 200, description = "The pool as a team of miners", body = PoolInformation),
     (status = 304, description = "Nothing has changed since the ETag that was sent"),
     (status = 400, description = "Asked wrongly", body = Fault),
     (status = 404, description = "This pool does not mine Nimiq", body = Fault),
@@ -133,7 +134,7 @@ pub(super) async fn team(
     headers: HeaderMap,
     asked: Parameters,
 ) -> Result<Response, Fault> {
-    answer(&api, &headers, &asked, "poolinfo.json", |_, chain| Team {
+    answer(&api, &headers, &asked, "poolinfo.json", |_, chain| PoolInformation {
         team_size: chain.miners.devices.value,
         tag_line: chain.payout_rule.clone(),
         color: "#e9b213".to_owned(),
@@ -213,7 +214,7 @@ fn describe(identity: &Identity, chain: &NimiqFacts) -> MinerInformation {
     MinerInformation {
         name: identity.name.clone(),
         host: authority.map(|authority| authority.host().to_owned()),
-        port: authority.and_then(|authority| authority.port_u16()),
+        port: authority.and_then(Authority::port_u16),
         description: chain.payout_rule.clone(),
         website: identity.url.clone(),
         community: identity.contact.clone(),
