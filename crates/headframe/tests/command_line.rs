@@ -13,7 +13,7 @@ fn headframe(arguments: &[&str]) -> Output {
         .unwrap()
 }
 
-fn text(bytes: &[u8]) -> &str {
+fn text_of(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
 }
 
@@ -21,7 +21,7 @@ fn text(bytes: &[u8]) -> &str {
 fn a_wrong_command_line_ends_with_2_and_says_why() {
     let output = headframe(&["upp"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("a similar subcommand exists: 'up'"), "{output:?}");
+    assert!(text_of(&output.stderr).contains("a similar subcommand exists: 'up'"), "{output:?}");
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn a_wrong_configuration_ends_with_3_and_prints_every_error() {
     {
         let output = headframe(arguments);
         assert_eq!(output.status.code(), Some(3), "{output:?}");
-        let printed = text(&output.stderr);
+        let printed = text_of(&output.stderr);
         assert!(printed.contains("2 errors in the configuration"), "{printed}");
         assert!(printed.contains(&format!("{file}:2:1: `master.mine_old_ann` is no key")), "{printed}");
         assert!(printed.contains("did you mean `mine_old_anns`?"), "{printed}");
@@ -46,17 +46,44 @@ fn a_wrong_configuration_ends_with_3_and_prints_every_error() {
     }
 }
 
-/// Neither a folder nor a file nor a port: not even where only the last of many roles is wrong.
+/// The text of each wrong configuration of the table, and what is said about it.
+fn wrong_configurations() -> impl Iterator<Item = (&'static str, Vec<&'static str>)> {
+    let cases = include_str!("../src/config/wrong_configurations.txt").split("### ").skip(1);
+    cases.map(|case| {
+        let (text, said) = case.split_once("---\n").unwrap();
+        let (_title, text) = text.split_once('\n').unwrap();
+        (text, said.lines().filter(|line| !line.is_empty()).collect())
+    })
+}
+
+/// Neither a folder nor a file nor a port, whatever is to be started: not even where only the last of many roles is wrong.
 #[test]
 fn nothing_is_started_half_with_a_wrong_configuration() {
-    let folder = tempfile::tempdir().unwrap();
-    let (file, data) = (folder.path().join("pool.toml"), folder.path().join("data"));
-    for last in ["[nimiq_payout]\nkey_file = \"/nowhere/key\"\n", "[site]\nmail = \"nobody\"\n"] {
-        std::fs::write(&file, format!("[pool]\ndata = \"{}\"\n{last}", data.display())).unwrap();
-        let output = headframe(&["up", "--config", file.to_str().unwrap()]);
-        assert_eq!(output.status.code(), Some(3), "{output:?}");
-        assert_eq!(text(&output.stdout), "", "nothing says that it serves");
-        assert!(!data.exists());
+    let parts: [&[&str]; 6] =
+        [&["master"], &["pay-maker"], &["site"], &["monitor"], &["nimiq", "service"], &["nimiq", "payout"]];
+    let mut alone = parts.into_iter().cycle();
+    for (text, said) in wrong_configurations() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("pool.toml"), text).unwrap();
+        let run = |words: &[&str]| {
+            // Whatever starts after all is stopped.
+            let mut command = Command::new("timeout");
+            command.args(["60", env!("CARGO_BIN_EXE_headframe")]).args(words).current_dir(folder.path());
+            command.env_remove("HEADFRAME_CONFIG").output().unwrap()
+        };
+        // A role that runs alone needs none of the files of others.
+        let is_wrong_for_all = !run(&["config", "check", "--elsewhere", "pool.toml"]).status.success();
+        let alone = alone.next().filter(|_| is_wrong_for_all);
+        for words in [&["up"][..]].into_iter().chain(alone) {
+            let output = run(&[words, &["--config", "pool.toml"]].concat());
+            assert_eq!(output.status.code(), Some(3), "{words:?} of\n{text}{output:?}");
+            assert_eq!(text_of(&output.stdout), "", "nothing says that it serves");
+            let told = text_of(&output.stderr);
+            let is_all_told = said.iter().all(|line| told.contains(line));
+            assert!(is_all_told || words != ["up"], "{text}says\n{told}");
+            let left = std::fs::read_dir(folder.path()).unwrap().count();
+            assert_eq!(left, 1, "{words:?} of\n{text}has left something behind");
+        }
     }
 }
 
@@ -64,7 +91,7 @@ fn nothing_is_started_half_with_a_wrong_configuration() {
 fn a_configuration_that_is_not_there_ends_with_1_and_is_named() {
     let output = headframe(&["config", "check", "/nonexistent/pool.toml"]);
     assert_eq!(output.status.code(), Some(1));
-    let printed = text(&output.stderr);
+    let printed = text_of(&output.stderr);
     assert!(
         printed.starts_with("headframe: cannot read the configuration /nonexistent/pool.toml: "),
         "{printed}"
@@ -80,7 +107,7 @@ fn the_printed_example_passes_the_check() {
     std::fs::write(&file, &example.stdout).unwrap();
     let output = headframe(&["config", "check", file.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    assert!(text(&output.stdout).ends_with("pool.toml: no errors\n"));
+    assert!(text_of(&output.stdout).ends_with("pool.toml: no errors\n"));
 }
 
 #[test]
@@ -97,7 +124,7 @@ fn who_to_pay_recomputes_a_distribution_to_the_last_digit_in_any_order() {
     let forwards = headframe(&["who-to-pay", "--events", &one, &two]);
     let backwards = headframe(&["who-to-pay", "--events", &two, &one]);
     assert_eq!(forwards.status.code(), Some(0), "{forwards:?}");
-    assert_eq!(text(&forwards.stdout), text(&backwards.stdout));
+    assert_eq!(text_of(&forwards.stdout), text_of(&backwards.stdout));
     let document: serde_json::Value = serde_json::from_slice(&forwards.stdout).unwrap();
     let paid = document["result"].as_object().unwrap();
     assert!(

@@ -104,11 +104,15 @@ impl<'a> Keys<'a> {
                 continue;
             }
             let names = self.definitions.iter().map(|definition| definition.name);
+            let suggestion = nearest(&entry.key, names.clone()).map_or_else(
+                || format!("it has {}", names.collect::<Vec<_>>().join(", ")),
+                |name| format!("did you mean `{name}`?"),
+            );
             self.problems.push(Problem {
                 place: entry.place.clone(),
                 key: format!("{}.{}", self.label, entry.key),
                 fault: "is no key of this section".to_owned(),
-                suggestion: nearest(&entry.key, names).map(|name| format!("did you mean `{name}`?")),
+                suggestion: Some(suggestion),
             });
         }
         self.definitions

@@ -49,7 +49,7 @@ pub struct Problem {
     pub key: String,
     /// What is wrong and what was expected.
     pub fault: String,
-    /// What the operator may have meant.
+    /// What mends it; nothing where the fault says it already, with what was expected.
     pub suggestion: Option<String>,
 }
 

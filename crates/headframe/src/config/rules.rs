@@ -63,7 +63,7 @@ impl Rules<'_> {
         let nodes = self.repeated("node");
         for ((label, table), node) in nodes.iter().zip(&config.nodes) {
             if node.url.is_none() && table.get("url").is_none() {
-                self.report_at(table.place.clone(), format!("{label}.url"), "is missing", None);
+                self.report_at(place_of(table), format!("{label}.url"), "is missing", Some(RPC.to_owned()));
             }
         }
         self.unique(&nodes, "url", "node");
@@ -85,7 +85,7 @@ impl Rules<'_> {
         let tables = self.repeated(section);
         for (label, table) in &tables {
             if table.get("name").is_none() {
-                self.report_at(table.place.clone(), format!("{label}.name"), "is missing", None);
+                self.report_at(place_of(table), format!("{label}.name"), "is missing", Some(NAME.to_owned()));
             }
         }
         self.unique(&tables, "name", section);
@@ -102,7 +102,7 @@ impl Rules<'_> {
             if listed[..position].contains(url) {
                 let fault =
                     format!("has {url} twice; miners and handlers would then count handlers differently");
-                self.report("master", list, fault, None);
+                self.report("master", list, fault, Some("write it once".to_owned()));
             }
         }
         for (label, table) in &tables {
@@ -113,42 +113,58 @@ impl Rules<'_> {
     fn is_listed(&mut self, label: &str, table: &Table, listed: &[PublicUrl], list: &str) {
         let Some(value) = table.get("url") else {
             let fault = format!("is missing, although `master.{list}` names every handler by its URL");
-            self.report_at(table.place.clone(), format!("{label}.url"), fault, None);
+            let suggestion = Some("give the entry of that list which is this handler".to_owned());
+            self.report_at(place_of(table), format!("{label}.url"), fault, suggestion);
             return;
         };
         let Content::Text(url) = &value.content else { return };
         if listed.iter().any(|entry| entry.as_str() == url) {
             return;
         }
-        let suggestion = nearest(url, listed.iter().map(PublicUrl::as_str))
-            .map(|entry| format!("the nearest entry of the list is {entry}"));
+        let suggestion = nearest(url, listed.iter().map(PublicUrl::as_str)).map_or_else(
+            || "correct it, or add it to the list".to_owned(),
+            |entry| format!("the nearest entry of the list is {entry}"),
+        );
         let fault = format!("is {url}, which is not in `master.{list}`: no miner would find this handler");
-        self.report_at(value.place.clone(), format!("{label}.url"), fault, suggestion);
+        self.report_at(value.place.clone(), format!("{label}.url"), fault, Some(suggestion));
     }
 
     /// Who listens on all interfaces must say how others reach it.
     fn public_addresses(&mut self, config: &Config) {
         let wildcard = |own: Option<SocketAddr>| own.unwrap_or(config.http.listen).ip().is_unspecified();
-        if config.pool.url.is_none() && wildcard(config.master.listen) {
-            self.report("pool", "url", REACHED, None);
+        let is_missing = |url: &Option<PublicUrl>, listen| url.is_none() && wildcard(listen);
+        if is_missing(&config.pool.url, config.master.listen) {
+            self.unreached("pool", "pool.url", self.listening("master"), "/master");
         }
-        if config.pay_maker.url.is_none() && wildcard(config.pay_maker.listen) {
-            self.report("pay_maker", "url", REACHED, None);
+        if is_missing(&config.pay_maker.url, config.pay_maker.listen) {
+            self.unreached("pay_maker", "pay_maker.url", self.listening("pay_maker"), "/paymaker");
         }
-        let anns = config.ann_handlers.iter().map(|handler| (handler.url.is_none(), handler.listen));
-        let blks = config.blk_handlers.iter().map(|handler| (handler.url.is_none(), handler.listen));
-        let missing: Vec<(&str, bool)> = std::iter::repeat("ann_handler")
-            .zip(anns)
-            .chain(std::iter::repeat("blk_handler").zip(blks))
-            .map(|(section, (absent, listen))| (section, absent && wildcard(listen)))
-            .collect();
-        let tables: Vec<_> =
-            self.repeated("ann_handler").into_iter().chain(self.repeated("blk_handler")).collect();
-        for ((_, missing), (label, table)) in missing.into_iter().zip(tables) {
-            if missing {
-                self.report_at(table.place.clone(), format!("{label}.url"), REACHED, None);
+        let anns = config.ann_handlers.iter().map(|handler| is_missing(&handler.url, handler.listen));
+        let blks = config.blk_handlers.iter().map(|handler| is_missing(&handler.url, handler.listen));
+        for (section, missing) in [("ann_handler", anns.collect::<Vec<_>>()), ("blk_handler", blks.collect())]
+        {
+            for ((label, table), _) in
+                self.repeated(section).iter().zip(missing).filter(|(_, missing)| *missing)
+            {
+                let path = format!("/{}", label.replace("_handler.", "/"));
+                let listens = table.get("listen").map(|value| value.place.clone());
+                let because = listens.unwrap_or_else(|| self.listening("http"));
+                let place = written_or(place_of(table), because);
+                self.report_at(place, format!("{label}.url"), REACHED, Some(reach(&path)));
             }
         }
+    }
+
+    fn unreached(&mut self, section: &str, key: &str, because: Place, path: &str) {
+        let place = written_or(self.place(section, "url"), because);
+        self.report_at(place, key.to_owned(), REACHED, Some(reach(path)));
+    }
+
+    /// Where it is written that a role listens: in its own section, or in [http].
+    fn listening(&self, section: &str) -> Place {
+        let own = self.tables.iter().find(|table| table.section == section);
+        let own = own.and_then(|table| table.get("listen")).map(|value| value.place.clone());
+        own.unwrap_or_else(|| self.place("http", "listen"))
     }
 
     /// Nobody may be able to guess a password that guards something on a public address.
@@ -157,12 +173,9 @@ impl Rules<'_> {
         let weak = |secret: &Option<Secret>| secret.as_ref().is_some_and(Secret::is_weak);
         if public(config.pay_maker.listen) {
             if config.pool.password.is_none() && !config.nodes.is_empty() {
-                self.report(
-                    "pool",
-                    "password",
-                    "is missing, and the PayMaker is public",
-                    Some(DRAW.to_owned()),
-                );
+                let place = written_or(self.place("pool", "password"), self.listening("pay_maker"));
+                let fault = "is missing, and the PayMaker is public";
+                self.report_at(place, "pool.password".to_owned(), fault, Some(DRAW.to_owned()));
             } else if weak(&config.pool.password) {
                 self.report("pool", "password", GUESSABLE, Some(DRAW.to_owned()));
             }
@@ -187,7 +200,7 @@ impl Rules<'_> {
             if handler.sprayer_listen.is_some() && handler.password.is_none() {
                 let fault = "is missing: whoever subscribes to the feed (`sprayer_listen`) must show one";
                 let key = format!("{label}.password");
-                self.report_at(table.place.clone(), key, fault, Some(DRAW.to_owned()));
+                self.report_at(place_of(&table), key, fault, Some(DRAW.to_owned()));
             }
         }
     }
@@ -206,7 +219,10 @@ impl Rules<'_> {
     fn payees(&mut self, config: &Config) {
         let pay_maker = &config.pay_maker;
         if !pay_maker.pool_fee.is_zero() && pay_maker.pool_fee_address.is_none() {
-            self.report("pay_maker", "pool_fee_address", "is missing, and `pool_fee` is not 0", None);
+            let fault = "is missing, and `pool_fee` is not 0";
+            let suggestion = Some("give the address that the fee is for".to_owned());
+            let place = self.place("pay_maker", "pool_fee");
+            self.report_at(place, "pay_maker.pool_fee_address".to_owned(), fault, suggestion);
         }
         if config.nodes.is_empty() {
             return;
@@ -215,7 +231,11 @@ impl Rules<'_> {
             [("default_address", &pay_maker.default_address), ("error_address", &pay_maker.error_address)];
         for (key, address) in required {
             if address.is_none() {
-                self.report("pay_maker", key, "is missing; it is needed with a real node", None);
+                let node = self.tables.iter().find(|table| table.section == "node").map(place_of);
+                let place = written_or(self.place("pay_maker", key), node.unwrap_or(Place::Default));
+                let fault = "is missing, and a real node pays somebody in any case";
+                let suggestion = Some("give an address of yours".to_owned());
+                self.report_at(place, format!("pay_maker.{key}"), fault, suggestion);
             }
         }
     }
@@ -224,7 +244,7 @@ impl Rules<'_> {
     fn nimiq_nodes(&mut self, config: &Config) {
         let nodes = self.repeated("nimiq_node");
         for (label, table) in nodes.iter().filter(|(_, table)| table.get("url").is_none()) {
-            self.report_at(table.place.clone(), format!("{label}.url"), "is missing", None);
+            self.report_at(place_of(table), format!("{label}.url"), "is missing", Some(RPC.to_owned()));
         }
         self.unique(&nodes, "url", "nimiq_node");
         if nodes.is_empty() && config.nimiq_network() != Network::Dev {
@@ -233,9 +253,11 @@ impl Rules<'_> {
         }
         let account =
             self.tables.iter().any(|table| table.section == "nimiq" && table.get("address").is_some());
-        if !nodes.is_empty() && !account {
-            let fault = "is missing; with a real node the pool needs an account that blocks pay";
-            self.report("nimiq", "address", fault, None);
+        if let Some((_, node)) = nodes.first().filter(|_| !account) {
+            let fault = "is missing: with a real node the pool needs an account that blocks pay";
+            let suggestion = Some("give an address whose key the pool's payout has".to_owned());
+            let place = written_or(self.place("nimiq", "address"), place_of(node));
+            self.report_at(place, "nimiq.address".to_owned(), fault, suggestion);
         }
     }
 
@@ -243,17 +265,18 @@ impl Rules<'_> {
     fn nimiq_servers(&mut self, config: &Config) {
         let tables = self.repeated("nimiq_server");
         for (label, table) in tables.iter().filter(|(_, table)| table.get("name").is_none()) {
-            self.report_at(table.place.clone(), format!("{label}.name"), "is missing", None);
+            self.report_at(place_of(table), format!("{label}.name"), "is missing", Some(NAME.to_owned()));
         }
         self.unique(&tables, "name", "nimiq_server");
         for (server, (label, table)) in config.nimiq_servers.iter().zip(&tables) {
-            let missing = match (&server.certificate, &server.key) {
-                (Some(_), None) => "key",
-                (None, Some(_)) => "certificate",
+            let (given, missing) = match (&server.certificate, &server.key) {
+                (Some(_), None) => ("certificate", "key"),
+                (None, Some(_)) => ("key", "certificate"),
                 _ => continue,
             };
             let fault = "is missing: TLS needs certificate and key";
-            self.report_at(table.place.clone(), format!("{label}.{missing}"), fault, None);
+            let suggestion = Some(format!("give it, or leave `{given}` out too (then without TLS)"));
+            self.report_at(place_in(table, given), format!("{label}.{missing}"), fault, suggestion);
         }
     }
 
@@ -270,7 +293,8 @@ impl Rules<'_> {
         let (least, most) = (config.nimiq_payout.least_threshold, config.nimiq_payout.most_threshold);
         if least > most {
             let fault = format!("is {least}, above `most_threshold` ({most})");
-            self.report("nimiq_payout", "least_threshold", fault, None);
+            let suggestion = Some("lower it, or raise the other".to_owned());
+            self.report("nimiq_payout", "least_threshold", fault, suggestion);
         }
     }
 
@@ -287,7 +311,8 @@ impl Rules<'_> {
             let Content::Text(text) = &value.content else { continue };
             if let Some(first) = seen.insert(text, &value.place) {
                 let fault = format!("{text:?} is already the {key} of the {section} at {first}");
-                self.report_at(value.place.clone(), format!("{label}.{key}"), fault, None);
+                let suggestion = Some("give it another, or leave one of them out".to_owned());
+                self.report_at(value.place.clone(), format!("{label}.{key}"), fault, suggestion);
             }
         }
     }
@@ -295,10 +320,28 @@ impl Rules<'_> {
 
 /// Where a key is written, or its table if it is not.
 fn place_in(table: &Table, key: &str) -> Place {
-    table.get(key).map_or_else(|| table.place.clone(), |value| value.place.clone())
+    table.get(key).map_or_else(|| place_of(table), |value| value.place.clone())
+}
+
+/// Where a table begins; one that is not in the file, with its first key from elsewhere.
+fn place_of(table: &Table) -> Place {
+    let first = table.entries.iter().map(|entry| &entry.place).find(|place| **place != Place::Default);
+    written_or(table.place.clone(), first.cloned().unwrap_or(Place::Default))
+}
+
+/// A place that an operator can go to: this one, or that of the reason.
+fn written_or(place: Place, because: Place) -> Place {
+    if place == Place::Default { because } else { place }
+}
+
+/// What to write for a role at this path of `up`.
+fn reach(path: &str) -> String {
+    format!("give the URL that others reach it by, such as http://pool.example{path}")
 }
 
 const REACHED: &str =
     "is missing: the role listens on all interfaces, so it cannot tell others how to reach it";
+const RPC: &str = "give where its JSON-RPC is, such as http://127.0.0.1:64765";
+const NAME: &str = "give it one, of 1 to 32 characters of a-z, 0-9 and -";
 const GUESSABLE: &str = "is easy to guess, and it guards a public address";
 const DRAW: &str = "draw one with: openssl rand -hex 16";

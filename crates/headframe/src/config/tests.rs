@@ -218,10 +218,10 @@ fn the_nimiq_pool_is_told_what_it_lacks() {
          automatic_above = 0.000001\n",
     );
     let expected = [
-        "pool.toml:1:2: `nimiq.address` is missing; with a real node the pool needs an account",
+        "pool.toml:1:2: `nimiq.address` is missing: with a real node the pool needs an account",
         "pool.toml:2:12: `nimiq.accounts` must be sqlite://FILE or postgres://USER@HOST/DATABASE (kept out of logs), not something else",
         "pool.toml:3:1: `nimiq_node.1.url` is missing",
-        "pool.toml:4:1: `nimiq_server.main.key` is missing: TLS needs certificate and key",
+        "pool.toml:6:15: `nimiq_server.main.key` is missing: TLS needs certificate and key",
         "pool.toml:7:10: `nimiq_server.main.banned` must be a list of texts, each an IP address, a network or a payout address",
         "pool.toml:9:10: `nimiq_service.window` must be \"last N shares\" or",
         "pool.toml:10:12: `nimiq_service.pool_fee` must be a decimal number from 0 to 1 with at most 6 decimals",
@@ -282,6 +282,10 @@ fn wrong_configurations_are_told_all_their_errors_in_these_words() {
         let now: Vec<&str> =
             part.split_once("---\n").unwrap().1.lines().filter(|line| !line.is_empty()).collect();
         assert_eq!(now, case.said, "{}", case.title);
+        for line in now {
+            assert!(line.starts_with("pool.toml:"), "where? {line}");
+            assert!(line.contains(" must be ") || line.contains("; "), "and what mends it? {line}");
+        }
     }
     assert!(table.len() >= 60, "{}", table.len());
 }

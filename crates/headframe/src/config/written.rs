@@ -115,11 +115,16 @@ impl Table {
 pub fn read_file(path: &Path, text: &str, problems: &mut Vec<Problem>) -> Vec<Table> {
     let (document, errors) = DeTable::parse_recoverable(text);
     for error in errors {
+        let suggestion = if error.message().contains("duplicate") {
+            "keep one of them"
+        } else {
+            "`headframe config example` shows how it is written"
+        };
         problems.push(Problem {
             place: Place::in_file(path, text, error.span().map_or(0, |span| span.start)),
             key: String::new(),
             fault: format!("no TOML: {}", error.message().trim_end()),
-            suggestion: None,
+            suggestion: Some(suggestion.to_owned()),
         });
     }
     let mut tables = Vec::new();

@@ -21,7 +21,7 @@ impl Rules<'_> {
         );
         self.readable("nimiq_server", "key", servers.iter().map(|server| server.key.as_deref()));
         if let Some(fault) = config.nimiq_payout.key_file.as_deref().and_then(unreadable) {
-            self.report("nimiq_payout", "key_file", fault, None);
+            self.report("nimiq_payout", "key_file", fault, Some(READABLE.to_owned()));
         }
         let secrets = config.notify.iter().map(|notify| notify.secret_file.as_deref());
         self.readable("notify", "secret_file", secrets);
@@ -49,7 +49,7 @@ impl Rules<'_> {
         for ((label, table), file) in self.repeated(section).into_iter().zip(files) {
             if let Some(fault) = file.and_then(unreadable) {
                 let place = place_in(&table, key);
-                self.report_at(place, format!("{label}.{key}"), fault, None);
+                self.report_at(place, format!("{label}.{key}"), fault, Some(READABLE.to_owned()));
             }
         }
     }
@@ -64,6 +64,8 @@ impl Rules<'_> {
         }
     }
 }
+
+const READABLE: &str = "give the path of a file that the account of the pool can read";
 
 fn unreadable(file: &Path) -> Option<String> {
     match std::fs::File::open(file).and_then(|file| file.metadata()) {

@@ -1,6 +1,6 @@
 //! Each way to tell people has what its kind needs.
 
-use super::{Rules, place_in};
+use super::{Rules, place_in, place_of};
 use crate::config::{Config, NotifyKind};
 
 impl Rules<'_> {
@@ -9,11 +9,13 @@ impl Rules<'_> {
         self.unique(&tables, "name", "notify");
         for (notify, (label, table)) in config.notify.iter().zip(&tables) {
             if table.get("name").is_none() {
-                self.report_at(table.place.clone(), format!("{label}.name"), "is missing", None);
+                let suggestion = Some("give it one, such as \"mail\"".to_owned());
+                self.report_at(place_of(table), format!("{label}.name"), "is missing", suggestion);
             }
             for key in notify.missing().into_iter().filter(|key| table.get(key).is_none()) {
                 let fault = "is missing, and this `kind` needs it";
-                self.report_at(table.place.clone(), format!("{label}.{key}"), fault, None);
+                let suggestion = Some("`headframe config example` says what it is".to_owned());
+                self.report_at(place_of(table), format!("{label}.{key}"), fault, suggestion);
             }
             if notify.secret.is_some() && notify.secret_file.is_some() {
                 let fault = "does the same as `secret`, which is also given";
