@@ -58,5 +58,6 @@ async fn examine(config: &Config) -> Vec<Finding> {
         findings.extend(nodes::nimiq(config, running).await);
         findings.extend(accounts::examine(config).await);
     }
+    findings.extend(pool::website(config).await);
     findings
 }

@@ -73,7 +73,7 @@ fn address_of_site(config: &Config, shown_at: SocketAddr) -> String {
 }
 
 /// Where miners find a Nimiq server; `site` is the website's address.
-fn address_for_miners(server: &NimiqServer, site: &str) -> String {
+pub fn address_for_miners(server: &NimiqServer, site: &str) -> String {
     let scheme = if server.certificate.is_some() { "wss" } else { "ws" };
     match &server.url {
         Some(url) => url.to_string(),

@@ -27,7 +27,7 @@ fn handlers_that_differ_from_the_masters_or_cannot_be_reached_are_faults() {
          [[blk_handler]]\nname = \"main\"\nurl = \"http://127.0.0.1:{nobody}/blk/main\"\n",
         patient.http
     ));
-    let _pool = Program::headframe(&["up", "--config", running.to_str().unwrap()]);
+    let _pool = Program::headframe(&["up", "--config", running.to_str().unwrap(), "--set", PASSWORD]);
     let http = Http::new();
     let config = format!("http://127.0.0.1:{}/master/config.json", patient.http);
     eventually("the Master to have work", || http.get(&config));
@@ -36,10 +36,20 @@ fn handlers_that_differ_from_the_masters_or_cannot_be_reached_are_faults() {
     report.fault(&["handler", "/ann/other/submit", "no handler behind this URL"], "correct its `url`");
     report.fault(&["handler", "/blk/main/submit", "cannot be reached"], "start it, or correct its `url`");
     report.says(&["ok ", "is the pool's, which runs"]);
+    report.says(&["ok ", "PayMaker", "can be reached"]);
     let other = doctor(&running, &["--set", "ann_handler.main.url=http://127.0.0.1:1/ann/other"]);
     other.fault(&["Master", "names the AnnHandlers"], "the same configuration file");
     let other = doctor(&running, &["--set", "blk_handler.main.url=http://127.0.0.1:1/blk/other"]);
     other.fault(&["Master", "names the BlkHandlers"], "the same configuration file");
+    doctor(&running, &["--set", PASSWORD]).says(&["ok ", "PayMaker", "knows `pool.password`"]);
+    doctor(&running, &["--set", "pool.password=0f9a3c5e7b1d2468"])
+        .fault(&["PayMaker", "refuses `pool.password`"], "the same `pool.password`");
+    let elsewhere = format!("pay_maker.url=http://127.0.0.1:{}/nothing", patient.http);
+    doctor(&running, &["--set", &elsewhere]).fault(&["PayMaker", "no PayMaker"], "correct `pay_maker.url`");
+    let site = format!("site.url=http://127.0.0.1:{}", patient.http);
+    doctor(&running, &["--set", &site]).says(&["ok ", "website", "can be reached"]);
+    doctor(&running, &["--set", &format!("{site}/pool")])
+        .fault(&["website", "answers 404"], "correct `site.url`");
     let nothing = format!("pool.url=http://127.0.0.1:{}/nothing", patient.http);
     doctor(&running, &["--set", &nothing]).fault(&["Master", "answers 404"], "correct `pool.url`");
 }
@@ -55,6 +65,8 @@ fn a_master_that_cannot_be_reached_or_is_none_is_a_fault() {
     let stranger = TlsServer::start(&patient.path(""));
     let master = format!("{}/master", stranger.url);
     at(&master).fault(&["Master", "certificate"], "give its proxy a certificate");
+    doctor(&file, &["--set", &format!("site.url={}", stranger.url)])
+        .fault(&["website", "certificate"], "give its proxy a certificate");
     // A machine that believes the stranger reaches it, and finds no Master.
     let mut command = Command::new(env!("CARGO_BIN_EXE_headframe"));
     command.args(["doctor", "--set", &format!("pool.url={master}"), "--config"]).arg(&file);

@@ -144,16 +144,17 @@ fn too_few_open_files_are_a_fault() {
 #[test]
 fn a_certificate_that_cannot_be_used_now_is_a_fault() {
     let patient = Patient::new();
-    let report = |certificate: &Path, key: &Path| {
+    let told = |certificate: &Path, key: &Path, url: &str| {
         let [listen, chain] = free_ports();
         let more = format!(
             "[nimiq_dev_chain]\nlisten = \"127.0.0.1:{chain}\"\n[[nimiq_server]]\nname = \"main\"\nlisten = \"127.0.0.1:{listen}\"\n\
-             connections = 16\ncertificate = \"{}\"\nkey = \"{}\"\n",
+             connections = 16\ncertificate = \"{}\"\nkey = \"{}\"\n{url}",
             certificate.display(),
             key.display()
         );
         doctor(&patient.configuration(&more), &["--set", "pool.run_packetcrypt=no"])
     };
+    let report = |certificate: &Path, key: &Path| told(certificate, key, "");
     let certificate = |days| certificate(&patient.path(""), days);
     let (good, good_key) = certificate(300);
     let (short, short_key) = certificate(3);
@@ -161,6 +162,9 @@ fn a_certificate_that_cannot_be_used_now_is_a_fault() {
     let (young, young_key) = certificate(2000);
     let subject = "certificate of nimiq_server main";
     report(&good, &good_key).has_no_fault();
+    told(&good, &good_key, "url = \"wss://localhost:8444\"\n").has_no_fault();
+    told(&good, &good_key, "url = \"wss://pool.example:8444\"\n")
+        .fault(&[subject, "is not for pool.example"], "or give `nimiq_server.main.url` the name");
     report(&short, &short_key).fault(&[subject, "within a week"], "renew it");
     report(&old, &old_key).fault(&[subject, "has ended"], "renew it");
     report(&young, &young_key).fault(&[subject, "not valid yet"], "set the clock");

@@ -1,4 +1,5 @@
-//! The running pool as miners see it: the Master answers, its handlers are those of the configuration, and can be reached.
+//! The running pool as others see it: the Master answers, its handlers are those of the configuration and can be reached, the
+//! PayMaker knows the handlers' password, and visitors find the website.
 
 use std::time::Duration;
 
@@ -15,9 +16,72 @@ use crate::roles::{Urls, ann_name, blk_name};
 const ANSWER_TIME: Duration = Duration::from_secs(10);
 const ANSWER_LIMIT: usize = 1 << 20;
 
-/// Asks the Master as a miner would, by its public URL.
+/// Asks the Master as a miner would, by its public URL, and the PayMaker as a handler would.
 pub async fn examine(config: &Config, running: Running) -> Vec<Finding> {
     let urls = Urls::new(config, reachable(config.http.listen));
+    let mut findings = seen_by_miners(config, running, &urls).await;
+    if running == Running::Yes || config.pay_maker.url.is_some() {
+        findings.push(pay_maker(config, &urls.pay_maker).await);
+    }
+    findings
+}
+
+/// The website at the address that visitors are told; `None` where none is written.
+pub async fn website(config: &Config) -> Option<Finding> {
+    let url = config.site.url.as_ref()?;
+    let subject = format!("website {url}");
+    let reach = "start it, or correct `site.url`; behind a proxy, look at what it passes on";
+    Some(match get(&format!("{url}/pool.json")).await {
+        Ok((StatusCode::OK, _)) => Finding::good(subject, "can be reached"),
+        Ok((status, _)) if status.is_redirection() => {
+            let fix =
+                "give `site.url` the address that it leads to: links and lists of pools then need no detour";
+            Finding::fault(subject, format!("leads elsewhere ({status})"), fix)
+        }
+        Ok((status, _)) => Finding::fault(subject, format!("answers {status}"), reach),
+        Err(error) => unreachable(&subject, &error, reach),
+    })
+}
+
+/// Handlers bring their events there. Whoever may do so is told that they are to be posted; nobody else gets so far.
+async fn pay_maker(config: &Config, url: &str) -> Finding {
+    let subject = format!("PayMaker {url}");
+    let reach = "start it, or correct `pay_maker.url`; accepted work waits with the handlers meanwhile";
+    let password = config.pool.password.as_ref();
+    let status = async {
+        let request = http_client::client()?.get(format!("{url}/events"));
+        let request = match password {
+            Some(password) => request.basic_auth("x", Some(password.reveal())),
+            None => request,
+        };
+        anyhow::Ok(http_client::ask(request, ANSWER_LIMIT, ANSWER_TIME).await?.status)
+    };
+    match status.await {
+        Ok(StatusCode::METHOD_NOT_ALLOWED) if password.is_some() => {
+            Finding::good(subject, "can be reached, and knows `pool.password`")
+        }
+        Ok(StatusCode::METHOD_NOT_ALLOWED | StatusCode::UNAUTHORIZED) if password.is_none() => {
+            Finding::good(subject, "can be reached")
+        }
+        Ok(StatusCode::UNAUTHORIZED) => Finding::fault(
+            subject,
+            "refuses `pool.password`: no handler of this configuration could deliver what it has accepted",
+            "give all machines the same `pool.password`, and restart those that have another",
+        ),
+        Ok(StatusCode::FORBIDDEN) => Finding::unseen(
+            subject,
+            "takes no events from this machine; if a handler runs here, add its network to `pay_maker.upload_networks`",
+        ),
+        Ok(StatusCode::NOT_FOUND) => {
+            Finding::fault(subject, "there is no PayMaker behind this URL (404)", reach)
+        }
+        Ok(status) => Finding::fault(subject, format!("answers {status}"), reach),
+        Err(error) => unreachable(&subject, &error, reach),
+    }
+}
+
+/// The Master, and each handler that it names.
+async fn seen_by_miners(config: &Config, running: Running, urls: &Urls) -> Vec<Finding> {
     let subject = format!("Master {}", urls.master);
     let mut findings = seen_from_elsewhere(config);
     if running == Running::No && config.pool.url.is_none() {
