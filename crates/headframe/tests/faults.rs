@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use sandbox::disk::Disk;
 use sandbox::relay::Relay;
 use sandbox::{Http, Program, eventually, folder, free_ports};
 use serde_json::{Value, json};
@@ -32,10 +33,16 @@ struct Pool {
     node: String,
     bases: BTreeMap<&'static str, String>,
     relay: Relay,
+    /// Where the data folder is; `None`: on that of everybody.
+    disk: Option<Disk>,
 }
 
 impl Pool {
     fn start(folder: &Path) -> Self {
+        Self::start_on(folder, None)
+    }
+
+    fn start_on(folder: &Path, disk: Option<Disk>) -> Self {
         let [chain, master, ann, blk, pay] = free_ports();
         let base = |port: u16| format!("http://127.0.0.1:{port}");
         let relay = Relay::start(&[("ann", base(ann)), ("blk", base(blk)), ("pay", base(pay))]);
@@ -75,7 +82,7 @@ impl Pool {
         ]);
         let configuration = configuration.to_str().unwrap().to_owned();
         let (folder, running) = (folder.to_owned(), BTreeMap::new());
-        let mut pool = Self { folder, configuration, running, node: base(chain), bases, relay };
+        let mut pool = Self { folder, configuration, running, node: base(chain), bases, relay, disk };
         for name in ["dev-chain", "master", "pay-maker", "ann-handler", "blk-handler"] {
             pool.start_process(name);
         }
@@ -91,7 +98,11 @@ impl Pool {
             "ann-handler" | "blk-handler" => vec![name, "main", "--config", &self.configuration],
             _ => vec![name, "--config", &self.configuration],
         };
-        self.running.insert(name, Program::headframe_with_small_files(&arguments));
+        let program = match &self.disk {
+            Some(disk) => disk.headframe(&arguments),
+            None => Program::headframe_with_small_files(&arguments),
+        };
+        self.running.insert(name, program);
     }
 
     fn kill(&mut self, name: &'static str) {
@@ -131,7 +142,9 @@ impl Pool {
     /// The events of all uploads that the PayMaker keeps, each id once.
     fn credited(&self) -> BTreeMap<String, Value> {
         let mut events = BTreeMap::new();
-        for entry in std::fs::read_dir(self.folder.join("data/pay-maker/ledger/uploads")).unwrap() {
+        let uploads = self.folder.join("data/pay-maker/ledger/uploads");
+        let uploads = self.disk.as_ref().map_or(uploads.clone(), |disk| disk.seen_from_outside(&uploads));
+        for entry in std::fs::read_dir(uploads).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_none_or(|extension| extension != "bin") {
                 continue;
@@ -194,6 +207,37 @@ fn a_full_disk_stops_the_intake_of_every_role_and_loses_nothing() {
     pool.until_refused("ann");
     pool.until_refused("blk");
     pool.limit_files(&["ann-handler", "blk-handler", "pay-maker"], None);
+    some_of_each();
+    for miner in &mut miners {
+        miner.interrupt();
+        miner.wait();
+    }
+    wait_until_all_is_delivered(&pool);
+    check_credits(&pool, &http);
+}
+
+/// The same on a disk of which nothing is left, not for the journals of the databases and the chain either.
+#[test]
+fn a_disk_without_room_stops_the_intake_and_loses_nothing() {
+    let (_folder, path) = folder();
+    let http = Http::new();
+    let Some(disk) = Disk::small(&path.join("data")) else { return };
+    let pool = Pool::start_on(&path, Some(disk));
+    let disk = pool.disk.as_ref().unwrap();
+    let mut miners = start_miners(&pool);
+    let accepted = || (pool.told("ann").len(), pool.told("blk").len());
+    let some_of_each = || {
+        let before = accepted();
+        eventually("announcements and shares to be accepted", || {
+            let now = accepted();
+            (now.0 > before.0 && now.1 > before.1).then_some(())
+        });
+    };
+    some_of_each();
+    disk.fill();
+    pool.until_refused("ann");
+    pool.until_refused("blk");
+    disk.free();
     some_of_each();
     for miner in &mut miners {
         miner.interrupt();
