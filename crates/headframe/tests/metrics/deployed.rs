@@ -18,6 +18,19 @@ pub fn alerts() -> BTreeSet<String> {
     deployed("prometheus/alerts.yml").lines().filter_map(named).collect()
 }
 
+/// Each rule of an alert that has several: its name, and the label by which it is told from the others.
+fn rules_of_one_name() -> Vec<(String, String)> {
+    let text = deployed("prometheus/alerts.yml");
+    let rules = text.split("- alert: ").skip(1).filter_map(|rule| {
+        let work = rule.lines().find_map(|line| line.trim().strip_prefix("work: "))?;
+        Some((rule.lines().next()?.to_owned(), work.to_owned()))
+    });
+    let rules: Vec<_> = rules.collect();
+    let alone = text.matches("- alert: ").count() - rules.len();
+    assert_eq!(alone + 1, alerts().len(), "alerts of one name differ by `work`, and are those of one kind");
+    rules
+}
+
 /// Where an alert's page is: `RoleNotReady` in `role-not-ready.md`.
 fn page(alert: &str) -> String {
     let mut name = String::new();
@@ -73,6 +86,10 @@ fn every_alert_is_seen_firing_by_a_real_prometheus() {
     for alert in alerts() {
         let seen = ["until_fires", "firing"].map(|wait| tests.contains(&format!("{wait}(\"{alert}\"")));
         assert!(seen.contains(&true), "no test waits until {alert} fires");
+    }
+    for (alert, work) in rules_of_one_name() {
+        let wait = format!("until_fires(\"{alert}\", \"work\", \"{work}\")");
+        assert!(tests.contains(&wait), "no test waits until {alert} of {work} fires");
     }
 }
 

@@ -36,7 +36,15 @@ fn full_disks_and_a_node_that_takes_no_block_make_their_alerts_fire() {
     let mut client = eventually("the server to take a client", || Client::register(pool.port, &[5; 32]));
     until_watched(&prometheus, "nimiq_service");
     until_watched(&prometheus, "nimiq_server");
-    for alert in ["ServiceBehind", "DutyNotHeld", "StorageFails", "BlocksLost"] {
+    for alert in [
+        "ServiceBehind",
+        "DutyNotHeld",
+        "StorageFails",
+        "RefusalRateHigh",
+        "AccountsUnreachable",
+        "BlocksLost",
+        "IntakeStopped",
+    ] {
         prometheus.until_silent(alert);
     }
 
@@ -49,11 +57,25 @@ fn full_disks_and_a_node_that_takes_no_block_make_their_alerts_fire() {
     prometheus.until_silent("ServiceBehind");
     prometheus.until_silent("DutyNotHeld");
 
+    // The accounts take no shares, which stay with the server.
+    pool.limit_files("server", Some(NO_PAGE));
+    client.listen();
+    assert!(matches!(client.share(), Answer::Accepted(_)));
+    prometheus.until_fires("AccountsUnreachable", "role", "nimiq_server");
+    pool.limit_files("server", None);
+    prometheus.until_silent("AccountsUnreachable");
+
     // The server cannot write, and takes no share that it cannot keep.
     pool.limit_files("server", Some(NO_SHARE));
+    client.listen();
+    let mut refused = || assert!(matches!(client.share(), Answer::Refused(..)));
     eventually("StorageFails to fire", || {
-        assert!(matches!(client.share(), Answer::Refused(..)));
+        refused();
         prometheus.firing("StorageFails").first().map(drop)
+    });
+    eventually("RefusalRateHigh to fire", || {
+        refused();
+        prometheus.firing("RefusalRateHigh").first().map(drop)
     });
     pool.limit_files("server", None);
     prometheus.until_silent("StorageFails");
@@ -64,6 +86,10 @@ fn full_disks_and_a_node_that_takes_no_block_make_their_alerts_fire() {
         assert!(matches!(client.block(), Answer::Accepted(_)));
     }
     prometheus.until_fires("BlocksLost", "role", "nimiq_server");
+
+    // The miners go.
+    drop(client);
+    prometheus.until_fires("IntakeStopped", "work", "nimiq shares");
 }
 
 #[test]

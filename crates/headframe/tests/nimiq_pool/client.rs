@@ -119,6 +119,16 @@ impl Client {
         self.answer_to(&ClientMessage::Share(Box::new(Share::Dumb { nonce })), hash)
     }
 
+    /// Takes in what has been said meanwhile, such as newer work: it all comes before the answer to a second registration.
+    pub fn listen(&mut self) {
+        let register = self.register.clone();
+        self.say(&register).unwrap();
+        let last = Reason::AlreadyRegistered.to_string();
+        while !matches!(self.hear(&mut || false).unwrap(), ServerMessage::Error { reason } if reason == last)
+        {
+        }
+    }
+
     /// What is said to a share, or else to what was sent behind it.
     fn answer_to(&mut self, share: &ClientMessage, hash: BlockHash) -> Answer {
         let register = self.register.clone();
