@@ -3,14 +3,14 @@
 //! Nothing here changes anything, and the role that asks may only read. Shares are found by their numbers, which grow
 //! with time, so that no index has to be kept for this.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use nimiq::{Address, BlockHash, Height, Luna};
 
 use super::CHAIN;
 use super::connection::{Accounts, AccountsError, failed};
 use super::payouts::PayoutRow;
-use super::rows::{Fields, millis, read_all};
+use super::rows::{Fields, list, millis, read_all};
 use crate::UnixMillis;
 use crate::nimiq::found_block::FoundState;
 use crate::nimiq::{PayoutId, Sequence, UserId};
@@ -275,6 +275,92 @@ impl Accounts {
             .bind(user.map_or(0, |user| user.0 as i64))
             .bind(i64::from(limit));
         self.payouts(query).await
+    }
+
+    /// What a settled block of the pool credits: the fee, which has no address, and then miners, the greatest first.
+    /// Without a row the block is none, or has not been settled.
+    pub async fn credits_of(
+        &self,
+        block: BlockHash,
+        offset: u64,
+        limit: u32,
+    ) -> Result<Vec<(Option<Address>, Luna)>, AccountsError> {
+        let doing = "reading what a block credits";
+        // A block that came back onto the chain was booked again, by the same window.
+        let query = sqlx::query(
+            "SELECT users.address, lines.amount FROM lines LEFT JOIN users ON users.id = lines.user_id \
+             WHERE lines.entry = (SELECT MAX(entries.id) FROM entries JOIN blocks ON blocks.id = entries.block \
+             WHERE blocks.chain = $1 AND blocks.hash = $2 AND entries.kind = 'reward') \
+             AND lines.account IN ('immature', 'immature_fee') AND lines.amount > 0 \
+             ORDER BY lines.account DESC, lines.amount DESC, lines.user_id LIMIT $3 OFFSET $4",
+        )
+        .bind(CHAIN)
+        .bind(block.0.to_vec())
+        .bind(i64::from(limit))
+        .bind(i64::try_from(offset).unwrap_or(i64::MAX));
+        read_all(&self.reader, doing, query, |fields| {
+            let address = fields.optional_text(0)?;
+            Ok((address.and_then(|address| Address::parse(&address).ok()), Luna(fields.number(1)?)))
+        })
+        .await
+    }
+
+    /// Reward and fees of a block of the pool; nothing if it is none.
+    pub async fn reward_of(&self, block: BlockHash) -> Result<Luna, AccountsError> {
+        let doing = "reading a block's reward";
+        let row = sqlx::query(
+            "SELECT found_blocks.reward + found_blocks.fees FROM found_blocks \
+             JOIN blocks ON blocks.id = found_blocks.block WHERE blocks.chain = $1 AND blocks.hash = $2",
+        )
+        .bind(CHAIN)
+        .bind(block.0.to_vec())
+        .fetch_optional(&self.reader)
+        .await
+        .map_err(failed(doing))?;
+        row.map_or(Ok(Luna(0)), |row| Ok(Luna(Fields { row: &row, doing }.number(0)?)))
+    }
+
+    /// The addresses of some users.
+    pub async fn addresses_of(&self, users: &[UserId]) -> Result<HashMap<UserId, Address>, AccountsError> {
+        let doing = "looking up addresses";
+        if users.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let sql = format!("SELECT id, address FROM users WHERE id IN ({})", list(users.len()));
+        let query = sqlx::query(sqlx::AssertSqlSafe(sql));
+        let query = users.iter().fold(query, |query, user| query.bind(user.0 as i64));
+        let rows: Vec<(UserId, Option<Address>)> = read_all(&self.reader, doing, query, |fields| {
+            Ok((UserId(fields.number(0)?), Address::parse(&fields.text(1)?).ok()))
+        })
+        .await?;
+        Ok(rows.into_iter().filter_map(|(user, address)| Some((user, address?))).collect())
+    }
+
+    /// When a share was accepted; the next one's time if it is not kept any more, `None` if there is none.
+    pub async fn accepted_at(&self, share: Sequence) -> Result<Option<UnixMillis>, AccountsError> {
+        let doing = "looking for the time of a share";
+        let row = sqlx::query("SELECT accepted_at_ms FROM shares WHERE id >= $1 ORDER BY id LIMIT 1")
+            .bind(i64::try_from(share.0).unwrap_or(i64::MAX))
+            .fetch_optional(&self.reader)
+            .await
+            .map_err(failed(doing))?;
+        row.map(|row| Ok(UnixMillis(Fields { row: &row, doing }.number(0)?))).transpose()
+    }
+
+    /// How many payments prepared since a time are confirmed, and their values together.
+    pub async fn paid_since(&self, since: UnixMillis) -> Result<(u64, Luna), AccountsError> {
+        let doing = "adding up what was paid";
+        let row = sqlx::query(
+            "SELECT COUNT(*), CAST(COALESCE(SUM(value), 0) AS BIGINT) FROM payouts \
+             WHERE chain = $1 AND state = 'confirmed' AND prepared_at_ms >= $2",
+        )
+        .bind(CHAIN)
+        .bind(millis(since))
+        .fetch_one(&self.reader)
+        .await
+        .map_err(failed(doing))?;
+        let fields = Fields { row: &row, doing };
+        Ok((fields.number(0)?, Luna(fields.number(1)?)))
     }
 
     /// The newest batches of payments, newest first.

@@ -10,6 +10,7 @@ mod reference;
 mod retention;
 mod roles;
 mod series;
+mod site;
 mod stand;
 
 /// Runs each test, an `async fn` that takes a [`stand::Stand`], on both stores.
