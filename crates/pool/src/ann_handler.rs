@@ -367,12 +367,14 @@ impl AnnHandler {
             rules: config.rules,
         });
         let mut workers = Vec::new();
+        let busy = metrics.busy_threads(config.workers.get());
         for number in 0..config.workers.get() {
             let (shared, queue, guard) = (Arc::clone(&shared), queue.clone(), parts.guard());
+            let busy = busy.clone();
             let thread = thread::Builder::new().name(format!("check {} {number}", config.name));
             let worker = thread.spawn(move || {
                 let _guard = guard;
-                checking::work(&shared, &queue);
+                checking::work(&shared, &queue, &busy);
             });
             workers.push(worker.map_err(AnnHandlerFault::Thread)?);
         }

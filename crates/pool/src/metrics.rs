@@ -5,11 +5,12 @@
 //! `HELP` and one `TYPE` line however many roles a process holds. Label values come from closed lists, never from
 //! the network.
 //!
-//! [`Stage`] is what the roles measure their work by, [`aliases`] keeps the names of another pool's figures. What is
+//! [`Stage`] is what the roles measure their work by, [`busy`] how much their threads have to do, [`aliases`] keeps the names of another pool's figures. What is
 //! read only when somebody asks: [`node_calls`], `process` and its disk, `readiness` of the roles. [`Series`] reads all of it
 //! back, of this process or another.
 
 pub mod aliases;
+pub mod busy;
 pub mod node_calls;
 mod process;
 mod prometheus_text;
@@ -34,6 +35,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 pub use aliases::Original;
+pub use busy::BusyThreads;
 pub(crate) use process::resident_bytes;
 pub use series::Series;
 pub use stage::{Stage, StageTimes};
@@ -63,6 +65,7 @@ struct Shared {
     unprefixed: Registry,
     aliases: Aliases,
     counters: HashMap<&'static str, Family<Labels, Counter>>,
+    seconds: HashMap<&'static str, Family<Labels, busy::Seconds>>,
     gauges: HashMap<&'static str, Family<Labels, Gauge>>,
     histograms: HashMap<&'static str, Family<Labels, Histogram, Buckets>>,
     collectors: HashMap<&'static str, NewestCollector>,
@@ -123,6 +126,7 @@ impl Metrics {
             unprefixed,
             aliases,
             counters: HashMap::new(),
+            seconds: HashMap::new(),
             gauges: HashMap::new(),
             histograms: HashMap::new(),
             collectors: HashMap::new(),
@@ -149,6 +153,18 @@ impl Metrics {
     pub fn counter(&self, name: &'static str, help: &'static str) -> Counter {
         self.with_shared(|Shared { registry, counters, .. }| {
             let family = counters.entry(name).or_insert_with(|| {
+                let family = Family::default();
+                registry.register(name, help, family.clone());
+                family
+            });
+            family.get_or_create_owned(&self.labels)
+        })
+    }
+
+    /// Seconds that only grow; named as a counter is.
+    fn seconds(&self, name: &'static str, help: &'static str) -> busy::Seconds {
+        self.with_shared(|Shared { registry, seconds, .. }| {
+            let family = seconds.entry(name).or_insert_with(|| {
                 let family = Family::default();
                 registry.register(name, help, family.clone());
                 family

@@ -19,6 +19,7 @@ use super::round::Round;
 use super::{Shared, hashing};
 use crate::intake::Reservation;
 use crate::listener::Client;
+use crate::metrics::BusyThreads;
 
 /// What came of a post.
 pub(super) type Outcome = Result<AnnsEvent, Refusal>;
@@ -38,7 +39,7 @@ pub(super) struct Job {
 }
 
 /// Works until the queue is closed and empty.
-pub(super) fn work(shared: &Arc<Shared>, queue: &Receiver<Job>) {
+pub(super) fn work(shared: &Arc<Shared>, queue: &Receiver<Job>, busy: &BusyThreads) {
     let mut round = Round::new(shared);
     while let Ok(job) = queue.recv() {
         let mut jobs = if shared.conduct.skips_all() {
@@ -50,7 +51,9 @@ pub(super) fn work(shared: &Arc<Shared>, queue: &Receiver<Job>) {
         shared.figures.waiting.set(queue.len() as i64);
         // Rule R-A10: a client that has gone will send its announcements again.
         jobs.retain(|job| !job.reply.is_closed());
+        let started = Instant::now();
         round.deal_with(jobs);
+        busy.since(started);
     }
 }
 

@@ -584,7 +584,9 @@ async fn r_a10_a_post_whose_client_has_gone_is_dropped_without_a_trace() {
     jobs.send(Job { headers, body, prefixes, client, received: Instant::now(), reply, reservation })
         .unwrap_or_else(|_| panic!("the queue has room"));
     drop(jobs);
-    tokio::task::spawn_blocking(move || checking::work(&shared, &queue)).await.unwrap();
+    tokio::task::spawn_blocking(move || checking::work(&shared, &queue, &Metrics::new().busy_threads(1)))
+        .await
+        .unwrap();
     assert!(pool.events().is_empty());
     assert_eq!(pool.post(&many(0..10)).await.count("accepted"), 10);
 }

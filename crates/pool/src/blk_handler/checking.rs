@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 
 use super::BlkHandlerConfig;
 use super::works::Work;
-use crate::metrics::{Metrics, Stage, StageTimes};
+use crate::metrics::{BusyThreads, Metrics, Stage, StageTimes};
 use crate::parts::Parts;
 
 /// Shares that one thread checks together: their 64 announcements fill the lanes.
@@ -85,14 +85,17 @@ impl CheckingThreads {
             ),
             times: metrics.stage(Stage::Check),
         };
-        for number in 0..config.checking_threads.max(1) {
+        let threads = config.checking_threads.max(1);
+        let busy = metrics.busy_threads(threads);
+        for number in 0..threads {
+            let busy = busy.clone();
             let (queue, shared, rules) = (queue.clone(), shared.clone(), config.rules);
             let guard = parts.guard();
             std::thread::Builder::new()
                 .name(format!("{}-check-{number}", config.name))
                 .spawn(move || {
                     let _guard = guard;
-                    shared.run(&queue, rules);
+                    shared.run(&queue, rules, &busy);
                 })
                 .map_err(|error| CheckingFault { reason: error.to_string() })?;
         }
@@ -117,7 +120,7 @@ impl CheckingThreads {
 
 impl Shared {
     /// Checks shares until the queue is closed and empty.
-    fn run(&self, queue: &Receiver<Job>, rules: Rules) {
+    fn run(&self, queue: &Receiver<Job>, rules: Rules, busy: &BusyThreads) {
         let programs = Arc::clone(&self.programs);
         let checker = Checker::with_programs(rules, Backend::chosen(), programs);
         let mut checker = ProofChecker::of(checker);
@@ -125,7 +128,9 @@ impl Shared {
             let mut jobs = vec![job];
             jobs.extend(queue.try_iter().take(SHARES_AT_ONCE - 1));
             self.waiting.dec_by(jobs.len() as i64);
+            let started = Instant::now();
             self.check(jobs, &mut checker);
+            busy.since(started);
             self.programs_kept.set(self.programs.figures().kept as i64);
         }
     }

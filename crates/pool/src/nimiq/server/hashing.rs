@@ -16,7 +16,7 @@ use nimiq::header::HEADER_SIZE;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use crate::metrics::{Metrics, Stage, StageTimes};
+use crate::metrics::{BusyThreads, Metrics, Stage, StageTimes};
 use crate::parts::Parts;
 
 /// Headers that may wait for each thread: some milliseconds of work.
@@ -46,11 +46,12 @@ impl Hashing {
     pub(crate) fn start(threads: NonZeroUsize, metrics: &Metrics, parts: &Parts) -> std::io::Result<Self> {
         let places = threads.get() * WAITING_PER_THREAD;
         let (queue, jobs) = crossbeam_channel::bounded(places);
+        let busy = metrics.busy_threads(threads.get());
         for _ in 0..threads.get() {
-            let (jobs, guard) = (jobs.clone(), parts.guard());
+            let (jobs, busy, guard) = (jobs.clone(), busy.clone(), parts.guard());
             std::thread::Builder::new().name("hashing".to_owned()).spawn(move || {
                 let _guard = guard;
-                work(&jobs, threads);
+                work(&jobs, threads, &busy);
             })?;
         }
         Ok(Self {
@@ -77,13 +78,15 @@ impl Hashing {
     }
 }
 
-fn work(jobs: &Receiver<Job>, threads: NonZeroUsize) {
+fn work(jobs: &Receiver<Job>, threads: NonZeroUsize, busy: &BusyThreads) {
     let mut hasher = Hasher::new();
     let mut taken = Vec::with_capacity(TOGETHER);
     while let Ok(first) = jobs.recv() {
         taken.push(first);
         taken.extend(jobs.try_iter().take(part_of(jobs.len(), threads) - 1));
+        let started = Instant::now();
         let proofs = hasher.hash_many(taken.iter().map(|job| &job.header));
+        busy.since(started);
         for (job, proof) in taken.drain(..).zip(proofs) {
             // The connection may have ended meanwhile; then nobody wants to know.
             let _ = job.answer.send(proof);
