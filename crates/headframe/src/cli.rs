@@ -518,6 +518,8 @@ pub enum Verify {
     Share(VerifyShare),
     /// Blocks: files with the hexadecimal text that a node's getblock and submitblock have
     Block(VerifyBlock),
+    /// What a pool states of itself: files with the record as it was signed, /api/v1/statements/log
+    Statements(VerifyStatements),
 }
 
 /// Whose rules `verify` goes by.
@@ -571,6 +573,17 @@ pub struct VerifyBlock {
     pub parents: Vec<Parent>,
     #[command(flatten)]
     pub chain: VerifiedChain,
+    /// The files
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+}
+
+/// `verify statements`
+#[derive(Debug, Args)]
+pub struct VerifyStatements {
+    /// The pool's key, as its Transparency page shows it: every statement must be signed with it
+    #[arg(long, value_name = "HEX")]
+    pub key: Option<String>,
     /// The files
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,

@@ -6,6 +6,7 @@ mod config;
 mod data_folder;
 mod logging;
 mod open_files;
+mod program;
 mod roles;
 mod serve;
 mod signals;

@@ -35,6 +35,7 @@ use crate::config::{Config, Settings};
 use crate::data_folder::DataFolder;
 use crate::logging;
 use crate::open_files;
+use crate::program::PROGRAM;
 use crate::roles::{self, Urls};
 use crate::signals;
 use crate::sockets;
@@ -457,8 +458,8 @@ impl Pool {
         let health = std::mem::take(&mut self.health);
         self.metrics.show_readiness_of(health.clone());
         self.metrics.show_disk_of(&self.config.pool.data);
-        let router =
-            std::mem::take(&mut self.router).merge(self.metrics.routes()).merge(health::routes(health));
+        let health = health::routes(health, PROGRAM);
+        let router = std::mem::take(&mut self.router).merge(self.metrics.routes()).merge(health);
         // Whoever only gives things out receives no large bodies.
         let is_asked_only = matches!(self.process, Process::Master | Process::Site);
         let limits = roles::limits(&self.config, !is_asked_only);

@@ -1,4 +1,4 @@
-//! `headframe verify` on the recorded announcements, shares and blocks of real nodes.
+//! `headframe verify` on the recorded announcements, shares and blocks of real nodes, and on the statements of a pool.
 
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
@@ -113,4 +113,32 @@ fn a_block_is_valid_until_a_byte_of_its_money_changes() {
     altered.replace_range(place..=place, other);
     let (code, lines) = run(&altered);
     assert_eq!((code, &lines[0]["code"]), (1, &json!("other_merkle_root")), "{lines:?}");
+}
+
+#[test]
+fn a_record_of_statements_is_whole_or_says_where_it_is_not() {
+    use pool::site::facts::sample;
+
+    let folder = tempfile::tempdir().unwrap();
+    let log = String::from_utf8(sample::statement_log().to_vec()).unwrap();
+    let whole = file(&folder, "log", log.as_bytes());
+    let (code, lines) = verify(&["statements", "--key", sample::STATEMENT_KEY, &whole]);
+    assert_eq!((code, lines.len()), (0, log.lines().count()));
+    assert_eq!((&lines[0]["stated"]["kind"], &lines[0]["stated"]["fee"]), (&json!("terms"), &json!("0.02")));
+
+    let kept: Vec<&str> = log.lines().collect();
+    let raised = kept[0].replace("\"fee\":\"0.02\"", "\"fee\":\"0.01\"");
+    for (lines, place, reason) in [
+        (vec![raised.as_str(), kept[1]], 0, "invalid_signature"),
+        (vec![kept[0], kept[2]], 1, "wrong_number"),
+        (vec![kept[0], "no such thing"], 1, "malformed"),
+    ] {
+        let changed = file(&folder, "changed", lines.join("\n").as_bytes());
+        let (code, found) = verify(&["statements", &changed]);
+        assert_eq!((code, &found[place]["code"]), (1, &json!(reason)), "{found:?}");
+    }
+    let (code, lines) = verify(&["statements", "--key", &"00".repeat(32), &whole]);
+    assert_eq!((code, &lines[0]["code"]), (1, &json!("other_key")));
+    let (code, lines) = verify(&["statements", &file(&folder, "nothing", b"")]);
+    assert_eq!((code, &lines[0]["code"]), (1, &json!("empty")));
 }

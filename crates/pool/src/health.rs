@@ -16,6 +16,8 @@ use serde::Serialize;
 pub struct Health {
     role: &'static str,
     name: String,
+    /// In milliseconds since 1970.
+    started_at: u64,
     /// What is wrong, by the part that is concerned.
     troubles: Arc<Mutex<BTreeMap<&'static str, String>>>,
     /// What people should know, though it is no trouble.
@@ -34,6 +36,8 @@ pub struct RoleState {
     pub role: &'static str,
     /// Name of this one; empty where a pool has only one.
     pub name: String,
+    /// When it was started, in milliseconds since 1970.
+    pub started_at: u64,
     /// Whether it does its work.
     pub ready: bool,
     /// Why it does not.
@@ -44,9 +48,21 @@ pub struct RoleState {
     pub note: Option<String>,
 }
 
+/// Which program a process runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Program {
+    /// Its version.
+    pub version: &'static str,
+    /// What it was built from, if that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub build: Option<&'static str>,
+}
+
 #[derive(Serialize)]
 struct Report {
     status: &'static str,
+    #[serde(flatten)]
+    program: Program,
     roles: Vec<RoleState>,
 }
 
@@ -67,7 +83,7 @@ impl Health {
 
     fn of(role: &'static str, name: String) -> Self {
         let (troubles, note, instance) = (Arc::default(), Arc::default(), Arc::default());
-        Self { role, name, troubles, note, instance }
+        Self { role, name, started_at: crate::pay_maker::system_clock().0, troubles, note, instance }
     }
 
     /// From now on the state of this instance is shown.
@@ -119,21 +135,29 @@ impl Health {
         let troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
         let mut reasons: Vec<&str> = troubles.values().map(String::as_str).collect();
         reasons.extend(shown.as_ref().and_then(|shown| shown.reason.as_deref()));
+        let started_at = shown.as_ref().map_or(self.started_at, |shown| shown.started_at);
         let reason = if reasons.is_empty() { None } else { Some(reasons.join("; ")) };
         let note = self.note.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let note = note.or(shown.and_then(|shown| shown.note));
-        RoleState { role: self.role, name: self.name.clone(), ready: reason.is_none(), reason, note }
+        RoleState {
+            role: self.role,
+            name: self.name.clone(),
+            started_at,
+            ready: reason.is_none(),
+            reason,
+            note,
+        }
     }
 }
 
 /// `GET /healthz` for the roles of one process: 200 if all are ready, else 503, with one entry for each.
-pub fn routes(roles: Vec<Health>) -> Router {
+pub fn routes(roles: Vec<Health>, program: Program) -> Router {
     let answer = move || async move {
         let roles: Vec<RoleState> = roles.iter().map(Health::state).collect();
         let ready = roles.iter().all(|role| role.ready);
         let (code, status) =
             if ready { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready") };
-        (code, Json(Report { status, roles })).into_response()
+        (code, Json(Report { status, program, roles })).into_response()
     };
     Router::new().route("/healthz", get(answer))
 }
@@ -166,6 +190,7 @@ mod tests {
         front.show(&second);
         first.trouble("gone");
         assert_eq!((front.is_ready(), front.state().note.as_deref()), (true, Some("the second")));
+        assert_eq!(front.state().started_at, second.state().started_at);
     }
 
     #[test]

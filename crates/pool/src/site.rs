@@ -2,7 +2,7 @@
 //!
 //! It reads, and nothing waits for it. [`facts`] are plain data with units, windows and ages; [`Facts`] hands them out:
 //! the pool as it was a moment ago, an address and a series when somebody asks. [`address`] tells whose address a text
-//! is, and what is wrong with it.
+//! is, and what is wrong with it. [`record`] is what the website keeps of its own: what the pool states, signed.
 
 pub mod address;
 mod answers;
@@ -15,6 +15,7 @@ pub mod gather;
 pub mod luck;
 pub mod pages;
 mod pool_figures;
+pub mod record;
 mod role;
 pub mod static_files;
 pub mod subscriptions;

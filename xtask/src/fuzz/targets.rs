@@ -3,6 +3,7 @@
 use ledger::backup::Manifest;
 use packetcrypt::block::{Elements, Proof, Transaction};
 use pool::monitor::figures::Figures;
+use pool::site::record::signed_line::{Place, SignedLine};
 use pool::site::subscriptions;
 
 use super::{Target, nimiq};
@@ -27,6 +28,7 @@ pub fn all() -> Vec<Target> {
         Target { name: "signed_message", seeds: &[], feed: signed_message },
         Target { name: "subscription_target", seeds: &[], feed: subscription_target },
         Target { name: "backup_manifest", seeds: &[], feed: backup_manifest },
+        Target { name: "signed_line", seeds: &[], feed: signed_line },
     ];
     wire.chain(beside).chain(nimiq::all()).collect()
 }
@@ -96,6 +98,19 @@ fn backup_manifest(input: &[u8]) {
     let Ok(text) = str::from_utf8(input) else { return };
     if let Ok(manifest) = Manifest::parse(text) {
         assert_eq!(manifest.to_text().trim_end(), text.trim_end(), "a manifest has one text");
+    }
+}
+
+/// The lines of a record of statements.
+fn signed_line(input: &[u8]) {
+    let mut place = None;
+    for line in String::from_utf8_lossy(input).lines() {
+        let Ok(line) = line.parse::<SignedLine>() else { return };
+        assert_eq!(line.to_string().parse(), Ok(line.clone()), "a line has one text");
+        if let Ok((signed, next)) = line.follow(place, None) {
+            assert!(place.is_none_or(|place: Place| place.number == signed.statement.number));
+            place = Some(next);
+        }
     }
 }
 

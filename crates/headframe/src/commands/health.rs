@@ -23,10 +23,10 @@ pub async fn run(arguments: &Running) -> anyhow::Result<ExitCode> {
     let told = asking::ask(&http_client::client()?, &format!("{url}/healthz")).await;
     let told = told.with_context(|| format!("nothing answers at {url} as a pool does"))?;
     let mut output = std::io::stdout();
-    for role in &told {
+    for role in &told.roles {
         writeln!(output, "{}", line(role))?;
     }
-    Ok(if told.iter().all(|role| role.ready) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if told.roles.iter().all(|role| role.ready) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// `ann_handler main: not ready: starting`
@@ -49,6 +49,7 @@ mod tests {
         let ready = ToldState {
             role: "master".to_owned(),
             name: String::new(),
+            started_at: None,
             ready: true,
             reason: None,
             note: None,
@@ -57,6 +58,7 @@ mod tests {
         let waits = ToldState {
             role: "ann_handler".to_owned(),
             name: "main".to_owned(),
+            started_at: None,
             ready: false,
             reason: Some("starting".to_owned()),
             note: None,

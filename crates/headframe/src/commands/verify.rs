@@ -1,5 +1,7 @@
-//! `headframe verify`: checks bytes offline. One JSON line for each announcement, share or block: valid, or exactly
-//! why not.
+//! `headframe verify`: checks bytes offline. One JSON line for each announcement, share, block or statement: valid, or
+//! exactly why not.
+
+mod statements;
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -37,6 +39,7 @@ pub fn run(verify: &Verify) -> anyhow::Result<ExitCode> {
         Verify::Announcement(arguments) => announcements(arguments, &mut report)?,
         Verify::Share(arguments) => shares(arguments, &mut report)?,
         Verify::Block(arguments) => blocks(arguments, &mut report)?,
+        Verify::Statements(arguments) => statements::check(arguments, &mut report)?,
     }
     Ok(if report.invalid == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

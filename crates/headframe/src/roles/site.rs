@@ -14,6 +14,7 @@ use super::nimiq::{pool_address, server_name, server_path, thresholds};
 use super::notify::mail_for_miners;
 use super::{Urls, ann_name, blk_name};
 use crate::config::{Config, NimiqServer};
+use crate::program::PROGRAM;
 
 /// The website. `here` is the address of this process if it runs the whole pool: then everybody is asked there, however
 /// the pool is reached from outside. What it keeps is in `folder`; `accounts` are those of a Nimiq pool.
@@ -36,8 +37,8 @@ pub fn site(
             nimiq: site.explorer_nimiq.as_ref().map(ToString::to_string),
         },
         url: url.clone(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        build: option_env!("HEADFRAME_BUILD").map(str::to_owned),
+        version: PROGRAM.version.to_owned(),
+        build: PROGRAM.build.map(str::to_owned),
         started_at: Moment::now(),
     };
     let packetcrypt = config.runs_packetcrypt().then(|| packetcrypt(config, urls, here));
@@ -50,6 +51,7 @@ pub fn site(
             components: components(config, urls, here),
         },
         folder: site.folder.clone(),
+        record: folder.join("record"),
         subscriptions: site.subscriptions.then(|| SubscriptionsConfig {
             folder: folder.to_owned(),
             private_targets: site.private_targets,

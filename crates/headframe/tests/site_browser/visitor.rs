@@ -48,6 +48,8 @@ fn a_visitor_sees_a_pool_that_lives() {
     let asking = api::ask_everything(&base);
     timed("every page is fit to be seen", || every_page_is_fit_to_be_seen(&browser, &base));
     timed("charts draw", || charts_draw(&browser, &base));
+    timed("the first screen is whole", || the_first_screen_is_whole(&browser, &base));
+    timed("the record can be checked", || the_record_can_be_checked(&browser, &base));
     timed("pages are read without scripts", || pages_are_read_without_scripts(&browser, &base));
     timed("figures on another host", || a_page_on_another_host_shows_figures(&browser, &base));
     timed("the rest of the questions", || asking.join().unwrap());
@@ -78,6 +80,39 @@ fn charts_draw(browser: &Browser, base: &str) {
          return points.some((value) => value !== 0)",
     );
     assert_eq!(painted, json!(true), "the canvas of a chart is empty");
+}
+
+/// On a desk all that one comes for is seen without scrolling, and on a phone the command comes first.
+fn the_first_screen_is_whole(browser: &Browser, base: &str) {
+    browser.look(Look::DARK);
+    browser.open(&format!("{base}/"));
+    let below = browser.script(
+        "return [...document.querySelectorAll('#figures-packetcrypt .figure, #figures-nimiq .figure, .command')]
+           .filter((part) => part.getBoundingClientRect().bottom > innerHeight).map((part) => part.innerText)",
+    );
+    assert_eq!(below, json!([]), "below the first screen of a desktop");
+    browser.look(Look::PHONE);
+    browser.open(&format!("{base}/"));
+    let command_first = browser.script(
+        "return document.querySelector('.command').getBoundingClientRect().top
+           < document.querySelector('.figures').getBoundingClientRect().top",
+    );
+    assert_eq!(command_first, json!(true), "on a phone the command comes first");
+    browser.look(Look::DARK);
+}
+
+/// The command that the page shows takes the record as it is, with the key that stands beside it.
+fn the_record_can_be_checked(browser: &Browser, base: &str) {
+    browser.open(&format!("{base}/transparency"));
+    assert!(browser.count("#statement-table tbody tr") >= 3, "{:?}", browser.text("#statement-table"));
+    assert!(browser.count("#terms-table tbody tr") >= 2, "{:?}", browser.text("#terms-table"));
+    let command = browser.text("#command-verify").unwrap();
+    let key = command.split_whitespace().last().unwrap();
+    let (_folder, path) = folder();
+    let log = path.join("log");
+    std::fs::write(&log, Http::new().get(&format!("{base}/api/v1/statements/log")).unwrap()).unwrap();
+    let mut verify = Program::headframe(&["verify", "statements", "--key", key, log.to_str().unwrap()]);
+    assert!(verify.wait().success(), "{:?}", verify.printed());
 }
 
 fn forms_work(browser: &Browser, base: &str) {

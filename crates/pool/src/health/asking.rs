@@ -21,6 +21,9 @@ pub struct ToldState {
     pub role: String,
     /// Name of this one; empty where a pool has only one.
     pub name: String,
+    /// When it was started, in milliseconds since 1970, if it says so.
+    #[serde(default)]
+    pub started_at: Option<u64>,
     /// Whether it does its work.
     pub ready: bool,
     /// Why it does not.
@@ -31,9 +34,17 @@ pub struct ToldState {
     pub note: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct Report {
-    roles: Vec<ToldState>,
+/// What a process tells of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct ToldHealth {
+    /// Version of its program, if it says so.
+    #[serde(default)]
+    pub version: Option<String>,
+    /// What that was built from.
+    #[serde(default)]
+    pub build: Option<String>,
+    /// Its roles; at most 256 of them.
+    pub roles: Vec<ToldState>,
 }
 
 /// Why a process tells nothing.
@@ -53,16 +64,17 @@ pub enum AskFault {
 }
 
 /// Asks; `url` is that of its `/healthz`, which answers 503 with the same report while a role is not ready.
-pub async fn ask(http: &reqwest::Client, url: &str) -> Result<Vec<ToldState>, AskFault> {
+pub async fn ask(http: &reqwest::Client, url: &str) -> Result<ToldHealth, AskFault> {
     let answer = http_client::ask(http.get(url), LIMIT, TIME).await?;
-    let report: Report = serde_json::from_slice(&answer.body)
+    let mut told: ToldHealth = serde_json::from_slice(&answer.body)
         .map_err(|reason| AskFault::Unreadable { status: answer.status, reason })?;
-    Ok(report.roles.into_iter().take(MOST_ROLES).collect())
+    told.roles.truncate(MOST_ROLES);
+    Ok(told)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Health, routes};
+    use super::super::{Health, Program, routes};
     use super::*;
 
     #[tokio::test]
@@ -73,11 +85,16 @@ mod tests {
         ill.trouble("the disk is full");
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let router = routes(vec![well, ill]).route("/other", axum::routing::get(|| async { "hello" }));
+        let program = Program { version: "1.2", build: Some("4f1c") };
+        let router =
+            routes(vec![well, ill], program).route("/other", axum::routing::get(|| async { "hello" }));
         tokio::spawn(async move { axum::serve(listener, router).await });
         let http = http_client::client().unwrap();
         let told = ask(&http, &format!("{url}/healthz")).await.unwrap();
+        assert_eq!((told.version.as_deref(), told.build.as_deref()), (Some("1.2"), Some("4f1c")));
+        assert!(told.roles.iter().all(|role| role.started_at.is_some_and(|at| at > 0)));
         let told: Vec<_> = told
+            .roles
             .iter()
             .map(|told| (&*told.role, &*told.name, told.ready, told.reason.as_deref(), told.note.as_deref()))
             .collect();

@@ -77,7 +77,7 @@ impl From<ToldState> for RoleLook {
 
 async fn health(http: &reqwest::Client, url: &str) -> Look {
     match asking::ask(http, &format!("{url}/healthz")).await {
-        Ok(told) => Look::Answered(told.into_iter().map(RoleLook::from).collect()),
+        Ok(told) => Look::Answered(told.roles.into_iter().map(RoleLook::from).collect()),
         Err(AskFault::Http(fault @ HttpFault::Transport(_))) => Look::Gone(fault.to_string()),
         Err(fault) => Look::Silent(fault.to_string()),
     }

@@ -102,7 +102,10 @@ fn packetcrypt(
     };
     let kilobits = recent.announcements as f64 * BITS_PER_ANNOUNCEMENT / 1000.0;
     let reward = report.facts.next_reward.value;
-    let next_amount = reward.map(|reward| worth(reward.units, standing.whole.0));
+    let in_coins = |part: Part| reward.map(|reward| worth(reward.units, part.0));
+    let next_amount = in_coins(standing.whole);
+    // All who have a share in the window are told of.
+    let shares_part = standing.shares.unwrap_or_default();
     let paid: Option<i64> = payments
         .iter()
         .filter(|payment| payment.state != PaymentState::Expired)
@@ -118,9 +121,10 @@ fn packetcrypt(
         announcements: conduct(|point| point.announcements),
         shares: conduct(|point| point.shares),
         announcements_part: standing.announcements,
-        // All who have a share in the window are told of.
-        shares_part: Some(standing.shares.unwrap_or_default()),
+        shares_part: Some(shares_part),
         next_part: Some(standing.whole),
+        announcements_amount: standing.announcements.and_then(in_coins),
+        shares_amount: in_coins(shares_part),
         next_amount,
         warm_up_percent: standing.warm_up_percent.map(|percent| percent as f64),
         earnings: next_amount

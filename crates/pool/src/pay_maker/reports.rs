@@ -213,9 +213,9 @@ impl Sources {
             shares: Measured::over(figures.shares_of_day, Unit::Shares, day, now),
             blocks_found: Measured::over(figures.wins_of_day, Unit::Blocks, day, now),
             chain_blocks: Measured::over(figures.chain_blocks_of_day, Unit::Blocks, day, now),
-            fee: part(&self.document.pool_fee),
-            block_miners_part: part(&self.document.block_miners),
-            announcement_miners_part: part(&self.document.ann_miners),
+            fee: Some(part(&self.document.pool_fee)),
+            block_miners_part: Some(part(&self.document.block_miners)),
+            announcement_miners_part: Some(part(&self.document.ann_miners)),
             payout_rule: self.payout_rule.clone(),
             next_reward: match self.next_reward {
                 Some((reward, at)) => Measured::at(Amount::pkt_units(reward), Unit::Pkt, at.into()),

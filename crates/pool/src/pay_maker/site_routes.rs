@@ -69,7 +69,8 @@ pub(super) async fn answer(shared: &Arc<Shared>, method: &Method, name: &str, qu
 
 async fn series(shared: &Shared, query: &Query<'_>) -> Response {
     let name = query.text("name").and_then(SeriesName::from_name);
-    let name = name.filter(|name| SeriesName::of_chain(Chain::PacketCrypt).contains(name));
+    let name =
+        name.filter(|name| SeriesName::of_chain(Chain::PacketCrypt).contains(name) && !name.is_of_website());
     let range = query.text("range").unwrap_or("24h").parse::<Range>();
     let address = query.text("address").map(str::parse::<PktAddress>).transpose();
     let (Some(name), Ok(range), Ok(address)) = (name, range, address) else {

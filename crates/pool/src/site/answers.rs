@@ -11,10 +11,11 @@ use super::address::MinerAddress;
 use super::audience::Audience;
 use super::events::Events;
 use super::facts::{
-    Chain, MinerFacts, Payee, Payment, PaymentsPage, PayoutTableFacts, PoolBlock, PoolFacts, Series,
-    SeriesQuery, sample,
+    Chain, Incident, MinerFacts, Moment, Payee, Payment, PaymentsPage, PayoutTableFacts, PoolBlock,
+    PoolFacts, Series, SeriesQuery, SignedStatement, sample,
 };
 use super::gather::{Gatherer, Lookups, Sources};
+use super::record::Record;
 use crate::parts::Parts;
 
 /// Addresses and series that are being looked up at once.
@@ -40,8 +41,8 @@ struct Shared {
 enum Source {
     /// The pool of the sample, which never changes.
     Sample,
-    /// The roles of a real pool.
-    Pool(Box<Lookups>),
+    /// The roles of a real pool, and what the website keeps itself.
+    Pool(Box<Lookups>, Arc<Record>),
 }
 
 /// Why a fact cannot be shown.
@@ -76,13 +77,20 @@ impl Facts {
     }
 
     /// The facts of a pool whose roles are asked from now on, until the stop signal.
-    pub fn gather(sources: Sources, http: &reqwest::Client, parts: &mut Parts) -> Self {
+    pub(super) fn gather(
+        sources: Sources,
+        record: Arc<Record>,
+        http: &reqwest::Client,
+        parts: &mut Parts,
+    ) -> Self {
         let (gatherer, first, lookups) = Gatherer::new(sources, http);
         let now = Arc::new(ArcSwap::from_pointee(first));
-        let facts = Self::new(now, Source::Pool(Box::new(lookups)), Arc::default());
+        let source = Source::Pool(Box::new(lookups), Arc::clone(&record));
+        let facts = Self::new(now, source, Arc::default());
         let Shared { now, events, audience, .. } = &*facts.shared;
         let (now, events, audience) = (Arc::clone(now), Arc::clone(events), Arc::clone(audience));
         parts.run("gathering", gatherer.run(now, events, audience, parts.stop()));
+        parts.run("record", record.keep(facts.clone(), parts.stop()));
         facts
     }
 
@@ -114,16 +122,22 @@ impl Facts {
         let _turn = self.turn().await?;
         match &self.shared.source {
             Source::Sample => Ok(sample::miner(address)),
-            Source::Pool(lookups) => lookups.miner(address).await,
+            Source::Pool(lookups, _) => lookups.miner(address).await,
         }
     }
 
     /// The past of a figure.
     pub async fn series(&self, query: &SeriesQuery) -> Result<Series, FactsFault> {
+        self.must_mine(query.chain)?;
+        if let Source::Pool(_, record) = &self.shared.source
+            && let Some(series) = record.series(query, Moment::now())
+        {
+            return Ok(series);
+        }
         let _turn = self.turn().await?;
         match &self.shared.source {
             Source::Sample => Ok(sample::series(query)),
-            Source::Pool(lookups) => lookups.series(query).await,
+            Source::Pool(lookups, _) => lookups.series(query).await,
         }
     }
 
@@ -142,7 +156,7 @@ impl Facts {
                 let now = self.now();
                 Ok(now.blocks(chain).iter().filter(earlier).take(limit as usize).cloned().collect())
             }
-            Source::Pool(lookups) => lookups.blocks(chain, before, limit).await,
+            Source::Pool(lookups, _) => lookups.blocks(chain, before, limit).await,
         }
     }
 
@@ -158,7 +172,7 @@ impl Facts {
                 let earlier = |(number, _): &(u64, Payment)| before.is_none_or(|before| *number < before);
                 Ok(numbered.filter(earlier).take(limit as usize).collect())
             }
-            Source::Pool(lookups) => lookups.payments(before, limit).await,
+            Source::Pool(lookups, _) => lookups.payments(before, limit).await,
         }
     }
 
@@ -172,7 +186,7 @@ impl Facts {
         let _turn = self.turn().await?;
         match &self.shared.source {
             Source::Sample => Ok(sample::payments_to(address, before, limit)),
-            Source::Pool(lookups) => lookups.payments_to(address, before, limit).await,
+            Source::Pool(lookups, _) => lookups.payments_to(address, before, limit).await,
         }
     }
 
@@ -192,7 +206,7 @@ impl Facts {
                     |table: &PayoutTableFacts| before.is_none_or(|before| table.number < Some(before));
                 Ok(tables.into_iter().filter(earlier).take(limit as usize).collect())
             }
-            Source::Pool(lookups) => lookups.payout_tables(before, limit).await,
+            Source::Pool(lookups, _) => lookups.payout_tables(before, limit).await,
         }
     }
 
@@ -222,8 +236,24 @@ impl Facts {
                 let payees = table.map_or(&[][..], |table| &table.payees);
                 Ok(payees.iter().skip(offset as usize).take(limit as usize).cloned().collect())
             }
-            Source::Pool(lookups) => lookups.payees(table, offset, limit).await,
+            Source::Pool(lookups, _) => lookups.payees(table, offset, limit).await,
         }
+    }
+
+    /// Whom a settled block of the Nimiq pool credits, the fee first, then the greatest.
+    pub async fn credits(
+        &self,
+        block: nimiq::BlockHash,
+        offset: u64,
+        limit: u32,
+    ) -> Result<Vec<Payee>, FactsFault> {
+        self.must_mine(Chain::Nimiq)?;
+        let _turn = self.turn().await?;
+        let credits = match &self.shared.source {
+            Source::Sample => sample::credits(&block.to_string(), offset, limit),
+            Source::Pool(lookups, _) => lookups.credits(block, offset, limit).await?,
+        };
+        credits.ok_or_else(|| FactsFault::Absent("such settled block".to_owned()))
     }
 
     /// The PayMaker's own document of whom the next PacketCrypt block pays.
@@ -232,7 +262,39 @@ impl Facts {
         let _turn = self.turn().await?;
         match &self.shared.source {
             Source::Sample => Ok(Bytes::from_static(sample::WHO_TO_PAY.as_bytes())),
-            Source::Pool(lookups) => lookups.who_to_pay().await,
+            Source::Pool(lookups, _) => lookups.who_to_pay().await,
+        }
+    }
+
+    /// Statements of the pool's record with a smaller number than `before`, of one kind or of all, newest first.
+    pub fn statements(&self, before: Option<u64>, kind: Option<&str>, limit: u32) -> Vec<SignedStatement> {
+        match &self.shared.source {
+            Source::Sample => sample::statements(before, kind, limit),
+            Source::Pool(_, record) => record.statements_before(before, kind, limit),
+        }
+    }
+
+    /// What went wrong, by numbers smaller than `before`, newest first.
+    pub fn incidents(&self, before: Option<u64>, limit: u32) -> Vec<Incident> {
+        match &self.shared.source {
+            Source::Sample => sample::incidents(before, limit),
+            Source::Pool(_, record) => record.incidents_before(before, limit),
+        }
+    }
+
+    /// The whole record: a line for each statement, its signature and the text that was signed.
+    pub fn statement_log(&self) -> Bytes {
+        match &self.shared.source {
+            Source::Sample => sample::statement_log(),
+            Source::Pool(_, record) => record.log(),
+        }
+    }
+
+    /// The public key that statements are signed with, in hexadecimal digits.
+    pub fn statement_key(&self) -> String {
+        match &self.shared.source {
+            Source::Sample => sample::STATEMENT_KEY.to_owned(),
+            Source::Pool(_, record) => record.key(),
         }
     }
 

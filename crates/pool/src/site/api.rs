@@ -15,6 +15,7 @@ mod nimiq_lists;
 mod notifications;
 mod parameters;
 mod pool;
+mod record;
 mod self_description;
 mod series;
 mod tables;
@@ -57,6 +58,7 @@ pub(super) struct Api {
         (name = "pool", description = "The pool at this moment."),
         (name = "tables", description = "What happened, newest first, page by page."),
         (name = "miners", description = "One address."),
+        (name = "record", description = "What the pool states of itself, signed."),
         (name = "series", description = "The past of one figure, for charts."),
         (name = "lists", description = "The Nimiq pool in the forms that lists of pools know from others."),
     ),
@@ -78,6 +80,10 @@ fn described() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(tables::payments))
         .routes(routes!(tables::payout_tables))
         .routes(routes!(tables::payees))
+        .routes(routes!(tables::credits))
+        .routes(routes!(record::statements))
+        .routes(routes!(record::statement_log))
+        .routes(routes!(record::incidents))
         .routes(routes!(miners::miner))
         .routes(routes!(miners::miner_payments))
         .routes(routes!(notifications::notifications, notifications::order))

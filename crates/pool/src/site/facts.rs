@@ -10,6 +10,7 @@ mod measured;
 mod miner;
 mod nimiq;
 mod packetcrypt;
+mod record;
 pub mod sample;
 mod series;
 
@@ -19,10 +20,13 @@ pub use miner::{
     Conduct, Device, Earnings, Interval, MinerFacts, MinerState, NimiqMiner, PacketCryptMiner, Payment,
     PaymentState, PaymentsPage, RefusalCount,
 };
-pub use nimiq::{LedgerTotals, NimiqFacts, NimiqMiners, PayoutBatch};
+pub use nimiq::{LedgerTotals, NextNimiqBlock, NimiqFacts, NimiqMiners, PayoutBatch};
 pub use packetcrypt::{
     AnnouncementClass, ClassState, PacketCryptFacts, PacketCryptMiners, PaidBlock, Payee, PayoutTableFacts,
     PayoutTableState, WindowFacts,
+};
+pub use record::{
+    Incident, IncidentBeginning, IncidentEnd, IncidentKind, SignedStatement, Stated, Statement, Terms, Totals,
 };
 pub use series::{Range, Series, SeriesName, SeriesQuery};
 
@@ -84,7 +88,7 @@ impl Explorers {
 }
 
 /// One role or node, as it says itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ComponentState {
     /// Kind of role, e.g. `ann_handler`.
     pub role: String,
@@ -100,6 +104,25 @@ pub struct ComponentState {
     pub since: Moment,
     /// When it was asked last.
     pub checked_at: Moment,
+    /// When it was started last; as the next two, `None` for nodes and where it has not been told.
+    #[serde(default)]
+    pub started_at: Option<Moment>,
+    /// Version of its program.
+    #[serde(default)]
+    pub version: Option<String>,
+    /// What that was built from.
+    #[serde(default)]
+    pub build: Option<String>,
+    /// How busy its checking threads were, in percent; only of roles that have such threads.
+    #[serde(default)]
+    pub load: Option<Measured<f64>>,
+}
+
+impl ComponentState {
+    /// Whether it is a node of a chain.
+    pub fn is_node_of(&self, chain: Chain) -> bool {
+        self.role == "node" && self.chain == Some(chain)
+    }
 }
 
 /// How a component is.
@@ -120,6 +143,19 @@ impl PoolFacts {
         let packetcrypt = self.packetcrypt.is_some().then_some(Chain::PacketCrypt);
         let nimiq = self.nimiq.is_some().then_some(Chain::Nimiq);
         packetcrypt.into_iter().chain(nimiq).collect()
+    }
+
+    /// How busy the handlers of a chain are on average, in percent; unknown where none tells.
+    pub fn handler_load(&self, chain: Chain) -> Measured<f64> {
+        let own = self.components.iter().filter(|component| component.chain == Some(chain));
+        let loads: Vec<Measured<f64>> = own.filter_map(|component| component.load).collect();
+        let known: Vec<f64> = loads.iter().filter_map(|load| load.value).collect();
+        Measured {
+            value: (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64),
+            unit: Unit::Percent,
+            window_seconds: loads.iter().filter_map(|load| load.window_seconds).min(),
+            as_of: loads.iter().map(|load| load.as_of).max().unwrap_or(self.gathered_at),
+        }
     }
 
     /// Blocks of the pool on `chain` that are held here, newest first.

@@ -174,6 +174,17 @@ impl Lookups {
         lookups.payments(before, limit).await
     }
 
+    /// Whom a settled Nimiq block credits; `None`: there is no such block.
+    pub(super) async fn credits(
+        &self,
+        block: ::nimiq::BlockHash,
+        offset: u64,
+        limit: u32,
+    ) -> Result<Option<Vec<Payee>>, FactsFault> {
+        let lookups = self.nimiq.as_ref().ok_or_else(|| absent(Chain::Nimiq))?;
+        lookups.credits(block, offset, limit).await
+    }
+
     /// Payments to one address, newest first.
     pub(super) async fn payments_to(
         &self,

@@ -102,7 +102,9 @@ impl Figures {
         self.measured("miners", CHAIN, blocks, facts.miners.blocks.map(count));
         self.measured("shares", CHAIN, None, facts.shares.map(count));
         self.measured("blocks", CHAIN, None, facts.blocks_found.map(count));
-        self.add("fee_ratio", CHAIN, facts.fee.percent() / 100.0);
+        if let Some(fee) = facts.fee {
+            self.add("fee_ratio", CHAIN, fee.percent() / 100.0);
+        }
         self.last_block(CHAIN, &facts.blocks);
         self.effort(CHAIN, &facts.luck);
         let reward = facts.next_reward.value;
@@ -124,13 +126,11 @@ impl Figures {
         self.last_block(CHAIN, &facts.blocks);
         self.effort(CHAIN, &facts.luck);
         self.coins("average_payout_coins", CHAIN, facts.average_payout.value);
-        let totals = &facts.totals;
-        // Nobody has added them up yet.
-        if totals.as_of.0 > 0 {
-            self.coins("due_coins", CHAIN, Some(totals.liabilities));
-            self.coins("paid_coins", CHAIN, Some(totals.paid));
-        }
-        self.coins("reserve_coins", CHAIN, totals.reserve);
+        // Nobody may have added them up yet.
+        let totals = facts.totals.as_ref();
+        self.coins("due_coins", CHAIN, totals.map(|totals| totals.liabilities));
+        self.coins("paid_coins", CHAIN, totals.map(|totals| totals.paid));
+        self.coins("reserve_coins", CHAIN, totals.and_then(|totals| totals.reserve));
     }
 
     fn add(&mut self, name: &'static str, chain: Chain, value: f64) {
@@ -224,7 +224,7 @@ mod tests {
             (r#"shares{chain="nimiq"}"#, 16_204.0),
             (r#"blocks{chain="packetcrypt"}"#, 19.0),
             (r#"fee_ratio{chain="nimiq"}"#, 0.01),
-            (r#"due_coins{chain="nimiq",coin="NIM"}"#, nimiq.totals.liabilities.to_coins()),
+            (r#"due_coins{chain="nimiq",coin="NIM"}"#, nimiq.totals.as_ref().unwrap().liabilities.to_coins()),
             (r#"due_coins{chain="packetcrypt",coin="PKT"}"#, 2_042.0),
             (r#"average_payout_coins{chain="packetcrypt",coin="PKT"}"#, 2_042.0 / 3.0),
             (r#"last_block_height{chain="nimiq"}"#, 1_412_003.0),

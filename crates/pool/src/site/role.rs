@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::Facts;
 use super::gather::Sources;
 use super::pages;
+use super::record::{Record, RecordFault};
 use super::static_files::{FolderError, SiteFiles};
 use super::subscriptions::{MailRelay, Subscriptions};
 use crate::admission::Admission;
@@ -27,6 +28,8 @@ pub struct SiteConfig {
     pub limits: SiteLimits,
     /// Who counts the requests.
     pub admission: Arc<Admission>,
+    /// Where it is kept what the pool states, and its past in levels.
+    pub record: PathBuf,
     /// Miners who want to be told about their work; nobody is where there is no such thing.
     pub subscriptions: Option<SubscriptionsConfig>,
 }
@@ -48,6 +51,14 @@ pub enum SiteFault {
     /// The operator's own files.
     #[error(transparent)]
     Folder(#[from] FolderError),
+    /// What the pool states.
+    #[error("the record of statements in {} cannot be kept: {source}", folder.display())]
+    Record {
+        /// Where.
+        folder: PathBuf,
+        /// Why.
+        source: RecordFault,
+    },
     /// What miners subscribed to.
     #[error("the subscriptions in {} cannot be read: {source}", folder.display())]
     Subscriptions {
@@ -99,7 +110,9 @@ impl Site {
         let subscriptions = config.subscriptions.map(open).transpose()?;
         let health = Health::starting("site", "");
         let mut parts = Parts::until(shutdown);
-        let facts = Facts::gather(config.sources, http, &mut parts);
+        let record = Record::open(&config.record)
+            .map_err(|source| SiteFault::Record { folder: config.record, source })?;
+        let facts = Facts::gather(config.sources, Arc::new(record), http, &mut parts);
         if let Some(subscriptions) = subscriptions.clone() {
             parts.run("subscriptions", subscriptions.watch(facts.clone(), parts.stop()));
         }
@@ -172,6 +185,7 @@ mod tests {
             folder: None,
             limits: SiteLimits::default(),
             admission: Arc::default(),
+            record: folder.path().join("record"),
             subscriptions: Some(SubscriptionsConfig {
                 folder: folder.path().to_owned(),
                 private_targets: true,
@@ -179,7 +193,7 @@ mod tests {
             }),
         };
         let (http, metrics) = (http_client::client().unwrap(), Metrics::new());
-        for part in ["gathering", "subscriptions"] {
+        for part in ["gathering", "record", "subscriptions"] {
             let shutdown = CancellationToken::new();
             let site = Site::start(config.clone(), &http, &metrics, &shutdown).unwrap();
             site.parts.kill(part);

@@ -60,7 +60,8 @@ impl SiteFile {
         let hash = hex::encode(&Sha256::digest(&content)[..8]);
         let etag =
             HeaderValue::try_from(format!("W/\"{hash}\"")).unwrap_or(HeaderValue::from_static("W/\"\""));
-        let compressed = compressed(&content).filter(|less| less.len() < content.len() / 10 * 9);
+        let compressed =
+            compressed(&content, Compression::best()).filter(|less| less.len() < content.len() / 10 * 9);
         Self { compressed, content, content_type: HeaderValue::from_static(content_type(name)), etag }
     }
 
@@ -107,7 +108,7 @@ impl SiteFile {
 }
 
 /// Whether a client has said that it understands gzip.
-fn takes_gzip(headers: &HeaderMap) -> bool {
+pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
     let accepted =
         headers.get(ACCEPT_ENCODING).and_then(|accepted| accepted.to_str().ok()).unwrap_or_default();
     accepted.split(',').any(|coding| {
@@ -117,9 +118,9 @@ fn takes_gzip(headers: &HeaderMap) -> bool {
     })
 }
 
-/// With gzip. Once for each file, so as small as it gets.
-fn compressed(content: &[u8]) -> Option<Bytes> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+/// With gzip.
+pub(super) fn compressed(content: &[u8], effort: Compression) -> Option<Bytes> {
+    let mut encoder = GzEncoder::new(Vec::new(), effort);
     encoder.write_all(content).ok()?;
     encoder.finish().ok().map(Bytes::from)
 }

@@ -207,7 +207,8 @@ fn look(port: &Port<'_>, is_ours: bool) -> Finding {
 /// The roles of the process that listens there, if it is one of a pool.
 async fn roles_at(at: SocketAddr) -> Option<Vec<ToldState>> {
     let client = http_client::client().ok()?;
-    asking::ask(&client, &format!("http://{}/healthz", reachable(at))).await.ok()
+    let told = asking::ask(&client, &format!("http://{}/healthz", reachable(at))).await;
+    told.ok().map(|told| told.roles)
 }
 
 /// Whether what listens there knows what a chain's node knows.

@@ -48,7 +48,8 @@ async fn serve(address: SocketAddr) -> (SocketAddr, DropGuard) {
     health.ready();
     let metrics = Metrics::new();
     metrics.gauge("current_height", "Height").set(7);
-    let router = crate::health::routes(vec![health]).merge(metrics.routes());
+    let program = crate::health::Program { version: "1", build: None };
+    let router = crate::health::routes(vec![health], program).merge(metrics.routes());
     let listener = TcpListener::bind(address).await.unwrap();
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();

@@ -1,6 +1,8 @@
 //! Tables as CSV (RFC 4180): a line of names, then one for each row. What is not known is empty.
 
-use crate::site::facts::{Moment, Payee, Payment, PayoutTableFacts, PoolBlock};
+use crate::site::facts::{
+    Incident, Moment, Payee, Payment, PayoutTableFacts, PoolBlock, SignedStatement, Stated,
+};
 
 /// Blocks of the pool.
 pub(super) fn blocks(blocks: &[PoolBlock]) -> String {
@@ -103,6 +105,54 @@ pub(super) fn payees(payees: &[Payee]) -> String {
             payee.part.to_string(),
             optional(payee.amount.map(|amount| amount.units)),
             payee.is_of_pool.to_string(),
+        ]);
+    }
+    table.text
+}
+
+/// Statements; what they say in full is in JSON.
+pub(super) fn statements(statements: &[SignedStatement]) -> String {
+    let mut table =
+        Table::new(&["number", "at", "kind", "chain", "fee", "rule", "hash", "previous", "key", "signature"]);
+    for signed in statements {
+        let statement = &signed.statement;
+        let (chain, fee, rule) = match &statement.stated {
+            Stated::Terms(terms) => (Some(terms.chain), Some(terms.fee), terms.rule.clone()),
+            Stated::Totals(totals) => (Some(totals.chain), None, String::new()),
+            Stated::IncidentBegan(beginning) => (beginning.chain, None, String::new()),
+            Stated::IncidentEnded(_) => (None, None, String::new()),
+        };
+        table.row(&[
+            statement.number.to_string(),
+            time(statement.at),
+            statement.stated.kind().to_owned(),
+            optional(chain.map(crate::site::facts::Chain::name)),
+            optional(fee),
+            rule,
+            signed.hash.clone(),
+            statement.previous.clone(),
+            statement.key.clone(),
+            signed.signature.clone(),
+        ]);
+    }
+    table.text
+}
+
+/// What went wrong.
+pub(super) fn incidents(incidents: &[Incident]) -> String {
+    let mut table =
+        Table::new(&["number", "began_at", "ended_at", "what", "chain", "role", "name", "reason"]);
+    for incident in incidents {
+        let beginning = &incident.beginning;
+        table.row(&[
+            incident.number.to_string(),
+            time(beginning.began_at),
+            incident.ended_at.map(time).unwrap_or_default(),
+            beginning.what.name().to_owned(),
+            optional(beginning.chain.map(crate::site::facts::Chain::name)),
+            beginning.role.clone().unwrap_or_default(),
+            beginning.name.clone().unwrap_or_default(),
+            beginning.reason.clone().unwrap_or_default(),
         ]);
     }
     table.text

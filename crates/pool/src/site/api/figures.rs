@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::Api;
 use super::answer::{Fault, Whole};
 use super::parameters::Parameters;
-use crate::site::facts::{Measured, Moment, PoolFacts, Unit};
+use crate::site::facts::{Amount, LedgerTotals, Measured, Moment, Part, PoolFacts, Unit};
 
 /// One figure.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -65,12 +65,9 @@ fn by_name(facts: &PoolFacts) -> BTreeMap<String, Figure> {
             pool.luck.current_effort,
         );
         figures.count("height", "Height of the block that is mined", pool.height.map(u64::from));
-        figures.add(
-            "next_reward",
-            "Reward of the next block",
-            pool.next_reward.map(crate::site::facts::Amount::to_coins),
-        );
-        let fee = Measured::at(pool.fee.percent(), Unit::Percent, facts.gathered_at);
+        figures.add("next_reward", "Reward of the next block", pool.next_reward.map(Amount::to_coins));
+        let fee = pool.fee.map(Part::percent);
+        let fee = Measured::at(fee, Unit::Percent, facts.gathered_at);
         figures.add("fee", "The pool's part of each reward", fee);
         let age = pool.blocks.first().map(|block| block.found_at.age_seconds(facts.gathered_at));
         figures.count(
@@ -93,19 +90,14 @@ fn by_name(facts: &PoolFacts) -> BTreeMap<String, Figure> {
             pool.luck.current_effort,
         );
         figures.count("height", "Height of the chain", pool.height.map(u64::from));
-        figures.add(
-            "average_payout",
-            "Mean value of a payment",
-            pool.average_payout.map(crate::site::facts::Amount::to_coins),
-        );
-        let totals = &pool.totals;
-        let due = Measured::at(totals.liabilities.to_coins(), Unit::Nim, totals.as_of);
-        figures.add("balances_due", "What miners are owed", due);
-        figures.add(
-            "paid",
-            "What was paid to miners",
-            Measured::at(totals.paid.to_coins(), Unit::Nim, totals.as_of),
-        );
+        figures.add("average_payout", "Mean value of a payment", pool.average_payout.map(Amount::to_coins));
+        let totals = pool.totals.as_ref();
+        let as_of = totals.map_or(facts.gathered_at, |totals| totals.as_of);
+        let sum = |of: fn(&LedgerTotals) -> Amount| {
+            Measured::at(totals.map(|totals| of(totals).to_coins()), Unit::Nim, as_of)
+        };
+        figures.add("balances_due", "What miners are owed", sum(|totals| totals.liabilities));
+        figures.add("paid", "What was paid to miners", sum(|totals| totals.paid));
         let fee = Measured::at(pool.fee.percent(), Unit::Percent, facts.gathered_at);
         figures.add("fee", "The pool's part of each reward", fee);
         let age = pool.blocks.first().map(|block| block.found_at.age_seconds(facts.gathered_at));

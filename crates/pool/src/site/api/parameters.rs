@@ -63,6 +63,14 @@ impl Parameters {
         Range::from_str(text).map_err(|()| Fault::bad("range is one of 1h, 24h, 7d, 30d"))
     }
 
+    /// One word of a closed list.
+    pub(super) fn one_of(&self, name: &str, words: &[&'static str]) -> Result<Option<&'static str>, Fault> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        let known = words.iter().find(|word| **word == text).copied();
+        let fault = || Fault::bad(format!("{name} is one of {}", words.join(", ")));
+        known.map(Some).ok_or_else(fault)
+    }
+
     /// Whether a table is wanted as CSV.
     pub(super) fn wants_csv(&self) -> Result<bool, Fault> {
         match self.text("format") {

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::Api;
 use super::answer::{Fault, Whole};
 use super::parameters::Parameters;
-use crate::site::facts::{Measured, Moment, PoolFacts, Unit};
+use crate::site::facts::{Measured, Moment, Part, PoolFacts, Unit};
 
 /// A pool, for lists of pools.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -45,8 +45,8 @@ pub(super) struct ListedChain {
     payout_scheme: String,
     /// Whether blocks pay miners directly, or the pool collects and pays.
     pays_directly: bool,
-    /// The pool's part of each reward, in percent.
-    fee_percent: f64,
+    /// The pool's part of each reward, in percent; null: not known yet.
+    fee_percent: Option<f64>,
     /// A balance above this is paid by itself, in coins; null where blocks pay directly.
     minimum_payout: Option<String>,
     /// Where miners connect.
@@ -87,7 +87,7 @@ fn describe(facts: &PoolFacts) -> SelfDescription {
         coin: "PKT".to_owned(),
         payout_scheme: "PPLNS".to_owned(),
         pays_directly: true,
-        fee_percent: chain.fee.percent(),
+        fee_percent: chain.fee.map(Part::percent),
         minimum_payout: None,
         endpoints: vec![chain.pool_url.clone()],
         speed: sum(chain.announcement_speed, chain.block_speed, Unit::EncryptionsPerSecond),
@@ -101,7 +101,7 @@ fn describe(facts: &PoolFacts) -> SelfDescription {
         coin: "NIM".to_owned(),
         payout_scheme: "PPLNS".to_owned(),
         pays_directly: false,
-        fee_percent: chain.fee.percent(),
+        fee_percent: Some(chain.fee.percent()),
         minimum_payout: Some(chain.automatic_above.coins()),
         endpoints: chain.servers.clone(),
         speed: chain.speed,

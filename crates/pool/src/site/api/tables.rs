@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::Api;
 use super::answer::{CSV, Fault, Whole};
 use super::parameters::{self, MOST, Parameters};
-use crate::site::facts::{Chain, Payee, Payment, PayoutTableFacts, PoolBlock};
+use crate::site::facts::{Chain, Payee, Payment, PayoutTableFacts, PoolBlock, sample};
 
 /// A page of a table.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -29,7 +29,7 @@ impl<T> Page<T> {
     }
 
     /// `key` of the last row is where the next page begins; a short page is the last one.
-    fn new(items: Vec<T>, limit: u32, key: impl Fn(&T) -> u64) -> Self {
+    pub(super) fn new(items: Vec<T>, limit: u32, key: impl Fn(&T) -> u64) -> Self {
         let next = if items.len() < limit as usize { None } else { items.last().map(key) };
         Self { items, next }
     }
@@ -174,6 +174,45 @@ pub(super) async fn payees(
         Whole::new(super::csv::payees(&payees).into(), CSV)
     } else {
         Whole::json(&Page::new(payees, limit, |_| offset + u64::from(limit)))?
+    };
+    Ok(whole.answer(&headers))
+}
+
+/// Whom a settled block of the Nimiq pool credits: the fee first, then by descending part. It proves what the block paid.
+#[utoipa::path(get, path = "/api/v1/nimiq/credits", tag = "tables",
+    params(
+        ("block" = String, Query, description = "The hash of the block, in hexadecimal digits", pattern = "^[0-9a-fA-F]{64}$", example = json!(sample::settled_block())),
+        ("offset" = Option<u64>, Query, minimum = 0, maximum = 10_000_000, description = "How many to skip; `next` of the page before"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "How many rows; 50 by default"),
+        ("format" = Option<Format>, Query, description = "json by default"),
+    ),
+    responses(
+        (status = 200, description = "A page of the table", content(
+            (Page<Payee> = "application/json"), (String = "text/csv; charset=utf-8"))),
+        (status = 304, description = "Nothing has changed since the ETag that was sent"),
+        (status = 400, description = "Asked wrongly", body = Fault),
+        (status = 404, description = "This pool does not mine Nimiq, or has no such settled block", body = Fault),
+        (status = 429, description = "Asked too often", body = Fault),
+        (status = 503, description = "Whoever knows does not answer", body = Fault),
+    )
+)]
+pub(super) async fn credits(
+    State(api): State<Arc<Api>>,
+    headers: HeaderMap,
+    parameters: Parameters,
+) -> Result<Response, Fault> {
+    parameters.only(&["block", "offset", "limit", "format"])?;
+    let mut block = [0; 32];
+    let digits = parameters.decoded("block")?.unwrap_or_default();
+    hex::decode_to_slice(digits, &mut block)
+        .map_err(|_| Fault::bad("block is the hash of a block: 64 hexadecimal digits"))?;
+    let offset = parameters.number("offset", 0, 10_000_000)?.unwrap_or_default();
+    let limit = parameters.limit()?;
+    let credits = api.facts.credits(nimiq::BlockHash(block), offset, limit).await?;
+    let whole = if parameters.wants_csv()? {
+        Whole::new(super::csv::payees(&credits).into(), CSV)
+    } else {
+        Whole::json(&Page::new(credits, limit, |_| offset + u64::from(limit)))?
     };
     Ok(whole.answer(&headers))
 }

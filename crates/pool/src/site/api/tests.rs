@@ -10,6 +10,7 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::site::facts::{MinerFacts, PoolFacts, Series, sample};
+use crate::site::record::signed_line::SignedLine;
 
 fn api(limits: SiteLimits) -> Router {
     router(Facts::sample(), None, limits, Arc::default(), &Metrics::new(), CancellationToken::new())
@@ -33,10 +34,14 @@ async fn get(path: &str) -> (u16, String) {
 fn the_document_in_the_repository_is_what_the_code_says() {
     let kept = include_str!("../../../../../docs/api/openapi.json");
     let now = document().to_pretty_json().unwrap();
-    assert!(
-        kept.trim_end() == now.trim_end(),
-        "docs/api/openapi.json is not what /api/v1/openapi.json answers"
-    );
+    if kept.trim_end() != now.trim_end() {
+        let new = std::env::temp_dir().join("openapi.json");
+        std::fs::write(&new, now + "\n").unwrap();
+        panic!(
+            "docs/api/openapi.json is not what /api/v1/openapi.json answers: that is now in {}",
+            new.display()
+        );
+    }
 }
 
 #[test]
@@ -60,13 +65,18 @@ fn documented_questions() -> Vec<String> {
     for path in document().paths.paths.keys() {
         let chains = ["packetcrypt", "nimiq"];
         for chain in chains {
+            let question = if path.ends_with("/credits") {
+                format!("?block={}", sample::settled_block())
+            } else {
+                String::new()
+            };
             let address = if chain == "nimiq" { sample::NIM_MINER } else { sample::PKT_MINER };
             let series = if chain == "nimiq" { "hash_rate" } else { "bandwidth" };
             let path = path
                 .replace("{chain}", chain)
                 .replace("{address}", &address.replace(' ', "%20"))
                 .replace("{name}", series);
-            questions.push(path);
+            questions.push(path + &question);
         }
     }
     questions.sort();
@@ -82,9 +92,12 @@ async fn every_documented_question_is_answered_with_an_etag() {
         let router = api(SiteLimits::default());
         let first = ask(&router, Method::GET, question).await;
         assert_eq!(first.status(), 200, "{question}");
+        let is_json = first.headers()[CONTENT_TYPE] == "application/json";
+        assert_eq!(is_json, !question.ends_with("/log"), "{question}");
         assert_eq!(first.headers()[ACCESS_CONTROL_ALLOW_ORIGIN], "*", "{question}");
         let etag = first.headers()[ETAG].clone();
-        let _: Value = serde_json::from_str(&text(first).await).unwrap();
+        let body = text(first).await;
+        assert!(!is_json || serde_json::from_str::<Value>(&body).is_ok(), "{question}: {body}");
         let again = Request::get(question).header(IF_NONE_MATCH, etag).body(Body::empty()).unwrap();
         assert_eq!(router.oneshot(again).await.unwrap().status(), 304, "{question}");
     }
@@ -156,6 +169,8 @@ async fn every_table_is_there_as_csv_with_the_rows_of_its_json() {
         "nimiq/payments",
         "packetcrypt/payees",
         "packetcrypt/payout-tables",
+        "statements",
+        "incidents",
     ] {
         let (_, body) = get(&format!("/api/v1/{table}")).await;
         let page: Value = serde_json::from_str(&body).unwrap();
@@ -165,6 +180,27 @@ async fn every_table_is_there_as_csv_with_the_rows_of_its_json() {
         let fields = csv.lines().next().unwrap().split(',').count();
         assert!(csv.lines().all(|line| line.split(',').count() == fields), "{csv}");
     }
+}
+
+#[tokio::test]
+async fn the_record_is_told_as_it_was_signed_and_by_kind() {
+    let (_, log) = get("/api/v1/statements/log").await;
+    let mut place = None;
+    for line in log.lines() {
+        let line: SignedLine = line.parse().unwrap();
+        place = Some(line.follow(place, Some(sample::STATEMENT_KEY)).unwrap().1);
+    }
+    let (_, body) = get("/api/v1/statements?limit=1").await;
+    let page: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(page["items"][0]["hash"], hex::encode(place.unwrap().previous));
+    let (_, body) = get("/api/v1/statements?kind=terms").await;
+    let page: Value = serde_json::from_str(&body).unwrap();
+    let fees: Vec<_> =
+        page["items"].as_array().unwrap().iter().map(|one| &one["statement"]["stated"]["fee"]).collect();
+    assert_eq!(fees, ["0.01", "0.01", "0.02"], "newest first");
+    let (_, body) = get("/api/v1/incidents?limit=1").await;
+    let page: Value = serde_json::from_str(&body).unwrap();
+    assert!(page["items"][0]["ended_at"].is_null() && page["next"].is_u64(), "{body}");
 }
 
 #[tokio::test]
@@ -184,6 +220,7 @@ async fn wrong_questions_are_told_what_is_right() {
         (format!("/api/v1/packetcrypt/series/effort?address={}", sample::PKT_MINER), 404, "whole pool"),
         ("/api/v1/packetcrypt/series/bandwidth?range=2y".to_owned(), 400, "30d"),
         ("/api/v1/nimiq/blocks?limit=1000000".to_owned(), 400, "from 1 to 500"),
+        ("/api/v1/statements?kind=promises".to_owned(), 400, "terms, totals, incident_began"),
         ("/api/v1/nimiq/blocks?order=asc".to_owned(), 400, "limit"),
         ("/api/v1/nothing/here".to_owned(), 404, "openapi.json"),
         ("/api/v2/pool".to_owned(), 404, "openapi.json"),
@@ -279,6 +316,14 @@ async fn a_table_that_was_sent_proves_what_its_blocks_paid() {
     assert_eq!(page["items"][0]["address"], sample::PKT_FEE);
     let (status, body) = get("/api/v1/packetcrypt/payees?table=1").await;
     assert_eq!((status, body.contains("no such table")), (404, true), "{body}");
+    let credits = "/api/v1/nimiq/credits?block=";
+    let (status, body) = get(&format!("{credits}{}", sample::settled_block())).await;
+    let page: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((status, page["items"][0]["is_of_pool"].as_bool()), (200, Some(true)), "{body}");
+    let (status, body) = get(&format!("{credits}{}", "00".repeat(32))).await;
+    assert_eq!((status, body.contains("no such settled block")), (404, true), "{body}");
+    let (status, body) = get(&format!("{credits}12")).await;
+    assert_eq!((status, body.contains("64 hexadecimal digits")), (400, true), "{body}");
 }
 
 #[tokio::test]

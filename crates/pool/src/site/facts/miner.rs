@@ -79,7 +79,13 @@ pub struct PacketCryptMiner {
     pub shares_part: Option<Part>,
     /// Its whole part of the next block.
     pub next_part: Option<Part>,
-    /// What that is in coins.
+    /// What its part for announcements is in coins, if the reward is known.
+    #[serde(default)]
+    pub announcements_amount: Option<Amount>,
+    /// The same for shares.
+    #[serde(default)]
+    pub shares_amount: Option<Amount>,
+    /// What its whole part is in coins.
     pub next_amount: Option<Amount>,
     /// How far its announcements fill the window, 0 to 100.
     pub warm_up_percent: Option<f64>,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Amount, Luck, Measured, Moment, Part, Payment, PaymentState, PoolBlock};
+use super::{Amount, Luck, Measured, Moment, Part, Payee, Payment, PaymentState, PoolBlock};
 
 /// The Nimiq pool.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -44,10 +44,30 @@ pub struct NimiqFacts {
     pub batches: Vec<PayoutBatch>,
     /// The newest payments, newest first; at most 100.
     pub payments: Vec<Payment>,
-    /// Mean value of the payments that went out.
+    /// Mean value of the payments of the last 30 days that are confirmed; `None`: there was none.
     pub average_payout: Measured<Amount>,
-    /// The book.
-    pub totals: LedgerTotals,
+    /// Whom a block found now would credit, and by which shares; `None`: there is no share, or nobody knows.
+    #[serde(default)]
+    pub next_block: Option<NextNimiqBlock>,
+    /// The book; `None` before it has been read.
+    pub totals: Option<LedgerTotals>,
+}
+
+/// Whom a block found now would credit, and by which shares.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct NextNimiqBlock {
+    /// When this was so.
+    pub as_of: Moment,
+    /// The older bound of the window.
+    pub oldest_share: Option<Moment>,
+    /// The newer one.
+    pub newest_share: Option<Moment>,
+    /// Shares in the window.
+    pub shares: u64,
+    /// How many addresses are credited.
+    pub payee_count: u64,
+    /// The greatest of them, after the fee; at most 100.
+    pub payees: Vec<Payee>,
 }
 
 /// Who mines Nimiq.

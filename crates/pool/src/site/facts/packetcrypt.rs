@@ -40,12 +40,12 @@ pub struct PacketCryptFacts {
     pub blocks_found: Measured<u64>,
     /// Blocks of the chain.
     pub chain_blocks: Measured<u64>,
-    /// The pool's part of each reward.
-    pub fee: Part,
+    /// The pool's part of each reward; as the next two, `None` before the PayMaker has told.
+    pub fee: Option<Part>,
     /// The block miners' part after the fee.
-    pub block_miners_part: Part,
+    pub block_miners_part: Option<Part>,
     /// The announcement miners' part after the fee.
-    pub announcement_miners_part: Part,
+    pub announcement_miners_part: Option<Part>,
     /// How miners are paid, in one sentence.
     pub payout_rule: String,
     /// Reward of the next block, if the node has told.

@@ -2,15 +2,20 @@
 //!
 //! It has something of everything that a page can show: both chains, every state, known and unknown figures.
 
+use bytes::Bytes;
+use nimiq::PrivateKey;
+
 use super::{
     Amount, AnnouncementClass, BlockStanding, Chain, ClassState, ComponentState, Condition, Conduct, Device,
-    Earnings, Explorers, Identity, Interval, LedgerTotals, Luck, LuckWindow, Measured, MinerFacts,
-    MinerState, Moment, NimiqFacts, NimiqMiner, NimiqMiners, PacketCryptFacts, PacketCryptMiner,
-    PacketCryptMiners, PaidBlock, Part, Payee, Payment, PaymentState, PaymentsPage, PayoutBatch,
-    PayoutTableFacts, PayoutTableState, PoolBlock, PoolFacts, RefusalCount, Series, SeriesQuery, Unit,
+    Earnings, Explorers, Identity, Incident, IncidentBeginning, IncidentEnd, IncidentKind, Interval,
+    LedgerTotals, Luck, LuckWindow, Measured, MinerFacts, MinerState, Moment, NextNimiqBlock, NimiqFacts,
+    NimiqMiner, NimiqMiners, PacketCryptFacts, PacketCryptMiner, PacketCryptMiners, PaidBlock, Part, Payee,
+    Payment, PaymentState, PaymentsPage, PayoutBatch, PayoutTableFacts, PayoutTableState, PoolBlock,
+    PoolFacts, RefusalCount, Series, SeriesQuery, SignedStatement, Stated, Statement, Terms, Totals, Unit,
     WindowFacts,
 };
 use crate::site::address::MinerAddress;
+use crate::site::record::signed_line::{Place, SignedLine};
 
 /// When it all happens: 1 November 2026, 12:00 UTC.
 pub const NOW: Moment = Moment(1_793_534_400_000);
@@ -23,6 +28,9 @@ pub const PKT_MINER_2: &str = "pBuYQ8dZe5KHNmCx1SBzmuXxqpAWrNTe2t";
 pub const PKT_FEE: &str = "pKTcgnvpPdXQ6HztTC5snBc69887g471zE";
 /// A Nimiq miner with a lot to show.
 pub const NIM_MINER: &str = "NQ76 2NH6 LDHV UJ2C MATR VLDH J5TG JGQA CNQ9";
+
+/// The public key that belongs to the sample's statements.
+pub const STATEMENT_KEY: &str = "ea4a6c63e29c520abef5507b132ec5f9954776aebebe7b92421eea691446d22c";
 
 /// A few members of the document that the sample's PayMaker would give out.
 pub const WHO_TO_PAY: &str = r#"{"error":[],"warn":[],"generatedAt":1793534400000,"result":{"pKTcgnvpPdXQ6HztTC5snBc69887g471zE":1},"poolFee":0.01,"blockMiners":0.5,"annMiners":0.5}"#;
@@ -65,6 +73,20 @@ fn components() -> Vec<ComponentState> {
         reason: None,
         since: ago(3 * DAY),
         checked_at: ago(1),
+        started_at: Some(ago(3 * DAY)),
+        version: Some("0.1.0".to_owned()),
+        build: Some("4f1c2d9a".to_owned()),
+        load: None,
+    };
+    let busy = |role: &str, percent: f64, chain| ComponentState {
+        load: Some(Measured::over(percent, Unit::Percent, 10, ago(4))),
+        ..component(role, "main", chain)
+    };
+    let node = |name: &str, chain| ComponentState {
+        started_at: None,
+        version: None,
+        build: None,
+        ..component("node", name, chain)
     };
     let troubled = ComponentState {
         condition: Condition::Troubled,
@@ -81,12 +103,14 @@ fn components() -> Vec<ComponentState> {
     vec![
         component("master", "", Chain::PacketCrypt),
         component("pay_maker", "", Chain::PacketCrypt),
-        component("ann_handler", "main", Chain::PacketCrypt),
+        busy("ann_handler", 62.5, Chain::PacketCrypt),
         troubled,
-        component("blk_handler", "main", Chain::PacketCrypt),
-        component("nimiq_server", "main", Chain::Nimiq),
+        busy("blk_handler", 3.1, Chain::PacketCrypt),
+        busy("nimiq_server", 18.4, Chain::Nimiq),
         component("nimiq_service", "", Chain::Nimiq),
         unreachable,
+        node("PKT 1", Chain::PacketCrypt),
+        node("Nimiq", Chain::Nimiq),
     ]
 }
 
@@ -183,9 +207,9 @@ fn packetcrypt() -> PacketCryptFacts {
         shares: Measured::over(31_822, Unit::Shares, DAY, NOW),
         blocks_found: Measured::over(19, Unit::Blocks, DAY, NOW),
         chain_blocks: Measured::over(1_440, Unit::Blocks, DAY, NOW),
-        fee: Part(10_000_000_000),
-        block_miners_part: Part(495_000_000_000),
-        announcement_miners_part: Part(495_000_000_000),
+        fee: Some(Part(10_000_000_000)),
+        block_miners_part: Some(Part(495_000_000_000)),
+        announcement_miners_part: Some(Part(495_000_000_000)),
         payout_rule:
             "PPLNS paid by each block itself: half of the reward goes to shares, half to announcements, \
                       each by the work in its window."
@@ -282,7 +306,18 @@ fn nimiq() -> NimiqFacts {
         }],
         payments: nimiq_payments(),
         average_payout: Measured::over(Amount::luna(6_104_211), Unit::Nim, 30 * DAY, NOW),
-        totals: LedgerTotals {
+        next_block: Some(NextNimiqBlock {
+            as_of: NOW,
+            oldest_share: Some(ago(5_340)),
+            newest_share: Some(ago(2)),
+            shares: 1_000,
+            payee_count: 58,
+            payees: vec![
+                nimiq_payee("NQ07 0000 0000 0000 0000 0000 0000 0000 0000", 810_000_000_000),
+                nimiq_payee(NIM_MINER, 19_314_000_000),
+            ],
+        }),
+        totals: Some(LedgerTotals {
             as_of: NOW,
             immature: Amount::luna(1_240_000_000),
             confirmed: Amount::luna(402_118_923),
@@ -291,8 +326,35 @@ fn nimiq() -> NimiqFacts {
             fees: Amount::luna(44_120_004),
             liabilities: Amount::luna(1_654_464_601),
             reserve: None,
-        },
+        }),
     }
+}
+
+fn nimiq_payee(address: &str, part: u64) -> Payee {
+    let amount = 412_000_000 * u128::from(part) / 1_000_000_000_000;
+    Payee {
+        address: address.to_owned(),
+        part: Part(part),
+        amount: Some(Amount::luna(amount as i64)),
+        is_of_pool: false,
+    }
+}
+
+/// The hash of a block of the sample that is settled.
+pub fn settled_block() -> String {
+    nimiq_blocks().swap_remove(1).hash
+}
+
+/// Whom the blocks of the sample credit that are settled.
+pub fn credits(block: &str, offset: u64, limit: u32) -> Option<Vec<Payee>> {
+    let settled = |block: &PoolBlock| block.standing != BlockStanding::Found;
+    nimiq_blocks().iter().find(|known| known.hash == block && settled(known))?;
+    let fee = Payee {
+        is_of_pool: true,
+        ..nimiq_payee("NQ07 0000 0000 0000 0000 0000 0000 0000 0000", 10_000_000_000)
+    };
+    let credits = vec![fee, nimiq_payee(NIM_MINER, 990_000_000_000)];
+    Some(credits.into_iter().skip(offset as usize).take(limit as usize).collect())
 }
 
 fn nimiq_blocks() -> Vec<PoolBlock> {
@@ -382,6 +444,8 @@ fn packetcrypt_miner() -> PacketCryptMiner {
         announcements_part: Some(Part(300_000_000_000)),
         shares_part: Some(Part(353_425_000_000)),
         next_part: Some(Part(653_425_000_000)),
+        announcements_amount: Some(Amount::pkt_units(612 << 30)),
+        shares_amount: Some(Amount::pkt_units(722 << 30)),
         next_amount: Some(reward),
         warm_up_percent: Some(100.0),
         earnings: earnings(|millionths| Amount::pkt_units(millionths * 1_073)),
@@ -440,6 +504,103 @@ pub fn payments_to(address: &MinerAddress, before: Option<u64>, limit: u32) -> P
         payments: page.iter().map(|(_, payment)| payment.clone()).collect(),
         next: page.last().filter(|_| has_more).map(|(number, _)| *number),
     }
+}
+
+/// What the pool has stated, newest first.
+pub fn statements(before: Option<u64>, kind: Option<&str>, limit: u32) -> Vec<SignedStatement> {
+    let wanted = |signed: &SignedStatement| {
+        let statement = &signed.statement;
+        before.is_none_or(|before| statement.number < before)
+            && kind.is_none_or(|kind| kind == statement.stated.kind())
+    };
+    let record = record().into_iter().rev().map(|(_, signed)| signed);
+    record.filter(wanted).take(limit as usize).collect()
+}
+
+/// The same as it was signed.
+pub fn statement_log() -> Bytes {
+    SignedLine::together(record().iter().map(|(line, _)| line)).into()
+}
+
+/// What went wrong, newest first: one is over, the other goes on.
+pub fn incidents(before: Option<u64>, limit: u32) -> Vec<Incident> {
+    let incidents = [
+        Incident { number: 7, beginning: payouts_down(), ended_at: None },
+        Incident { number: 5, beginning: chain_stalled(), ended_at: Some(ago(DAY)) },
+    ];
+    let earlier = |incident: &Incident| before.is_none_or(|before| incident.number < before);
+    incidents.into_iter().filter(earlier).take(limit as usize).collect()
+}
+
+fn payouts_down() -> IncidentBeginning {
+    IncidentBeginning {
+        what: IncidentKind::Unreachable,
+        chain: Some(Chain::Nimiq),
+        role: Some("nimiq_payout".to_owned()),
+        name: None,
+        reason: Some("connection refused".to_owned()),
+        began_at: ago(640),
+    }
+}
+
+fn chain_stalled() -> IncidentBeginning {
+    IncidentBeginning {
+        what: IncidentKind::ChainStalled,
+        chain: Some(Chain::PacketCrypt),
+        role: None,
+        name: None,
+        reason: Some("no block after 2113300".to_owned()),
+        began_at: ago(DAY + 2_400),
+    }
+}
+
+/// The record, oldest first.
+fn record() -> Vec<(SignedLine, SignedStatement)> {
+    let terms = |chain, fee: u64, rule: &str, confirmations| {
+        Stated::Terms(Terms {
+            chain,
+            fee: Part(fee),
+            rule: rule.to_owned(),
+            block_miners_part: (chain == Chain::PacketCrypt).then_some(Part(495_000_000_000)),
+            announcement_miners_part: (chain == Chain::PacketCrypt).then_some(Part(495_000_000_000)),
+            confirmations,
+            automatic_above: confirmations.map(|_| Amount::luna(5_000_000)),
+        })
+    };
+    let totals = Totals {
+        chain: Chain::Nimiq,
+        height: Some(1_410_550),
+        newest_block: Some(format!("{:064x}", 1_410_500_u128 << 80 | 0x1234_5678)),
+        payout_table: None,
+        payees: None,
+        book: nimiq().totals,
+    };
+    let stated = [
+        (40 * DAY, terms(Chain::PacketCrypt, 20_000_000_000, "PPLNS paid by each block itself.", None)),
+        (40 * DAY, terms(Chain::Nimiq, 10_000_000_000, "PPLNS over the last 1000 shares.", Some(10))),
+        (12 * DAY, terms(Chain::PacketCrypt, 10_000_000_000, "PPLNS paid by each block itself.", None)),
+        (DAY + 3_000, Stated::Totals(totals)),
+        (DAY + 600, Stated::IncidentBegan(chain_stalled())),
+        (DAY - 60, Stated::IncidentEnded(IncidentEnd { began: 5, ended_at: ago(DAY) })),
+        (580, Stated::IncidentBegan(payouts_down())),
+    ];
+    let key = PrivateKey::new(&[7; 32]);
+    let (mut place, mut record) = (Place::FIRST, Vec::new());
+    for (seconds, stated) in stated {
+        let statement = Statement {
+            number: place.number,
+            at: ago(seconds),
+            previous: hex::encode(place.previous),
+            key: hex::encode(key.public_key().0),
+            stated,
+        };
+        // It is made here, so it can be neither unwritable nor wrong.
+        let Ok(line) = SignedLine::sign(&key, &statement) else { break };
+        let Ok((signed, next)) = line.follow(Some(place), None) else { break };
+        record.push((line, signed));
+        place = next;
+    }
+    record
 }
 
 /// A series with a slow wave, a gap of an hour, and nothing before the pool began.

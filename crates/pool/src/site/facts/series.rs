@@ -77,11 +77,25 @@ pub enum SeriesName {
     Credits,
     /// Nimiq: coins paid out in each step. PacketCrypt: blocks that paid the address.
     Payouts,
+    /// PacketCrypt: addresses whose announcements were accepted.
+    AnnouncementMiners,
+    /// PacketCrypt: addresses whose shares were.
+    BlockMiners,
+    /// Nimiq: addresses that mine.
+    Miners,
+    /// Difficulty of the chain.
+    Difficulty,
+    /// Time from one block of the chain to the next, whoever found them.
+    BlockInterval,
+    /// How busy the threads of the handlers were that check work, in percent.
+    HandlerLoad,
+    /// The part of the chain's nodes that could be used, in percent.
+    NodesUp,
 }
 
 impl SeriesName {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 18] = [
         Self::AnnouncementSpeed,
         Self::BlockSpeed,
         Self::Bandwidth,
@@ -93,6 +107,13 @@ impl SeriesName {
         Self::Effort,
         Self::Credits,
         Self::Payouts,
+        Self::AnnouncementMiners,
+        Self::BlockMiners,
+        Self::Miners,
+        Self::Difficulty,
+        Self::BlockInterval,
+        Self::HandlerLoad,
+        Self::NodesUp,
     ];
 
     /// The figures of a chain, in the order in which they are shown.
@@ -102,22 +123,52 @@ impl SeriesName {
                 Self::AnnouncementSpeed,
                 Self::BlockSpeed,
                 Self::Bandwidth,
+                Self::AnnouncementMiners,
+                Self::BlockMiners,
+                Self::HandlerLoad,
                 Self::Shares,
                 Self::Blocks,
                 Self::Effort,
                 Self::AnnouncementCredits,
                 Self::ShareCredits,
                 Self::Payouts,
+                Self::Difficulty,
+                Self::BlockInterval,
+                Self::NodesUp,
             ],
-            Chain::Nimiq => {
-                &[Self::HashRate, Self::Shares, Self::Blocks, Self::Effort, Self::Credits, Self::Payouts]
-            }
+            Chain::Nimiq => &[
+                Self::HashRate,
+                Self::Miners,
+                Self::HandlerLoad,
+                Self::Shares,
+                Self::Blocks,
+                Self::Effort,
+                Self::Credits,
+                Self::Payouts,
+                Self::Difficulty,
+                Self::BlockInterval,
+                Self::NodesUp,
+            ],
         }
     }
 
     /// Whether there is one for each address.
     pub fn has_addresses(self) -> bool {
-        !matches!(self, Self::Effort)
+        !self.is_of_website() && self != Self::Effort
+    }
+
+    /// Whether the website itself keeps it, from what it sees of the pool; everything else is kept by those who pay.
+    pub fn is_of_website(self) -> bool {
+        matches!(
+            self,
+            Self::AnnouncementMiners
+                | Self::BlockMiners
+                | Self::Miners
+                | Self::Difficulty
+                | Self::BlockInterval
+                | Self::HandlerLoad
+                | Self::NodesUp
+        )
     }
 
     /// What its points are counted in.
@@ -131,7 +182,10 @@ impl SeriesName {
             (Self::HashRate, _) => Unit::HashesPerSecond,
             (Self::Shares, _) => Unit::Shares,
             (Self::Blocks, _) => Unit::Blocks,
-            (Self::Effort, _) => Unit::Percent,
+            (Self::Effort | Self::HandlerLoad | Self::NodesUp, _) => Unit::Percent,
+            (Self::AnnouncementMiners | Self::BlockMiners | Self::Miners, _) => Unit::Miners,
+            (Self::Difficulty, _) => Unit::Difficulty,
+            (Self::BlockInterval, _) => Unit::Seconds,
             (Self::Credits | Self::Payouts, Chain::Nimiq) => Unit::Nim,
             (Self::Payouts, Chain::PacketCrypt) => Unit::Payments,
         }
@@ -151,6 +205,13 @@ impl SeriesName {
             Self::Effort => "effort",
             Self::Credits => "credits",
             Self::Payouts => "payouts",
+            Self::AnnouncementMiners => "announcement_miners",
+            Self::BlockMiners => "block_miners",
+            Self::Miners => "miners",
+            Self::Difficulty => "difficulty",
+            Self::BlockInterval => "block_interval",
+            Self::HandlerLoad => "handler_load",
+            Self::NodesUp => "nodes_up",
         }
     }
 

@@ -2,13 +2,14 @@
 
 mod blocks;
 mod charts;
+mod devices;
+mod lookups;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use futures_util::future::join_all;
 use ledger::UnixMillis;
 use ledger::nimiq::payout_threshold::Thresholds;
 use ledger::nimiq::store::DeviceWork;
@@ -17,32 +18,26 @@ use ledger::nimiq::{Accounts, AccountsError, PayoutId, PayoutRow, Sequence, User
 use nimiq::{Address, Luna, ShareWeight};
 
 use super::shown_figures::ShownFigures;
-use crate::http_client;
-use crate::received_work::{self, together};
 use crate::site::address::MinerAddress;
-use crate::site::answers::FactsFault;
-use crate::site::earnings;
 use crate::site::events::Events;
 use crate::site::facts::{
-    Amount, Chain, Conduct, Device, LedgerTotals, Luck, Measured, MinerFacts, MinerState, Moment, NimiqFacts,
-    NimiqMiner, NimiqMiners, Part, Payment, PaymentState, PaymentsPage, PayoutBatch, PoolBlock, Series,
-    SeriesQuery, Unit,
+    Amount, Chain, LedgerTotals, Luck, Measured, Moment, NextNimiqBlock, NimiqFacts, NimiqMiners, Part,
+    Payee, Payment, PaymentState, PayoutBatch, Unit,
 };
 use blocks::Blocks;
+use devices::Devices;
+pub(super) use lookups::Lookups;
 
 const SHORT_SECONDS: u64 = 600;
 const DAY_SECONDS: u64 = 86_400;
+const MONTH_SECONDS: u64 = 30 * DAY_SECONDS;
 /// How often sums over many shares are made.
 const SUMS_EVERY: Duration = Duration::from_secs(8);
 /// How often processes are asked for the figures that they show.
 const FIGURES_EVERY: Duration = Duration::from_secs(10);
-/// The largest answer of a server about an address, and how long it may take: a page waits for it.
-const CONDUCT_LIMIT: usize = 256 << 10;
-const CONDUCT_TIME: Duration = Duration::from_secs(1);
 /// Rows of each table that are shown.
 const SHOWN: u32 = 100;
 const BATCHES_SHOWN: u32 = 50;
-const PAYMENTS_OF_A_MINER: u32 = 50;
 /// Addresses looked up in one round, of those that somebody listens for.
 const LOOKUPS_AT_ONCE: u32 = 50;
 
@@ -86,6 +81,8 @@ struct Recent {
     /// What each user has in the window that a block found now would pay, and all together.
     window: HashMap<UserId, u128>,
     window_total: u128,
+    /// The shares of that window; `None`: it is not known how far it reaches.
+    span: Option<(Sequence, Sequence)>,
     /// Blocks that the pool finds in a day at its present pace.
     blocks_per_day: Option<f64>,
     /// Reward of the newest block.
@@ -97,6 +94,7 @@ pub(super) struct Gatherer {
     http: reqwest::Client,
     facts: NimiqFacts,
     recent: Arc<ArcSwap<Recent>>,
+    devices: Arc<Mutex<Devices>>,
     blocks: Blocks,
     summed: Option<Instant>,
     read_figures: Option<Instant>,
@@ -111,13 +109,20 @@ impl Gatherer {
     pub(super) fn new(source: NimiqSource, http: reqwest::Client) -> (Self, Lookups) {
         let recent: Arc<ArcSwap<Recent>> = Arc::default();
         let facts = nothing_known(&source, Moment::now());
-        let lookups = Lookups { source: source.clone(), http: http.clone(), recent: Arc::clone(&recent) };
+        let devices: Arc<Mutex<Devices>> = Arc::default();
+        let lookups = Lookups {
+            source: source.clone(),
+            http: http.clone(),
+            recent: Arc::clone(&recent),
+            devices: Arc::clone(&devices),
+        };
         (
             Self {
                 source,
                 http,
                 facts,
                 recent,
+                devices,
                 blocks: Blocks::default(),
                 summed: None,
                 read_figures: None,
@@ -197,6 +202,7 @@ impl Gatherer {
         self.read_payouts(&accounts, now).await?;
         if self.summed.is_none_or(|summed| summed.elapsed() >= SUMS_EVERY) {
             self.sum(&accounts, newest, now).await?;
+            devices::count(&self.devices, &accounts, newest, UnixMillis(now.0)).await?;
             self.summed = Some(Instant::now());
         }
         Ok(())
@@ -266,13 +272,13 @@ impl Gatherer {
                     .unwrap_or(PaymentState::Review),
             })
             .collect();
-        let figures = accounts.payout_figures().await?;
-        let (count, value) = figures.by_state.get("confirmed").copied().unwrap_or_default();
+        let month_ago = UnixMillis(now.0.saturating_sub(MONTH_SECONDS * 1000));
+        let (count, value) = accounts.paid_since(month_ago).await?;
         let average = value.0.checked_div(count).map(|mean| Amount::luna(mean as i64));
-        self.facts.average_payout = Measured::at(average, Unit::Nim, now);
+        self.facts.average_payout = Measured::over(average, Unit::Nim, MONTH_SECONDS, now);
         let totals = accounts.totals().await?;
         let sum = |names: &[&str]| Amount::luna(names.iter().filter_map(|name| totals.get(*name)).sum());
-        self.facts.totals = LedgerTotals {
+        self.facts.totals = Some(LedgerTotals {
             as_of: now,
             immature: sum(&["immature"]),
             confirmed: sum(&["mature"]),
@@ -281,7 +287,7 @@ impl Gatherer {
             fees: sum(&["fee", "immature_fee"]),
             liabilities: sum(&["immature", "mature", "outgoing"]),
             reserve: self.reserve,
-        };
+        });
         Ok(())
     }
 
@@ -313,8 +319,38 @@ impl Gatherer {
         // Numbers are handed out without gaps that matter, so nothing has to be counted.
         let shares = (newest.0 + 1).saturating_sub(day.0);
         self.facts.shares = Measured::over(shares, Unit::Shares, DAY_SECONDS, now);
+        self.facts.next_block = self.next_block(accounts, &recent, now).await?;
         self.recent.store(Arc::new(recent));
         Ok(())
+    }
+
+    /// Whom a block found now would credit, and by which shares.
+    async fn next_block(
+        &self,
+        accounts: &Accounts,
+        recent: &Recent,
+        now: Moment,
+    ) -> Result<Option<NextNimiqBlock>, AccountsError> {
+        let Some((first, last)) = recent.span.filter(|_| recent.window_total > 0) else { return Ok(None) };
+        let mut miners: Vec<(UserId, u128)> =
+            recent.window.iter().map(|(user, part)| (*user, *part)).collect();
+        miners.sort_by_key(|(user, part)| (std::cmp::Reverse(*part), user.0));
+        miners.truncate(SHOWN as usize);
+        let users: Vec<UserId> = miners.iter().map(|(user, _)| *user).collect();
+        let addresses = accounts.addresses_of(&users).await?;
+        let payee = |(user, _): &(UserId, u128)| {
+            let part = next_part(&self.source, recent, *user)?;
+            let amount = recent.reward.map(|reward| worth(reward, part));
+            Some(Payee { address: addresses.get(user)?.to_string(), part, amount, is_of_pool: false })
+        };
+        Ok(Some(NextNimiqBlock {
+            as_of: now,
+            oldest_share: accounts.accepted_at(first).await?.map(Moment::from),
+            newest_share: accounts.accepted_at(last).await?.map(Moment::from),
+            shares: (last.0 + 1).saturating_sub(first.0.max(1)),
+            payee_count: recent.window.len() as u64,
+            payees: miners.iter().filter_map(payee).collect(),
+        }))
     }
 
     /// The window of a block that would be found now: as the rule says, with every share counted whole.
@@ -340,6 +376,7 @@ impl Gatherer {
                 }
             }
         };
+        recent.span = Some((first, newest));
         for device in accounts.work_between(first, newest).await? {
             // As the ledger splits: by shares that count alike, or by what they weigh.
             let part = device.weight;
@@ -350,159 +387,17 @@ impl Gatherer {
     }
 }
 
-/// Answers about addresses.
-pub(super) struct Lookups {
-    source: NimiqSource,
-    http: reqwest::Client,
-    recent: Arc<ArcSwap<Recent>>,
+/// A user's part of a block found now, after the fee.
+fn next_part(source: &NimiqSource, recent: &Recent, user: UserId) -> Option<Part> {
+    let own = recent.window.get(&user).copied().unwrap_or_default();
+    let after_fee = u128::from(1_000_000_000_000 - u64::from(source.fee_millionths) * 1_000_000);
+    let part = (own * after_fee).checked_div(recent.window_total)?;
+    Some(Part(part as u64))
 }
 
-impl Lookups {
-    pub(super) async fn miner(&self, address: Address) -> Result<MinerFacts, FactsFault> {
-        self.read_miner(address).await.map_err(of_accounts)
-    }
-
-    pub(super) async fn blocks(&self, before: Option<u64>, limit: u32) -> Result<Vec<PoolBlock>, FactsFault> {
-        let before = UnixMillis(before.unwrap_or(u64::MAX));
-        let blocks = self.source.accounts.blocks_before(before, limit).await.map_err(of_accounts)?;
-        let tip = self.source.accounts.chain_tip().await.map_err(of_accounts)?;
-        let height = tip.map(|(height, _)| height.0);
-        let shown = blocks.iter().map(|block| blocks::shown(block, None, height, self.source.confirmations));
-        Ok(shown.collect())
-    }
-
-    pub(super) async fn payments(
-        &self,
-        before: Option<u64>,
-        limit: u32,
-    ) -> Result<Vec<(u64, Payment)>, FactsFault> {
-        let before = PayoutId(before.unwrap_or(u64::MAX));
-        let rows = self.source.accounts.payments_before(before, None, limit).await.map_err(of_accounts)?;
-        Ok(rows.iter().map(|row| (row.id.0, payment(row))).collect())
-    }
-
-    pub(super) async fn payments_to(
-        &self,
-        address: Address,
-        before: Option<u64>,
-        limit: u32,
-    ) -> Result<PaymentsPage, FactsFault> {
-        let accounts = &self.source.accounts;
-        let Some(user) = accounts.user_of(address).await.map_err(of_accounts)? else {
-            return Ok(PaymentsPage::default());
-        };
-        let before = PayoutId(before.unwrap_or(u64::MAX));
-        let rows = accounts.payments_before(before, Some(user), limit).await.map_err(of_accounts)?;
-        let is_full = rows.len() == limit as usize;
-        Ok(PaymentsPage {
-            payments: rows.iter().map(payment).collect(),
-            next: rows.last().filter(|_| is_full).map(|row| row.id.0),
-        })
-    }
-
-    pub(super) async fn series(&self, query: &SeriesQuery) -> Result<Series, FactsFault> {
-        charts::series(&self.source.accounts, query, Moment::now()).await.map_err(of_accounts)
-    }
-
-    async fn read_miner(&self, address: Address) -> Result<MinerFacts, AccountsError> {
-        let (accounts, recent, now) = (&self.source.accounts, self.recent.load_full(), Moment::now());
-        let mut facts = MinerFacts {
-            address: address.to_string(),
-            chain: Chain::Nimiq,
-            gathered_at: now,
-            state: MinerState::Unknown,
-            last_seen: None,
-            last_seen_seconds: None,
-            refusals: Vec::new(),
-            packetcrypt: None,
-            nimiq: None,
-        };
-        let conduct = self.conduct(address).await;
-        facts.refusals = received_work::refusals([&conduct]);
-        let Some(user) = accounts.user_of(address).await? else { return Ok(facts) };
-        let devices = recent.by_user.get(&user).map_or(&[][..], Vec::as_slice);
-        facts.last_seen = devices.iter().map(|device| Moment::from(device.newest)).max();
-        facts.last_seen_seconds = facts.last_seen.map(|seen| seen.age_seconds(now));
-        facts.state = if devices.is_empty() { MinerState::Idle } else { MinerState::Mining };
-        let holdings = accounts.holdings_of(user).await?;
-        let chosen = accounts.balance(address).await?.chosen_threshold;
-        let day = charts::last_day(accounts, user, now).await?;
-        let payments = accounts.payments_before(PayoutId(u64::MAX), Some(user), PAYMENTS_OF_A_MINER).await?;
-        let next_part = self.next_part(&recent, user);
-        let next_amount = next_part.zip(recent.reward).map(|(part, reward)| {
-            Amount::luna((u128::from(reward.0) * u128::from(part.0) / 1_000_000_000_000) as i64)
-        });
-        let at = recent.at.unwrap_or(now);
-        let weight: u128 = devices.iter().map(|device| device.weight).sum();
-        let speed = |weight: u128| {
-            let value = recent.at.and_then(|_| hashes_per_second(weight, recent.seconds));
-            Measured::over(value, Unit::HashesPerSecond, recent.seconds, at)
-        };
-        facts.nimiq = Some(NimiqMiner {
-            speed: speed(weight),
-            speed_day: Measured::over(
-                day.map(|(seconds, point)| point.share_work as f64 / seconds as f64),
-                Unit::HashesPerSecond,
-                day.map_or(DAY_SECONDS, |(seconds, _)| seconds),
-                now,
-            ),
-            shares: conduct.unwrap_or_else(|| Conduct {
-                window_seconds: day.map_or(DAY_SECONDS, |(seconds, _)| seconds),
-                accepted: day.map(|(_, point)| point.shares),
-                ..Conduct::default()
-            }),
-            devices: devices
-                .iter()
-                .take(SHOWN as usize)
-                .map(|device| Device {
-                    id: device.device,
-                    speed: speed(device.weight),
-                    shares: Measured::over(device.shares, Unit::Shares, recent.seconds, at),
-                    last_seen: device.newest.into(),
-                })
-                .collect(),
-            next_part,
-            next_amount,
-            immature: Amount::luna(holdings.immature),
-            confirmed: Amount::luna(holdings.confirmed),
-            under_way: luna(holdings.under_way),
-            paid: luna(holdings.paid),
-            automatic_above: luna(self.source.thresholds.of(chosen)),
-            is_own_threshold: chosen.is_some_and(|chosen| chosen > Luna::ZERO),
-            payout_requested: holdings.payout_requested,
-            earnings: next_amount
-                .zip(recent.blocks_per_day)
-                .map(|(amount, per_day)| earnings::of_blocks(amount, per_day))
-                .unwrap_or_default(),
-            payments: payments.iter().map(payment).collect(),
-        });
-        Ok(facts)
-    }
-
-    /// What became of an address's shares, by all servers together; `None` if one of them does not tell.
-    async fn conduct(&self, address: Address) -> Option<Conduct> {
-        let asking = self.source.server_urls.iter().map(|server| {
-            let url = format!("{server}/{}?address={}", received_work::NAME, address.to_compact());
-            async move {
-                let body = http_client::fetch(&self.http, &url, CONDUCT_LIMIT, CONDUCT_TIME).await.ok()?;
-                serde_json::from_slice::<Conduct>(&body).ok()
-            }
-        });
-        together(join_all(asking).await)
-    }
-
-    /// A user's part of a block found now, after the fee.
-    fn next_part(&self, recent: &Recent, user: UserId) -> Option<Part> {
-        let own = recent.window.get(&user).copied().unwrap_or_default();
-        let after_fee = u128::from(1_000_000_000_000 - u64::from(self.source.fee_millionths) * 1_000_000);
-        let part = (own * after_fee).checked_div(recent.window_total)?;
-        Some(Part(part as u64))
-    }
-}
-
-#[allow(clippy::needless_pass_by_value)] // to be named where an error is mapped
-fn of_accounts(error: AccountsError) -> FactsFault {
-    FactsFault::Unavailable { role: "the accounts' database", reason: error.to_string() }
+/// What a part of a reward is in coins, rounded down.
+fn worth(reward: Luna, part: Part) -> Amount {
+    Amount::luna((u128::from(reward.0) * u128::from(part.0) / 1_000_000_000_000) as i64)
 }
 
 fn hashes_per_second(weight: u128, seconds: u64) -> Option<f64> {
@@ -562,15 +457,7 @@ fn nothing_known(source: &NimiqSource, now: Moment) -> NimiqFacts {
         batches: Vec::new(),
         payments: Vec::new(),
         average_payout: unknown(Unit::Nim, now),
-        totals: LedgerTotals {
-            as_of: now,
-            immature: Amount::luna(0),
-            confirmed: Amount::luna(0),
-            under_way: Amount::luna(0),
-            paid: Amount::luna(0),
-            fees: Amount::luna(0),
-            liabilities: Amount::luna(0),
-            reserve: None,
-        },
+        next_block: None,
+        totals: None,
     }
 }

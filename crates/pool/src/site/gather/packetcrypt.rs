@@ -23,7 +23,7 @@ use crate::site::address::MinerAddress;
 use crate::site::answers::FactsFault;
 use crate::site::events::Events;
 use crate::site::facts::{
-    Chain, Conduct, Luck, Measured, MinerFacts, Moment, PacketCryptFacts, PacketCryptMiners, Part, Payee,
+    Chain, Conduct, Luck, Measured, MinerFacts, Moment, PacketCryptFacts, PacketCryptMiners, Payee,
     PaymentsPage, PayoutTableFacts, PoolBlock, Series, SeriesQuery, Unit,
 };
 use classes::Classes;
@@ -337,9 +337,9 @@ fn nothing_known(now: Moment) -> PacketCryptFacts {
         shares: unknown(Unit::Shares, now),
         blocks_found: unknown(Unit::Blocks, now),
         chain_blocks: unknown(Unit::Blocks, now),
-        fee: Part(0),
-        block_miners_part: Part(0),
-        announcement_miners_part: Part(0),
+        fee: None,
+        block_miners_part: None,
+        announcement_miners_part: None,
         payout_rule: "not known yet: the PayMaker has not answered".to_owned(),
         next_reward: unknown(Unit::Pkt, now),
         payout_table: None,

@@ -1,5 +1,6 @@
 //! Figures that processes show at their `/metrics`, read where no other document has them.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -42,6 +43,15 @@ impl ShownFigures {
     /// The value of a label in each series of a figure, with the series' value.
     pub(super) fn by_label(&self, name: &str, label: &str) -> Vec<(String, i64)> {
         let value = |series: Series<'_>| Some((series.label(label)?.to_owned(), series.value.parse().ok()?));
+        self.of_name(name).filter_map(value).collect()
+    }
+
+    /// A figure by the role and the name of who shows it.
+    pub(super) fn by_role(&self, name: &str) -> BTreeMap<(String, String), f64> {
+        let value = |series: Series<'_>| {
+            let name = series.label("name").unwrap_or_default().to_owned();
+            Some(((series.label("role")?.to_owned(), name), series.value.parse().ok()?))
+        };
         self.of_name(name).filter_map(value).collect()
     }
 

@@ -3,7 +3,7 @@
 use askama::Template;
 use askama::filters::HtmlSafe;
 
-use super::super::facts::{Chain, PoolBlock, Unit};
+use super::super::facts::{BlockStanding, Chain, PoolBlock, Unit};
 use super::super::texts::Texts;
 use super::Visit;
 use super::age::Age;
@@ -50,6 +50,21 @@ impl<'a> BlockTable<'a> {
     }
 }
 
+/// The list of those whom a block paid, as a document.
+fn proof(t: &Texts, chain: Chain, block: &PoolBlock) -> Option<(String, String)> {
+    match (chain, block.standing) {
+        (Chain::PacketCrypt, _) => block.payout_table.map(|table| {
+            let list = t.fill("blocks.proof", &[("number", &table)]);
+            (format!("/api/v1/packetcrypt/payees?table={table}&limit=500"), list)
+        }),
+        (Chain::Nimiq, BlockStanding::Immature | BlockStanding::Mature) => {
+            let list = t.get("blocks.credits").to_owned();
+            Some((format!("/api/v1/nimiq/credits?block={}&limit=500", block.hash), list))
+        }
+        (Chain::Nimiq, _) => None,
+    }
+}
+
 fn row(visit: &Visit, chain: Chain, block: &PoolBlock) -> Row {
     let t = &visit.texts;
     let unknown = || UNKNOWN.to_owned();
@@ -67,10 +82,7 @@ fn row(visit: &Visit, chain: Chain, block: &PoolBlock) -> Row {
         finder: block.finder.as_ref().map(|finder| (finder.replace(' ', ""), shortened(finder))),
         effort: block.effort_percent.map_or_else(unknown, |effort| effort.shown(Unit::Percent).to_string()),
         reward: block.reward.map_or_else(unknown, |reward| money(reward).to_string()),
-        proof: block.payout_table.map(|table| {
-            let list = t.fill("blocks.proof", &[("number", &table)]);
-            (format!("/api/v1/packetcrypt/payees?table={table}&limit=500"), list)
-        }),
+        proof: proof(t, chain, block),
         state: State::of_block(t, block.standing),
         confirmations,
     }

@@ -14,6 +14,8 @@ const HEIGHT: f64 = 100.0;
 const HEADROOM: f64 = 8.0;
 /// A point of a drawing is this wide.
 const STEP: f64 = 10.0;
+/// Points of a drawing; the live chart has all.
+const POINTS: usize = 180;
 
 /// One series, drawn.
 #[derive(Template)]
@@ -117,7 +119,23 @@ impl<'a> Chart<'a> {
     }
 
     fn width(&self) -> f64 {
-        STEP * self.series.points.len().max(1) as f64
+        STEP * self.series.points.len().div_ceil(self.together()).max(1) as f64
+    }
+
+    /// How many points are drawn as one: nobody sees more than [`POINTS`] of them, and each is sent to everybody.
+    fn together(&self) -> usize {
+        self.series.points.len().div_ceil(POINTS).max(1)
+    }
+
+    /// What is drawn, thinned out: of levels the mean of neighbours, of sums the highest.
+    fn thinned(&self) -> Vec<Option<f64>> {
+        let one = |neighbours: &[Option<f64>]| {
+            let known = neighbours.iter().flatten();
+            let highest = known.clone().copied().reduce(f64::max)?;
+            let mean = known.clone().sum::<f64>() / known.count() as f64;
+            Some(if self.is_bars() { highest } else { mean })
+        };
+        self.drawn().chunks(self.together()).map(one).collect()
     }
 
     fn unit(&self) -> Unit {
@@ -128,7 +146,7 @@ impl<'a> Chart<'a> {
     /// nobody sees a hundredth.
     fn path(&self) -> String {
         let peak = self.highest().filter(|peak| *peak > 0.0).unwrap_or(1.0);
-        let points = self.drawn();
+        let points = self.thinned();
         let mut path = String::new();
         let mut is_drawing = false;
         for (place, point) in points.iter().enumerate() {
@@ -153,20 +171,23 @@ impl<'a> Chart<'a> {
 /// The colour of a series.
 pub fn accent(name: SeriesName) -> Accent {
     match name {
-        SeriesName::AnnouncementSpeed | SeriesName::Bandwidth | SeriesName::AnnouncementCredits => {
-            Accent::Announcement
-        }
+        SeriesName::AnnouncementSpeed
+        | SeriesName::Bandwidth
+        | SeriesName::AnnouncementCredits
+        | SeriesName::AnnouncementMiners => Accent::Announcement,
         SeriesName::Credits | SeriesName::Payouts => Accent::Money,
+        SeriesName::HandlerLoad | SeriesName::NodesUp => Accent::Plain,
         _ => Accent::Block,
     }
 }
 
 /// Whether each point is a sum over its step, not a level.
 fn is_bars(name: SeriesName) -> bool {
-    !matches!(
+    let is_speed = matches!(
         name,
         SeriesName::AnnouncementSpeed | SeriesName::BlockSpeed | SeriesName::Bandwidth | SeriesName::HashRate
-    )
+    );
+    !is_speed && !name.is_of_website()
 }
 
 #[cfg(test)]
@@ -199,6 +220,22 @@ mod tests {
         let chart = Chart::new(&texts, &begun);
         assert_eq!(chart.last().unwrap().to_string(), "7\u{a0}H/s", "nothing else is known");
         assert_eq!(chart.path(), "M25 8.0h0", "a point that stands alone is a dot");
+    }
+
+    #[test]
+    fn a_month_is_drawn_with_fewer_points_and_not_another_shape() {
+        let texts = Texts::default();
+        let mut points = vec![Some(50.0); 720];
+        (points[3], points[7]) = (Some(90.0), None);
+        points[400..420].fill(None);
+        let level = series(SeriesName::HashRate, &points);
+        let chart = Chart::new(&texts, &level);
+        let thinned = chart.thinned();
+        assert_eq!((thinned.len(), thinned[0], thinned[1]), (180, Some(60.0), Some(50.0)));
+        assert_eq!(thinned.iter().filter(|point| point.is_none()).count(), 5, "the gap is still there");
+        assert!(chart.path().len() < 3000 && (chart.width() - 1800.0).abs() < 1e-9);
+        let sums = series(SeriesName::Shares, &points);
+        assert_eq!(Chart::new(&texts, &sums).thinned()[0], Some(90.0), "its highest bar is seen");
     }
 
     #[test]

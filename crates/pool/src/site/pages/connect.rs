@@ -7,12 +7,13 @@ use axum::extract::{Query, State};
 use axum::response::Response;
 use http::StatusCode;
 
-use super::super::facts::{MinerFacts, PoolFacts};
+use super::super::facts::{Chain, MinerFacts, PoolFacts};
 use super::address_form::{Problem, address_of};
 use super::age::Age;
 use super::command::{Command, Miner, Shell, Work};
 use super::frame::Frame;
-use super::refused_work::RefusedWork;
+use super::home::chain_name;
+use super::refused_work::{RefusedWork, advice};
 use super::{Pages, Question, Texts, Visit, html};
 
 #[derive(Template)]
@@ -30,6 +31,14 @@ struct Connect<'a> {
     port_test: String,
     waiting: Option<Waiting<'a>>,
     endpoints: Vec<(&'a str, String)>,
+    refusals: Vec<Refusals<'a>>,
+}
+
+/// What a pool of one chain says when it does not take work, and what that means.
+struct Refusals<'a> {
+    id: &'static str,
+    chain: &'a str,
+    codes: Vec<(String, String)>,
 }
 
 struct Choice<'a> {
@@ -89,6 +98,7 @@ pub(super) async fn page(State(pages): State<Arc<Pages>>, Query(question): Query
         port_test: work.map(|work| port_test(pool, work, system)).unwrap_or_default(),
         waiting: facts.map(|facts| waiting(&visit, &facts)),
         endpoints: endpoints(t, pool),
+        refusals: pool.chains().into_iter().map(|chain| refusals(t, chain)).collect(),
     };
     html(StatusCode::OK, &connect)
 }
@@ -152,6 +162,17 @@ fn port_test(facts: &PoolFacts, work: Work, system: &System) -> String {
         }
         _ => String::new(),
     }
+}
+
+/// Every code that has a meaning for a miner; the texts say which.
+fn refusals(t: &Texts, chain: Chain) -> Refusals<'_> {
+    let codes: Vec<&str> = match chain {
+        Chain::PacketCrypt => wire::Refusal::CODES.to_vec(),
+        Chain::Nimiq => ::nimiq::share::Refusal::ALL.iter().map(|refusal| refusal.code()).collect(),
+    };
+    let meaning = |code: &str| Some((code.to_owned(), advice(t, code)?));
+    let codes = codes.into_iter().filter_map(meaning).collect();
+    Refusals { id: chain.name(), chain: chain_name(t, chain), codes }
 }
 
 fn endpoints<'a>(t: &'a Texts, facts: &PoolFacts) -> Vec<(&'a str, String)> {

@@ -64,9 +64,11 @@ pub struct Figures<'a> {
 impl<'a> Figures<'a> {
     /// A figure that was measured.
     pub fn measured<T: Shown>(self, key: &'static str, accent: Accent, fact: &Measured<T>) -> Figure<'a> {
-        let window = match fact.window_seconds {
-            Some(seconds) => self.t.fill("time.over", &[("time", &duration_text(seconds))]),
-            None => self.t.get("time.now").to_owned(),
+        let window = match (fact.window_seconds, &fact.value) {
+            (Some(seconds), _) => self.t.fill("time.over", &[("time", &duration_text(seconds))]),
+            (None, Some(_)) => self.t.get("time.now").to_owned(),
+            // What is not known is so at no moment.
+            (None, None) => String::new(),
         };
         let value = fact.value.map(|value| value.shown(fact.unit));
         let as_of = Some(Age::new(self.t, fact.as_of, self.now));
@@ -82,6 +84,19 @@ impl<'a> Figures<'a> {
         note: impl Into<String>,
     ) -> Figure<'a> {
         Figure { t: self.t, key, id: self.id(key), accent, value, window: note.into(), as_of: None }
+    }
+
+    /// What was found out when somebody was asked.
+    pub fn asked(
+        self,
+        key: &'static str,
+        accent: Accent,
+        value: Option<Quantity>,
+        asked: Option<Moment>,
+    ) -> Figure<'a> {
+        let window = if value.is_some() { self.t.get("time.now") } else { "" };
+        let as_of = asked.map(|asked| Age::new(self.t, asked, self.now));
+        Figure { as_of, ..self.given(key, accent, value, window) }
     }
 
     /// How long ago something was.

@@ -15,6 +15,7 @@ use super::command::Command;
 use super::figure::{Figure, Figures};
 use super::frame::Frame;
 use super::next_block::NextBlock;
+use super::next_nimiq_block::NextNimiqTable;
 use super::state::State;
 use super::{Pages, Question, Visit, html, summary};
 
@@ -35,6 +36,9 @@ struct Home<'a> {
     /// Whether blocks pay miners directly: then there is a place for the list, also before there is one.
     has_next_block: bool,
     next_block: Option<NextBlock<'a>>,
+    /// The same of a pool that credits miners.
+    has_next_nimiq: bool,
+    next_nimiq: Option<NextNimiqTable<'a>>,
 }
 
 /// What Home shows of one chain.
@@ -89,6 +93,12 @@ fn home<'a>(
             .packetcrypt
             .as_ref()
             .and_then(|facts| NextBlock::new(t, facts, visit.now, PAYEES, own_text.as_deref())),
+        has_next_nimiq: facts.nimiq.is_some(),
+        next_nimiq: facts
+            .nimiq
+            .as_ref()
+            .and_then(|facts| facts.next_block.as_ref())
+            .map(|next| NextNimiqTable::new(t, next, visit.now, PAYEES, own_text.as_deref())),
     }
 }
 

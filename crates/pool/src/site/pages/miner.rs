@@ -288,12 +288,16 @@ fn good(conduct: &Conduct) -> Option<super::numbers::Quantity> {
 fn shares_of_next(visit: &Visit, own: &PacketCryptMiner) -> Option<SharesOfNext> {
     let facts = visit.facts.packetcrypt.as_ref()?;
     let table = facts.payout_table.as_ref()?;
-    let part = |part: Option<super::super::facts::Part>| {
-        part.map_or_else(|| UNKNOWN.to_owned(), |part| percent(part).to_string())
+    let part = |part: Option<super::super::facts::Part>, amount: Option<Amount>| {
+        let percent = part.map_or_else(|| UNKNOWN.to_owned(), |part| percent(part).to_string());
+        match amount {
+            Some(amount) => format!("{percent} · {}", money(amount)),
+            None => percent,
+        }
     };
     Some(SharesOfNext {
-        announcements: part(own.announcements_part),
-        shares: part(own.shares_part),
+        announcements: part(own.announcements_part, own.announcements_amount),
+        shares: part(own.shares_part, own.shares_amount),
         windows: windows(&visit.texts, facts, table),
     })
 }

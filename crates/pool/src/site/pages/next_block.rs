@@ -3,7 +3,7 @@
 use askama::Template;
 use askama::filters::HtmlSafe;
 
-use super::super::facts::{Moment, PacketCryptFacts, PayoutTableFacts, Unit, WindowFacts};
+use super::super::facts::{Moment, PacketCryptFacts, Part, PayoutTableFacts, Unit, WindowFacts};
 use super::super::texts::Texts;
 use super::age::Age;
 use super::figure::Accent;
@@ -107,10 +107,10 @@ impl<'a> NextBlock<'a> {
 
 /// Both windows of a table.
 pub fn windows(t: &Texts, facts: &PacketCryptFacts, table: &PayoutTableFacts) -> Vec<Window> {
-    let window = |title: &str, accent: Accent, part, window: WindowFacts| Window {
+    let window = |title: &str, accent: Accent, part: Option<Part>, window: WindowFacts| Window {
         title: title.to_owned(),
         accent: accent.class(),
-        part: percent(part).to_string(),
+        part: part.map_or_else(|| UNKNOWN.to_owned(), |part| percent(part).to_string()),
         length: match (window.oldest, window.newest) {
             (Some(oldest), Some(newest)) => duration_text(oldest.age_seconds(newest)),
             _ => t.get("frame.not_known_yet").to_owned(),

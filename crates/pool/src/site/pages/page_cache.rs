@@ -1,7 +1,8 @@
-//! A page is made once for each picture of the pool, however many ask for it, and however many of them at once.
+//! A page is made once for each picture of the pool, however many ask for it, and however many of them at once; and
+//! compressed once, if any of them takes it so.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, to_bytes};
@@ -9,17 +10,22 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use flate2::Compression;
+use http::header::{CONTENT_ENCODING, HeaderValue, VARY};
 use http::response::Parts;
 use http::{Method, StatusCode};
 use tokio::sync::OnceCell;
 
 use super::super::Facts;
 use super::super::facts::Moment;
+use super::super::static_files;
 
 /// How long a page is the page where the picture stays: its ages go on.
 const FRESH_FOR: Duration = Duration::from_secs(2);
 /// A larger page is answered and not kept.
 const LARGEST_KEPT: usize = 128 << 10;
+/// A smaller page takes as many packets either way.
+const WORTH_COMPRESSING: usize = 1 << 10;
 /// No page is as large.
 const LARGEST: usize = 4 << 20;
 
@@ -50,30 +56,44 @@ impl Place {
 struct Page {
     parts: Parts,
     body: Bytes,
+    /// The same with gzip, once somebody has asked for it; nothing where that failed.
+    compressed: Arc<OnceLock<Option<Bytes>>>,
 }
 
 impl Page {
     async fn of(response: Response) -> Self {
         let (parts, body) = response.into_parts();
         match to_bytes(body, LARGEST).await {
-            Ok(body) => Self { parts, body },
+            Ok(body) => Self { parts, body, compressed: Arc::default() },
             Err(_) => Self {
                 parts: StatusCode::INTERNAL_SERVER_ERROR.into_response().into_parts().0,
                 body: Bytes::new(),
+                compressed: Arc::default(),
             },
         }
+    }
+
+    /// The answer to one who asked; compressed once, for all who take it so.
+    fn answer(&self, takes_gzip: bool) -> Response {
+        let is_worth_it = takes_gzip && self.body.len() >= WORTH_COMPRESSING;
+        let compressed = is_worth_it.then(|| {
+            self.compressed.get_or_init(|| static_files::compressed(&self.body, Compression::fast())).clone()
+        });
+        let compressed = compressed.flatten();
+        let is_compressed = compressed.is_some();
+        let body = compressed.unwrap_or_else(|| self.body.clone());
+        let mut answer = Response::from_parts(self.parts.clone(), Body::from(body));
+        answer.headers_mut().insert(VARY, HeaderValue::from_static("accept-encoding"));
+        if is_compressed {
+            answer.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        answer
     }
 
     /// Whether others may be given it. One that says that nobody answers is kept, too: they would all ask again.
     fn is_for_others(&self) -> bool {
         let status = self.parts.status;
         self.body.len() <= LARGEST_KEPT && (status == StatusCode::OK || status.is_server_error())
-    }
-}
-
-impl From<Page> for Response {
-    fn from(page: Page) -> Self {
-        Self::from_parts(page.parts, Body::from(page.body))
     }
 }
 
@@ -118,12 +138,13 @@ pub(super) async fn serve(State(cache): State<Arc<PageCache>>, request: Request,
         return next.run(request).await;
     }
     let address = address.to_owned();
+    let takes_gzip = static_files::takes_gzip(request.headers());
     let Some(place) = cache.place(address.clone()) else { return next.run(request).await };
     let page = place.page.get_or_init(async || Page::of(next.run(request).await).await).await;
     if !page.is_for_others() {
         cache.forget(&address, &place);
     }
-    page.clone().into()
+    page.answer(takes_gzip)
 }
 
 #[cfg(test)]
@@ -166,6 +187,30 @@ mod tests {
         let asking = (0..50).map(|_| ask(&site, "/?range=7d"));
         assert!(futures_util::future::join_all(asking).await.iter().all(|page| page == "1"));
         assert_eq!(ask(&site, "/?range=1h").await, "2");
+    }
+
+    #[tokio::test]
+    async fn a_page_is_compressed_for_those_who_take_it_so() {
+        let long = "a table of the pool ".repeat(200);
+        let site = {
+            let long = long.clone();
+            Router::new()
+                .route("/", get(move || async move { long }))
+                .layer(from_fn_with_state(cache(), serve))
+        };
+        for (accepted, is_compressed) in [("gzip, br", true), ("gzip;q=0", false), ("", false)] {
+            let request = Request::get("/").header("accept-encoding", accepted).body(Body::empty()).unwrap();
+            let answer = site.clone().oneshot(request).await.unwrap();
+            assert_eq!(answer.headers()[VARY], "accept-encoding");
+            assert_eq!(answer.headers().contains_key(CONTENT_ENCODING), is_compressed, "{accepted}");
+            let body = to_bytes(answer.into_body(), 10_000).await.unwrap();
+            let read: Box<dyn std::io::Read> = if is_compressed {
+                Box::new(flate2::read::GzDecoder::new(&body[..]))
+            } else {
+                Box::new(&body[..])
+            };
+            assert_eq!(std::io::read_to_string(read).unwrap(), long, "{accepted}");
+        }
     }
 
     #[tokio::test]

@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::State as AxumState;
+use axum::extract::{Query, State as AxumState};
 use axum::response::Response;
 use http::StatusCode;
 
 use super::super::facts::{
-    Amount, BlockStanding, Chain, Measured, Moment, NimiqFacts, PacketCryptFacts, PaidBlock, PayoutBatch,
-    PayoutTableFacts, Range, Series, SeriesName, Unit,
+    Amount, BlockStanding, Chain, LedgerTotals, Measured, Moment, NimiqFacts, PacketCryptFacts, PaidBlock,
+    PayoutBatch, PayoutTableFacts, Range, Series, SeriesName, Unit,
 };
 use super::age::Age;
 use super::chart::Chart;
@@ -20,7 +20,8 @@ use super::next_block::NextBlock;
 use super::numbers::{Shown, UNKNOWN, duration_text, grouped, money, percent, shortened};
 use super::payment_table::PaymentTable;
 use super::state::State;
-use super::{Pages, Texts, Visit, html};
+use super::statistics::{RangeLink, range_links};
+use super::{Pages, Question, Texts, Visit, html};
 
 /// Payees of the next block that are shown here.
 const PAYEES: usize = 25;
@@ -33,6 +34,7 @@ const PAYMENTS: usize = 25;
 #[template(path = "payouts.html")]
 struct Payouts<'a> {
     frame: Frame<'a>,
+    ranges: Vec<RangeLink>,
     packetcrypt: Option<PacketCryptPart<'a>>,
     nimiq: Option<NimiqPart<'a>>,
 }
@@ -78,18 +80,23 @@ struct Batch {
     state: State,
 }
 
-pub(super) async fn page(AxumState(pages): AxumState<Arc<Pages>>) -> Response {
+pub(super) async fn page(
+    AxumState(pages): AxumState<Arc<Pages>>,
+    Query(question): Query<Question>,
+) -> Response {
     let visit = pages.visit();
     let (t, now) = (&*visit.texts, visit.now);
+    let range = question.range.parse().unwrap_or(Range::Month);
     let series = match &visit.facts.nimiq {
         Some(_) => {
             let names = [SeriesName::Credits, SeriesName::Payouts];
-            pages.series(Chain::Nimiq, &names, Range::Month, None).await
+            pages.series(Chain::Nimiq, &names, range, None).await
         }
         None => Vec::new(),
     };
     let page = Payouts {
         frame: visit.frame("payouts", t.get("payouts.title")),
+        ranges: if series.is_empty() { Vec::new() } else { range_links("/payouts", range) },
         packetcrypt: visit.facts.packetcrypt.as_ref().map(|facts| packetcrypt(t, facts, now)),
         nimiq: visit.facts.nimiq.as_ref().map(|facts| nimiq(&visit, facts, &series)),
     };
@@ -107,7 +114,7 @@ fn packetcrypt<'a>(t: &'a Texts, facts: &'a PacketCryptFacts, now: Moment) -> Pa
         figures: vec![
             make.measured("next_reward", Accent::Money, &facts.next_reward),
             make.given("payees", Accent::Money, payees, t.get("time.next_block")),
-            make.given("fee", Accent::Money, Some(percent(facts.fee)), t.get("time.of_each_reward")),
+            make.given("fee", Accent::Money, facts.fee.map(percent), t.get("time.of_each_reward")),
         ],
         next: NextBlock::new(t, facts, now, PAYEES, None),
         tables: tables(t, facts, now),
@@ -186,17 +193,20 @@ fn nimiq<'a>(visit: &'a Visit, facts: &'a NimiqFacts, series: &'a [Series]) -> N
 
 /// The book's sums: what the pool owes, what it has, what it has paid.
 pub(super) fn totals<'a>(make: Figures<'a>, facts: &NimiqFacts) -> Vec<Figure<'a>> {
-    let totals = &facts.totals;
-    let figure = |key, amount: Option<Amount>| {
-        make.measured(key, Accent::Money, &Measured::<Amount>::at(amount, Unit::Nim, totals.as_of))
+    let totals = facts.totals.as_ref();
+    let as_of = totals.map_or(make.now, |totals| totals.as_of);
+    let figure = |key, amount: fn(&LedgerTotals) -> Option<Amount>| {
+        let amount = totals.and_then(amount);
+        make.measured(key, Accent::Money, &Measured::<Amount>::at(amount, Unit::Nim, as_of))
     };
     vec![
-        figure("reserve", totals.reserve),
-        figure("liabilities", Some(totals.liabilities)),
-        figure("immature", Some(totals.immature)),
-        figure("confirmed", Some(totals.confirmed)),
-        figure("under_way", Some(totals.under_way)),
-        figure("paid", Some(totals.paid)),
+        figure("reserve", |totals| totals.reserve),
+        figure("liabilities", |totals| Some(totals.liabilities)),
+        figure("immature", |totals| Some(totals.immature)),
+        figure("confirmed", |totals| Some(totals.confirmed)),
+        figure("under_way", |totals| Some(totals.under_way)),
+        figure("paid", |totals| Some(totals.paid)),
+        figure("fee_account", |totals| Some(totals.fees)),
     ]
 }
 

@@ -25,20 +25,23 @@ struct Reason {
 
 impl HtmlSafe for RefusedWork<'_> {}
 
+/// What a code of the closed lists means and what to do, where that can be said.
+pub fn advice(t: &Texts, code: &str) -> Option<String> {
+    let key = format!("refusal.{code}");
+    let advice = t.get(&key);
+    (advice != key).then(|| advice.to_owned())
+}
+
 impl<'a> RefusedWork<'a> {
     /// Says so of an address that has no accepted work; `None` where nothing arrived at all.
     pub fn new(t: &'a Texts, facts: &MinerFacts) -> Option<Self> {
         if facts.last_seen.is_some() || facts.refusals.is_empty() {
             return None;
         }
-        let reasons = facts.refusals.iter().map(|refusal| {
-            let key = format!("refusal.{}", refusal.code);
-            let advice = t.get(&key);
-            Reason {
-                code: refusal.code.replace('_', " "),
-                pieces: grouped(refusal.count),
-                advice: (advice != key).then(|| advice.to_owned()),
-            }
+        let reasons = facts.refusals.iter().map(|refusal| Reason {
+            code: refusal.code.replace('_', " "),
+            pieces: grouped(refusal.count),
+            advice: advice(t, &refusal.code),
         });
         Some(Self { t, reasons: reasons.collect() })
     }

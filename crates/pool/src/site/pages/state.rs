@@ -93,6 +93,15 @@ impl State {
         }
     }
 
+    /// Of an incident.
+    pub fn of_incident(t: &Texts, is_over: bool) -> Self {
+        if is_over {
+            Self::new(GOOD, t.get("state.incident.over"))
+        } else {
+            Self::new(BAD, t.get("state.incident.goes_on"))
+        }
+    }
+
     /// Of all of them together.
     pub fn of_components(t: &Texts, mut conditions: impl Iterator<Item = Condition>) -> Self {
         let worst = conditions.try_fold(None, |worst, condition| match condition {

@@ -79,13 +79,14 @@ pub(super) async fn page(State(pages): State<Arc<Pages>>, Query(question): Query
 fn part<'a>(visit: &'a Visit, chain: Chain, series: &'a [Series]) -> Part<'a> {
     let t = &*visit.texts;
     let make = Figures { t, part: chain.name(), now: visit.now };
-    let figures = match (chain, &visit.facts.packetcrypt, &visit.facts.nimiq) {
+    let mut figures = match (chain, &visit.facts.packetcrypt, &visit.facts.nimiq) {
         (Chain::PacketCrypt, Some(facts), _) => {
             vec![summary::packetcrypt(make, facts), summary::packetcrypt_more(make, facts)]
         }
         (Chain::Nimiq, _, Some(facts)) => vec![summary::nimiq(make, facts), summary::nimiq_more(make, facts)],
         _ => Vec::new(),
     };
+    figures.push(summary::machinery(make, &visit.facts, chain));
     Part {
         id: chain.name(),
         name: chain_name(t, chain),

@@ -7,10 +7,11 @@ use axum::extract::State as AxumState;
 use axum::response::Response;
 use http::StatusCode;
 
-use super::super::facts::ComponentState;
+use super::super::facts::{ComponentState, Identity};
 use super::age::Age;
 use super::frame::Frame;
 use super::home::chain_name;
+use super::numbers::Shown;
 use super::state::State;
 use super::{Pages, Visit, html};
 
@@ -32,6 +33,10 @@ struct Row {
     reason: String,
     since: Age,
     checked: Age,
+    started: Option<Age>,
+    load: Option<String>,
+    /// Its program, where that is another one than the website's.
+    program: Option<String>,
 }
 
 pub(super) async fn page(AxumState(pages): AxumState<Arc<Pages>>) -> Response {
@@ -59,11 +64,27 @@ fn row(visit: &Visit, component: &ComponentState) -> Row {
         reason: component.reason.clone().unwrap_or_default(),
         since: Age::new(t, component.since, visit.now),
         checked: Age::new(t, component.checked_at, visit.now),
+        started: component.started_at.map(|started| Age::new(t, started, visit.now)),
+        load: component.load.map(|load| {
+            let value = load.value.map(|value| value.shown(load.unit).to_string());
+            value.unwrap_or_else(|| t.get("frame.not_known_yet").to_owned())
+        }),
+        program: other_program(&visit.facts.identity, component),
     }
 }
 
+/// Which program a role runs that does not run the website's.
+fn other_program(own: &Identity, component: &ComponentState) -> Option<String> {
+    let version = component.version.as_deref()?;
+    if version == own.version && component.build == own.build {
+        return None;
+    }
+    let build = component.build.as_ref().map(|build| format!(" ({build})"));
+    Some(format!("Headframe {version}{}", build.unwrap_or_default()))
+}
+
 /// What people call a role; one that is not known, by its own name.
-fn role_name<'a>(t: &'a super::Texts, role: &'a str) -> &'a str {
+pub(super) fn role_name<'a>(t: &'a super::Texts, role: &'a str) -> &'a str {
     match role {
         "master" => t.get("role.master"),
         "ann_handler" => t.get("role.ann_handler"),

@@ -1,6 +1,8 @@
 //! The figures of a whole pool, one list for each chain: what Home and Statistics show, from the same source as the API.
 
-use super::super::facts::{ClassState, Luck, Measured, NimiqFacts, PacketCryptFacts, PoolBlock, Unit};
+use super::super::facts::{
+    Chain, ClassState, Condition, Luck, Measured, NimiqFacts, PacketCryptFacts, PoolBlock, PoolFacts, Unit,
+};
 use super::figure::{Accent, Figure, Figures};
 use super::numbers::{Quantity, grouped, money, percent};
 
@@ -15,7 +17,7 @@ pub fn packetcrypt<'a>(make: Figures<'a>, facts: &PacketCryptFacts) -> Vec<Figur
         make.measured("block_miners", Accent::Block, &facts.miners.blocks),
         last_block(make, &facts.blocks, &facts.blocks_found),
         effort(make, &facts.luck),
-        make.given("fee", Accent::Money, Some(percent(facts.fee)), make.t.get("time.of_each_reward")),
+        make.given("fee", Accent::Money, facts.fee.map(percent), make.t.get("time.of_each_reward")),
     ]
 }
 
@@ -77,6 +79,19 @@ pub fn nimiq_more<'a>(make: Figures<'a>, facts: &NimiqFacts) -> Vec<Figure<'a>> 
             Some(money(facts.automatic_above)),
             make.t.get("time.set_by_operator"),
         ),
+    ]
+}
+
+/// What stands behind a chain: how busy its handlers are, and how many of its nodes can be used.
+pub fn machinery<'a>(make: Figures<'a>, facts: &PoolFacts, chain: Chain) -> Vec<Figure<'a>> {
+    let nodes: Vec<_> = facts.components.iter().filter(|component| component.is_node_of(chain)).collect();
+    let up = nodes.iter().filter(|node| node.condition == Condition::Ready).count();
+    let unit = make.t.fill("time.of_nodes", &[("n", &nodes.len())]);
+    let in_use = (!nodes.is_empty()).then(|| Quantity { number: up.to_string(), unit });
+    let asked = nodes.iter().map(|node| node.checked_at).max();
+    vec![
+        make.measured("handler_load", Accent::Plain, &facts.handler_load(chain)),
+        make.asked("nodes", Accent::Plain, in_use, asked),
     ]
 }
 

@@ -8,6 +8,7 @@ use http::header::LOCATION;
 use tower::ServiceExt;
 
 use super::super::facts::sample;
+use super::super::static_files::compressed;
 use super::*;
 
 const PAGES: [&str; 13] = [
@@ -36,6 +37,27 @@ async fn get_page(address: &str) -> (StatusCode, HeaderMap, String) {
     let (parts, body) = answer.into_parts();
     let body = to_bytes(body, 10 << 20).await.unwrap();
     (parts.status, parts.headers, String::from_utf8(body.to_vec()).unwrap())
+}
+
+/// A page of a pool that a test has made up.
+async fn page_of(pool: PoolFacts, address: &str) -> String {
+    let site = router_with_clock(SiteFiles::new(None).unwrap(), Facts::made_up(pool), || sample::NOW);
+    let body = site.oneshot(Request::get(address).body(Body::empty()).unwrap()).await.unwrap().into_body();
+    String::from_utf8(to_bytes(body, 10 << 20).await.unwrap().to_vec()).unwrap()
+}
+
+/// A figure of a page, by its identifier.
+fn figure<'p>(page: &'p str, id: &str) -> &'p str {
+    let (before, after) = page.split_once(&format!("\"{id}\"")).unwrap_or_else(|| panic!("no figure {id}"));
+    let start = before.rfind("<div class=\"figure ").unwrap();
+    let end = before.len() + after.find("</div>").unwrap();
+    &page[start..end]
+}
+
+/// The part of a page from an identifier to the end of its element, which has none of its kind in it.
+fn part<'p>(page: &'p str, id: &str, end: &str) -> &'p str {
+    let rest = page.split(&format!("id=\"{id}\"")).nth(1).unwrap_or_else(|| panic!("nothing is {id}"));
+    rest.split(end).next().unwrap_or_default()
 }
 
 #[tokio::test]
@@ -134,16 +156,35 @@ async fn what_is_not_known_is_never_zero() {
 }
 
 #[tokio::test]
+async fn what_nobody_has_told_yet_is_not_known_and_not_zero() {
+    let mut pool = sample::pool();
+    let packetcrypt = pool.packetcrypt.as_mut().unwrap();
+    (packetcrypt.fee, packetcrypt.block_miners_part) = (None, None);
+    let nimiq = pool.nimiq.as_mut().unwrap();
+    (nimiq.totals, nimiq.average_payout.value, nimiq.next_block) = (None, None, None);
+    for (address, figures) in [
+        ("/", &["packetcrypt-fee"][..]),
+        ("/statistics", &["packetcrypt-fee", "nimiq-average-payout"]),
+        ("/payouts", &["packetcrypt-fee", "nimiq-liabilities", "nimiq-paid", "nimiq-average-payout"]),
+        ("/transparency", &["nimiq-reserve", "nimiq-liabilities", "nimiq-fee-account"]),
+    ] {
+        let text = page_of(pool.clone(), address).await;
+        for id in figures {
+            let figure = figure(&text, id);
+            assert!(figure.contains("not known yet") && !figure.contains("now ·"), "{address}: {figure}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_pool_that_has_found_nothing_says_so_and_one_that_does_not_know_says_that() {
     for (found, said) in [(Some(0), "none yet"), (None, "not known yet")] {
         let mut pool = sample::pool();
         let packetcrypt = pool.packetcrypt.as_mut().unwrap();
         packetcrypt.blocks.clear();
         packetcrypt.blocks_found.value = found;
-        let site = router_with_clock(SiteFiles::new(None).unwrap(), Facts::made_up(pool), || sample::NOW);
-        let body = site.oneshot(Request::get("/").body(Body::empty()).unwrap()).await.unwrap().into_body();
-        let text = String::from_utf8(to_bytes(body, 10 << 20).await.unwrap().to_vec()).unwrap();
-        let figure = text.split("packetcrypt-last-block").nth(1).unwrap().split("</div>").next().unwrap();
+        let text = page_of(pool, "/").await;
+        let figure = figure(&text, "packetcrypt-last-block");
         assert!(figure.contains(said), "{figure}");
     }
 }
@@ -186,7 +227,8 @@ async fn an_address_without_work_is_told_how_to_begin_and_shown_no_empty_tables(
 #[tokio::test]
 async fn the_pool_s_own_address_is_told_from_those_of_miners() {
     let (_, _, text) = get_page("/transparency").await;
-    let rows: Vec<&str> = text.split("<tr").filter(|row| row.contains("href=\"/m/")).collect();
+    let table = part(&text, "next-table", "</section>");
+    let rows: Vec<&str> = table.split("<tr").filter(|row| row.contains("href=\"/m/")).collect();
     assert_eq!(rows.len(), 3, "{text}");
     for row in rows {
         assert_eq!(row.contains("the pool’s own"), row.contains(sample::PKT_FEE), "{row}");
@@ -194,6 +236,112 @@ async fn the_pool_s_own_address_is_told_from_those_of_miners() {
     assert!(text.contains("work does not fill a window"), "{text}");
     let (_, _, own) = get_page(&format!("/m/{}", sample::PKT_FEE)).await;
     assert!(own.contains("an address of the pool’s own"), "{own}");
+}
+
+#[tokio::test]
+async fn transparency_tells_terms_totals_incidents_and_statements_and_how_to_check_them() {
+    let (_, _, text) = get_page("/transparency").await;
+    let terms = part(&text, "terms-table", "</section>");
+    assert_eq!(terms.matches("<tr>").count(), 4, "with the head: {terms}");
+    assert!(terms.contains("PKT: fee 2\u{a0}%") && terms.contains("PKT: fee 1\u{a0}%"), "{terms}");
+    let incidents = part(&text, "incident-table", "</section>");
+    for said in
+        ["did not answer", "Nimiq payouts", "connection refused", "goes on", "no new block", "40\u{a0}min"]
+    {
+        assert!(incidents.contains(said), "{said} in {incidents}");
+    }
+    let statements = part(&text, "statement-table", "</section>");
+    assert_eq!(statements.matches("<tr>").count(), 8, "{statements}");
+    assert!(
+        statements.contains("owed to miners") && statements.contains("statement 5 is over"),
+        "{statements}"
+    );
+    let command = format!("headframe verify statements log --key {}", sample::STATEMENT_KEY);
+    assert!(text.contains(&command), "{text}");
+    let window = part(&text, "next-nimiq-table", "</section>");
+    assert!(
+        window.contains("1\u{202f}000") && window.contains("since") && window.contains("1.93\u{a0}%"),
+        "{window}"
+    );
+    for total in ["nimiq-liabilities", "nimiq-fee-account", "nimiq-reserve"] {
+        assert!(figure(&text, total).contains("value"), "{total}");
+    }
+}
+
+#[tokio::test]
+async fn status_tells_of_every_part_how_it_is_since_when_its_load_and_its_last_start() {
+    let mut pool = sample::pool();
+    pool.components[0].version = Some("0.0.9".to_owned());
+    let text = page_of(pool.clone(), "/status").await;
+    let table = part(&text, "status-table", "</section>");
+    assert_eq!(table.matches("<tr>").count(), pool.components.len() + 1);
+    for said in ["62.5\u{a0}%", "Last restart", "Headframe 0.0.9", "the Master does not answer", "PKT 1"] {
+        assert!(table.contains(said), "{said} in {table}");
+    }
+    assert_eq!(table.matches("Headframe 0").count(), 1, "only what differs from the website is named");
+    assert!(part(&text, "started", "</section>").contains("4f1c2d9a"));
+}
+
+#[tokio::test]
+async fn statistics_have_a_chart_of_everything_that_has_a_past_and_tell_of_handlers_and_nodes() {
+    for range in ["1h", "24h", "7d", "30d"] {
+        let (_, _, text) = get_page(&format!("/statistics?range={range}")).await;
+        for (chain, name) in [Chain::PacketCrypt, Chain::Nimiq]
+            .into_iter()
+            .flat_map(|chain| SeriesName::of_chain(chain).iter().map(move |name| (chain.name(), name.name())))
+        {
+            let chart = format!("data-series=\"/api/v1/{chain}/series/{name}?range={range}\"");
+            assert!(text.contains(&chart), "{chart}");
+        }
+        let sent = compressed(text.as_bytes(), flate2::Compression::fast()).unwrap().len();
+        assert!(sent < 40_000 && text.len() < 128_000, "{range}: {sent} bytes, {} unpacked", text.len());
+        assert!(figure(&text, "packetcrypt-handler-load").contains("32.8"), "the mean of two handlers");
+        let nodes = figure(&text, "nimiq-nodes");
+        assert!(nodes.contains(">1 <span class=\"unit\">of 1</span>"), "{nodes}");
+    }
+    let (_, _, text) = get_page("/statistics").await;
+    let classes = part(&text, "class-table", "</section>");
+    assert!(classes.contains("In use") && classes.contains("2\u{202f}114\u{202f}924"), "{classes}");
+}
+
+#[tokio::test]
+async fn connect_explains_every_code_that_a_miner_may_be_told() {
+    let (_, _, text) = get_page("/connect").await;
+    for code in ["packetcrypt-height_out_of_range", "packetcrypt-overloaded", "nimiq-invalid_pow"] {
+        let meaning = part(&text, &format!("code-{code}"), "</tr>");
+        assert!(meaning.len() > 60, "{code}: {meaning}");
+    }
+    assert!(text.contains("curl https://pool.example/master/config.json"), "no port test");
+    let (_, _, text) = get_page("/connect?work=nimiq&system=windows").await;
+    assert!(text.contains("Test-NetConnection pool.example -Port 8443"), "{text}");
+    assert!(text.contains("wss://pool.example:8443"), "no endpoint");
+}
+
+#[tokio::test]
+async fn a_miner_sees_the_state_of_its_work_and_what_each_window_pays() {
+    let (_, _, text) = get_page(&format!("/m/{}", sample::PKT_MINER)).await;
+    let next = part(&text, "miner-next", "</section>");
+    assert!(
+        next.contains("30\u{a0}% · 612\u{a0}PKT") && next.contains("35.3\u{a0}% · 722\u{a0}PKT"),
+        "{next}"
+    );
+    assert!(part(&text, "miner-state", "</p>").contains("mining"));
+    let conduct = part(&text, "conduct-table", "</section>");
+    assert!(conduct.contains("stale parent") && conduct.contains("210"), "{conduct}");
+    assert!(figure(&text, "miner-warm-up").contains("100"));
+    let (_, _, text) = get_page("/m/NQ762NH6LDHVUJ2CMATRVLDHJ5TGJGQACNQ9").await;
+    let devices = part(&text, "device-table", "</section>");
+    assert_eq!(devices.matches("<tr>").count(), 3, "{devices}");
+}
+
+#[tokio::test]
+async fn a_block_leads_to_the_list_of_those_whom_it_paid() {
+    let (_, _, text) = get_page("/blocks").await;
+    assert!(text.contains("/api/v1/packetcrypt/payees?table=4703"), "{text}");
+    let settled = format!("/api/v1/nimiq/credits?block={}", sample::settled_block());
+    assert!(text.contains(&settled), "{text}");
+    let found = &sample::pool().nimiq.unwrap().blocks[0].hash;
+    assert!(!text.contains(&format!("credits?block={found}")), "it is not settled");
 }
 
 #[tokio::test]

@@ -7,16 +7,23 @@ use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 
-use super::super::facts::{NimiqFacts, PacketCryptFacts, Unit};
+use super::super::facts::{NimiqFacts, PacketCryptFacts, Part, Unit};
 use super::figure::{Figure, Figures};
 use super::frame::Frame;
+use super::incident_table::IncidentTable;
 use super::next_block::NextBlock;
+use super::next_nimiq_block::NextNimiqTable;
 use super::numbers::{Shown, duration_text, grouped, money, percent};
 use super::payouts::totals;
+use super::statement_table::StatementTable;
 use super::{Pages, Texts, Visit, html};
 
 /// Payees of the next block: as many as the facts hold.
 const PAYEES: usize = 100;
+/// The newest terms, incidents and statements on the page; its links have them all.
+const TERMS: u32 = 12;
+const INCIDENTS: u32 = 12;
+const STATEMENTS: u32 = 12;
 
 #[derive(Template)]
 #[template(path = "transparency.html")]
@@ -24,6 +31,11 @@ struct Transparency<'a> {
     frame: Frame<'a>,
     packetcrypt: Option<PacketCryptPart<'a>>,
     nimiq: Option<NimiqPart<'a>>,
+    terms: StatementTable<'a>,
+    incidents: IncidentTable<'a>,
+    statements: StatementTable<'a>,
+    key: String,
+    verify: String,
     build: String,
 }
 
@@ -38,6 +50,7 @@ struct NimiqPart<'a> {
     rule: &'a str,
     parameters: Vec<(&'a str, String)>,
     totals: Vec<Figure<'a>>,
+    next: Option<NextNimiqTable<'a>>,
     address: Option<&'a str>,
 }
 
@@ -45,10 +58,19 @@ pub(super) async fn page(State(pages): State<Arc<Pages>>) -> Response {
     let visit = pages.visit();
     let t = &*visit.texts;
     let identity = &visit.facts.identity;
+    let (facts, key) = (&pages.facts, pages.facts.statement_key());
     let page = Transparency {
         frame: visit.frame("transparency", t.get("transparency.title")),
         packetcrypt: visit.facts.packetcrypt.as_ref().map(|facts| packetcrypt(&visit, facts)),
         nimiq: visit.facts.nimiq.as_ref().map(|facts| nimiq(&visit, facts)),
+        terms: StatementTable::of_terms(&visit, &facts.statements(None, Some("terms"), TERMS)),
+        incidents: IncidentTable::new(&visit, &facts.incidents(None, INCIDENTS)),
+        statements: StatementTable::of_all(&visit, &facts.statements(None, None, STATEMENTS)),
+        verify: format!(
+            "curl -O {}/api/v1/statements/log && headframe verify statements log --key {key}",
+            identity.url
+        ),
+        key,
         build: match &identity.build {
             Some(build) => format!("{} ({build})", identity.version),
             None => identity.version.clone(),
@@ -59,12 +81,15 @@ pub(super) async fn page(State(pages): State<Arc<Pages>>) -> Response {
 
 fn packetcrypt<'a>(visit: &'a Visit, facts: &'a PacketCryptFacts) -> PacketCryptPart<'a> {
     let t: &Texts = &visit.texts;
+    let part = |part: Option<Part>| {
+        part.map_or_else(|| t.get("frame.not_known_yet").to_owned(), |part| percent(part).to_string())
+    };
     PacketCryptPart {
         rule: &facts.payout_rule,
         parameters: vec![
-            (t.get("transparency.fee"), percent(facts.fee).to_string()),
-            (t.get("transparency.block_miners"), percent(facts.block_miners_part).to_string()),
-            (t.get("transparency.announcement_miners"), percent(facts.announcement_miners_part).to_string()),
+            (t.get("transparency.fee"), part(facts.fee)),
+            (t.get("transparency.block_miners"), part(facts.block_miners_part)),
+            (t.get("transparency.announcement_miners"), part(facts.announcement_miners_part)),
             (
                 t.get("transparency.announcement_work"),
                 facts.announcement_work.value.map_or_else(
@@ -111,6 +136,7 @@ fn nimiq<'a>(visit: &'a Visit, facts: &'a NimiqFacts) -> NimiqPart<'a> {
             (t.get("transparency.network"), facts.network.clone()),
         ],
         totals: totals(Figures { t, part: "nimiq", now: visit.now }, facts),
+        next: facts.next_block.as_ref().map(|next| NextNimiqTable::new(t, next, visit.now, PAYEES, None)),
         address: facts.address.as_deref(),
     }
 }

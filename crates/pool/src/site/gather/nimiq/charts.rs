@@ -92,6 +92,20 @@ pub(super) async fn last_day(
     Ok((recorded > 0).then(|| (seconds, own.into_iter().flatten().fold(Point::default(), Point::plus))))
 }
 
+/// When a user worked last, to the hour, if that is within 30 days.
+pub(super) async fn last_work(
+    accounts: &Accounts,
+    user: UserId,
+    now: Moment,
+) -> Result<Option<Moment>, AccountsError> {
+    let (grain, step, count) = (Grain::Hour, Grain::Hour.step_ms(), Range::Month.points());
+    let from = UnixMillis(now.0 - now.0 % step + step).minus(step * count as u64);
+    let own = accounts.series(Some(user), grain, from, count).await?;
+    let last = own.iter().rposition(|point| point.is_some_and(|point| point.shares > 0));
+    // The end of that hour, which may still go on.
+    Ok(last.map(|place| Moment(from.plus(step * (place as u64 + 1)).0.min(now.0))))
+}
+
 /// Values by time, summed (or averaged) over each step. Where the pool did not record and nothing is there, nothing is
 /// known; a mean of nothing is not known either.
 fn spread(
