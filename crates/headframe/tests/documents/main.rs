@@ -8,7 +8,9 @@ mod reader;
 #[path = "../sandbox/mod.rs"]
 mod sandbox;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use page::{Mark, Page};
 
@@ -70,6 +72,28 @@ fn every_command_works_as_it_is_written() {
     assert!(faults.is_empty(), "{}", faults.join("\n\n"));
 }
 
+/// In sentences, in runbooks and where a command is not run: the program has it, with every flag.
+#[test]
+fn the_program_knows_each_command_that_a_page_names() {
+    let mut named = BTreeSet::new();
+    for file in pages() {
+        let text = std::fs::read_to_string(&file).unwrap();
+        named.extend(page::commands(&text).map(|command| (shown(&file), command)));
+    }
+    assert!(named.len() > 50, "only these were found: {named:?}");
+    let faults = named.into_iter().filter_map(|(file, words)| {
+        let is_plain = |word: &&String| word.chars().all(|c| c.is_ascii_lowercase() || c == '-');
+        let order = words.iter().take_while(|word| is_plain(word) && !word.starts_with('-'));
+        let help = Command::new(env!("CARGO_BIN_EXE_headframe")).args(order).arg("--help").output().unwrap();
+        let said = String::from_utf8_lossy(&help.stdout).into_owned();
+        let unknown = words.iter().find(|word| word.starts_with("--") && !said.contains(word.as_str()));
+        let is_known = help.status.success() && unknown.is_none();
+        (!is_known).then(|| format!("{file}: `headframe {}`: {unknown:?}", words.join(" ")))
+    });
+    let faults: Vec<String> = faults.collect();
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
 #[test]
 fn links_lead_to_what_is_there() {
     let mut faults = Vec::new();
@@ -100,6 +124,8 @@ fn a_block_of_which_nobody_says_whether_it_is_tested_is_found() {
     assert!(unmarked.starts_with("2: "), "{unmarked}");
     let unknown = page("<!-- testet -->\n```sh\ntrue\n```\n").unwrap_err();
     assert!(unknown.starts_with("2: "), "{unknown}");
+    let inside = page("1. words\n\n   ```sh\n   true\n   ```\n").unwrap_err();
+    assert!(inside.starts_with("3: "), "{inside}");
     let open = page("<!-- tested -->\n```sh\ntrue\n").unwrap_err();
     assert!(open.contains("does not end"), "{open}");
 }

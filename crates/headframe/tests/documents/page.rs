@@ -69,6 +69,9 @@ impl Page {
         let mut lines = text.lines().zip(1..);
         while let Some((line, number)) = lines.next() {
             let Some(language) = line.strip_prefix("```") else {
+                if line.trim_start().starts_with("```") {
+                    return Err(format!("{number}: a block begins where its line does, so that it is seen"));
+                }
                 before = line;
                 continue;
             };
@@ -91,6 +94,33 @@ impl Page {
         }
         Ok(Self { blocks })
     }
+}
+
+/// The words behind each `headframe` that a text names as a command, in a block or in a sentence.
+pub fn commands(text: &str) -> impl Iterator<Item = Vec<String>> {
+    let joined = text.replace("\\\n", " ");
+    let mut is_inside = false;
+    let mut found = Vec::new();
+    for line in joined.lines() {
+        let is_fence = line.starts_with("```");
+        is_inside ^= is_fence;
+        let parts: Vec<&str> =
+            if is_inside { vec![line] } else { line.split('`').skip(1).step_by(2).collect() };
+        for part in parts {
+            let words: Vec<&str> =
+                part.split(['#', '|', '>', '<']).next().unwrap_or_default().split_whitespace().collect();
+            let before =
+                words.iter().take_while(|word| ["$", "sudo", "-u", "headframe"].contains(*word)).count();
+            let program = words.get(before).copied().unwrap_or_default();
+            let rest = match program {
+                "target/release/headframe" => &words[before + 1..],
+                _ if before > 0 && words[before - 1] == "headframe" => &words[before..],
+                _ => continue,
+            };
+            found.push(rest.iter().map(|word| (*word).to_owned()).collect());
+        }
+    }
+    found.into_iter()
 }
 
 /// The links of a text to files, with their lines: those that name no scheme.
