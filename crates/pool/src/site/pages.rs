@@ -24,6 +24,7 @@ mod numbers;
 mod page_cache;
 mod payment_table;
 mod payouts;
+mod proof_table;
 mod refused_work;
 mod share_bar;
 mod state;

@@ -51,7 +51,7 @@ impl<'a> BlockTable<'a> {
 }
 
 /// The list of those whom a block paid, as a document.
-fn proof(t: &Texts, chain: Chain, block: &PoolBlock) -> Option<(String, String)> {
+pub(super) fn proof(t: &Texts, chain: Chain, block: &PoolBlock) -> Option<(String, String)> {
     match (chain, block.standing) {
         (Chain::PacketCrypt, _) => block.payout_table.map(|table| {
             let list = t.fill("blocks.proof", &[("number", &table)]);

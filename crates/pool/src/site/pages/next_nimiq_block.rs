@@ -20,6 +20,7 @@ pub struct NextNimiqTable<'a> {
     length: String,
     oldest: Option<String>,
     payees: String,
+    is_cut: bool,
     rows: Vec<Row>,
 }
 
@@ -48,7 +49,8 @@ impl<'a> NextNimiqTable<'a> {
         });
         let rows: Vec<Row> = rows.collect();
         let count = grouped(next.payee_count);
-        let payees = if next.payee_count > rows.len() as u64 {
+        let is_cut = next.payee_count > rows.len() as u64;
+        let payees = if is_cut {
             t.fill("next.greatest", &[("shown", &rows.len()), ("n", &count)])
         } else {
             t.fill("next.payees", &[("n", &count)])
@@ -63,6 +65,7 @@ impl<'a> NextNimiqTable<'a> {
             ),
             oldest: next.oldest_share.map(date),
             payees,
+            is_cut,
             rows,
         }
     }

@@ -258,6 +258,10 @@ async fn transparency_tells_terms_totals_incidents_and_statements_and_how_to_che
     );
     let command = format!("headframe verify statements log --key {}", sample::STATEMENT_KEY);
     assert!(text.contains(&command), "{text}");
+    for (proofs, list) in [("proofs-pkt", "payees?table=4703"), ("proofs-nimiq", "credits?block=")] {
+        let proofs = part(&text, proofs, "</section>");
+        assert!(proofs.contains(list) && proofs.contains("format=csv"), "{proofs}");
+    }
     let window = part(&text, "next-nimiq-table", "</section>");
     assert!(
         window.contains("1\u{202f}000") && window.contains("since") && window.contains("1.93\u{a0}%"),

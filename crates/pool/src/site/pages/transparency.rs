@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 
-use super::super::facts::{NimiqFacts, PacketCryptFacts, Part, Unit};
+use super::super::facts::{Chain, NimiqFacts, PacketCryptFacts, Part, Unit};
 use super::figure::{Figure, Figures};
 use super::frame::Frame;
 use super::incident_table::IncidentTable;
@@ -15,6 +15,7 @@ use super::next_block::NextBlock;
 use super::next_nimiq_block::NextNimiqTable;
 use super::numbers::{Shown, duration_text, grouped, money, percent};
 use super::payouts::totals;
+use super::proof_table::ProofTable;
 use super::statement_table::StatementTable;
 use super::{Pages, Texts, Visit, html};
 
@@ -43,6 +44,7 @@ struct PacketCryptPart<'a> {
     rule: &'a str,
     parameters: Vec<(&'a str, String)>,
     next: Option<NextBlock<'a>>,
+    proofs: ProofTable<'a>,
     warnings: Vec<String>,
 }
 
@@ -51,6 +53,7 @@ struct NimiqPart<'a> {
     parameters: Vec<(&'a str, String)>,
     totals: Vec<Figure<'a>>,
     next: Option<NextNimiqTable<'a>>,
+    proofs: ProofTable<'a>,
     address: Option<&'a str>,
 }
 
@@ -104,6 +107,7 @@ fn packetcrypt<'a>(visit: &'a Visit, facts: &'a PacketCryptFacts) -> PacketCrypt
             ),
         ],
         next: NextBlock::new(t, facts, visit.now, PAYEES, None),
+        proofs: ProofTable::new(visit, Chain::PacketCrypt, &facts.blocks),
         warnings: facts.warnings.iter().map(|warning| in_words(t, warning)).collect(),
     }
 }
@@ -137,6 +141,7 @@ fn nimiq<'a>(visit: &'a Visit, facts: &'a NimiqFacts) -> NimiqPart<'a> {
         ],
         totals: totals(Figures { t, part: "nimiq", now: visit.now }, facts),
         next: facts.next_block.as_ref().map(|next| NextNimiqTable::new(t, next, visit.now, PAYEES, None)),
+        proofs: ProofTable::new(visit, Chain::Nimiq, &facts.blocks),
         address: facts.address.as_deref(),
     }
 }
