@@ -84,6 +84,12 @@ fn by_name(facts: &PoolFacts) -> BTreeMap<String, Figure> {
         figures.count("shares", "Accepted shares", pool.shares);
         figures.count("blocks_found", "Blocks of the pool", pool.blocks_found);
         figures.add("difficulty", "Difficulty of the chain", pool.difficulty);
+        figures.add("network_speed", "Speed of all that mine the chain", pool.network_speed);
+        figures.add(
+            "expected_per_day",
+            "What a million hashes per second earn in a day on average",
+            pool.expected_per_day.map(Amount::to_coins),
+        );
         figures.add(
             "effort",
             "Work since the pool's last block, of what a block takes",

@@ -275,6 +275,9 @@ impl<'de> Deserialize<'de> for Amount {
 pub struct Part(pub u64);
 
 impl Part {
+    /// All of it.
+    pub const WHOLE: Self = Self(1_000_000_000_000);
+
     /// In percent, for people.
     pub fn percent(self) -> f64 {
         self.0 as f64 / 1e10
@@ -284,7 +287,7 @@ impl Part {
 impl fmt::Display for Part {
     /// As a fraction of 1 with at most twelve decimals.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = format!("{}.{:012}", self.0 / 1_000_000_000_000, self.0 % 1_000_000_000_000);
+        let text = format!("{}.{:012}", self.0 / Self::WHOLE.0, self.0 % Self::WHOLE.0);
         formatter.write_str(text.trim_end_matches('0').trim_end_matches('.'))
     }
 }

@@ -18,6 +18,10 @@ pub struct NimiqFacts {
     pub height: Measured<u32>,
     /// Difficulty of the chain.
     pub difficulty: Measured<f64>,
+    /// All that mines this chain, by the difficulty.
+    pub network_speed: Measured<f64>,
+    /// What a million hashes per second earn in a day on average, after the fee.
+    pub expected_per_day: Measured<Amount>,
     /// Hashes of accepted shares.
     pub speed: Measured<f64>,
     /// Accepted shares.

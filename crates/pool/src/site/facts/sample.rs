@@ -280,6 +280,8 @@ fn nimiq() -> NimiqFacts {
         network: "main".to_owned(),
         height: Measured::at(1_412_004, Unit::Blocks, ago(20)),
         difficulty: Measured::at(9_412.5, Unit::Difficulty, ago(20)),
+        network_speed: Measured::at(10_281_000.0, Unit::HashesPerSecond, ago(20)),
+        expected_per_day: Measured::over(Amount::luna(43_512_000), Unit::Nim, DAY, ago(20)),
         speed: Measured::over(1_284_000.0, Unit::HashesPerSecond, SHORT, NOW),
         shares: Measured::over(16_204, Unit::Shares, DAY, NOW),
         miners: NimiqMiners {

@@ -4,6 +4,7 @@ mod blocks;
 mod charts;
 mod devices;
 mod lookups;
+mod network;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -27,6 +28,7 @@ use crate::site::facts::{
 use blocks::Blocks;
 use devices::Devices;
 pub(super) use lookups::Lookups;
+use network::Network;
 
 const SHORT_SECONDS: u64 = 600;
 const DAY_SECONDS: u64 = 86_400;
@@ -96,6 +98,7 @@ pub(super) struct Gatherer {
     recent: Arc<ArcSwap<Recent>>,
     devices: Arc<Mutex<Devices>>,
     blocks: Blocks,
+    network: Network,
     summed: Option<Instant>,
     read_figures: Option<Instant>,
     reserve: Option<Amount>,
@@ -124,6 +127,7 @@ impl Gatherer {
                 recent,
                 devices,
                 blocks: Blocks::default(),
+                network: Network::default(),
                 summed: None,
                 read_figures: None,
                 reserve: None,
@@ -198,6 +202,9 @@ impl Gatherer {
         if let Some((work, at)) = self.blocks.work_of_one() {
             let difficulty = work as f64 / ShareWeight::OF_DIFFICULTY_ONE.0 as f64;
             self.facts.difficulty = Measured::at(difficulty, Unit::Difficulty, at);
+            self.facts.network_speed = Network::speed(work, at);
+            self.facts.expected_per_day =
+                self.network.expected_per_day(self.facts.height, work, self.facts.fee);
         }
         self.read_payouts(&accounts, now).await?;
         if self.summed.is_none_or(|summed| summed.elapsed() >= SUMS_EVERY) {
@@ -390,14 +397,14 @@ impl Gatherer {
 /// A user's part of a block found now, after the fee.
 fn next_part(source: &NimiqSource, recent: &Recent, user: UserId) -> Option<Part> {
     let own = recent.window.get(&user).copied().unwrap_or_default();
-    let after_fee = u128::from(1_000_000_000_000 - u64::from(source.fee_millionths) * 1_000_000);
+    let after_fee = u128::from(Part::WHOLE.0 - u64::from(source.fee_millionths) * 1_000_000);
     let part = (own * after_fee).checked_div(recent.window_total)?;
     Some(Part(part as u64))
 }
 
 /// What a part of a reward is in coins, rounded down.
 fn worth(reward: Luna, part: Part) -> Amount {
-    Amount::luna((u128::from(reward.0) * u128::from(part.0) / 1_000_000_000_000) as i64)
+    Amount::luna((u128::from(reward.0) * u128::from(part.0) / u128::from(Part::WHOLE.0)) as i64)
 }
 
 fn hashes_per_second(weight: u128, seconds: u64) -> Option<f64> {
@@ -434,6 +441,8 @@ fn nothing_known(source: &NimiqSource, now: Moment) -> NimiqFacts {
         network: source.network.clone(),
         height: unknown(Unit::Blocks, now),
         difficulty: unknown(Unit::Difficulty, now),
+        network_speed: unknown(Unit::HashesPerSecond, now),
+        expected_per_day: unknown(Unit::Nim, now),
         speed: unknown(Unit::HashesPerSecond, now),
         shares: unknown(Unit::Shares, now),
         miners: NimiqMiners {

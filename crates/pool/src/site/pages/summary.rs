@@ -67,6 +67,9 @@ pub fn nimiq_more<'a>(make: Figures<'a>, facts: &NimiqFacts) -> Vec<Figure<'a>> 
     vec![
         make.measured("height", Accent::Block, &facts.height),
         make.measured("difficulty", Accent::Block, &facts.difficulty),
+        make.measured("network_speed", Accent::Block, &facts.network_speed),
+        make.measured("network_part", Accent::Block, &part_of_network(facts)),
+        make.measured("expected_per_day", Accent::Money, &facts.expected_per_day),
         make.measured("shares", Accent::Block, &facts.shares),
         make.measured("blocks_found", Accent::Block, &facts.blocks_found),
         make.measured("smart", Accent::Plain, &facts.miners.smart),
@@ -80,6 +83,13 @@ pub fn nimiq_more<'a>(make: Figures<'a>, facts: &NimiqFacts) -> Vec<Figure<'a>> 
             make.t.get("time.set_by_operator"),
         ),
     ]
+}
+
+/// How much of all that mines the chain mines here.
+fn part_of_network(facts: &NimiqFacts) -> Measured<f64> {
+    let whole = facts.network_speed.value.filter(|whole| *whole > 0.0);
+    let part = facts.speed.value.zip(whole).map(|(speed, whole)| 100.0 * speed / whole);
+    Measured { value: part, unit: Unit::Percent, ..facts.speed }
 }
 
 /// What stands behind a chain: how busy its handlers are, and how many of its nodes can be used.

@@ -70,7 +70,9 @@ impl Lookups {
         let rows = accounts.credits_of(block, offset, limit).await.map_err(of_accounts)?;
         let payee = |(address, amount): (Option<Address>, Luna)| Payee {
             address: address.or(self.source.address).map(|address| address.to_string()).unwrap_or_default(),
-            part: Part((u128::from(amount.0) * 1_000_000_000_000 / u128::from(total.0.max(1))) as u64),
+            part: Part(
+                (u128::from(amount.0) * u128::from(Part::WHOLE.0) / u128::from(total.0.max(1))) as u64,
+            ),
             amount: Some(luna(amount)),
             is_of_pool: address.is_none(),
         };
