@@ -93,6 +93,7 @@ fn names_of_the_reference_have_our_values() {
         );
     }
     assert!(pool.sum("chain_head_height", &[("name", "main")]) >= 1.0);
+    assert!(pool.sum("headframe_nimiq_template_timestamp_seconds", &[]) > 1e9, "there is a template");
 }
 
 #[test]

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::board::{Board, Work};
+use super::clock;
 use super::journal::Replay;
 use super::seen::Seen;
 use crate::health::Health;
@@ -33,6 +34,7 @@ pub(super) struct HeadKeeper {
     pub health: Health,
     pub height: Gauge,
     pub next_work: Gauge,
+    pub metrics: Metrics,
     /// Another body for the same head is posted no more often.
     pub body_time: Duration,
 }
@@ -119,6 +121,10 @@ impl HeadKeeper {
         let height = head.next.height;
         self.board.send_modify(|board| *board = Arc::new(board.with(Arc::new(work))));
         self.height.set(i64::from(head.block.facts.height.0));
+        // Not there before there is work.
+        let help = "When the template that miners work on was posted, since 1970";
+        let posted = self.metrics.gauge("nimiq_template_timestamp_seconds", help);
+        posted.set((clock::unix_millis().0 / 1000).cast_signed());
         self.next_work.set(expected_hashes(head.next.target));
         // Shares on the head and on the one before may come again.
         self.outbox.keys_needed_from(height.0.saturating_sub(1));

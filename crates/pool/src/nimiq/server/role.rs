@@ -224,6 +224,7 @@ impl NimiqServer {
             health: health.clone(),
             height: HeadKeeper::height(&metrics),
             next_work: HeadKeeper::next_work(&metrics),
+            metrics: metrics.clone(),
             body_time: config.times.body,
         };
         let deliverer = Deliverer::new(outbox.clone(), accounts.clone(), server, health.clone(), &metrics);
