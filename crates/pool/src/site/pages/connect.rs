@@ -3,17 +3,18 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::{Query, State as AxumState};
 use axum::response::Response;
 use http::StatusCode;
 
-use super::super::facts::{Chain, MinerFacts, PoolFacts};
+use super::super::facts::{Chain, ComponentState, MinerFacts, PoolFacts};
 use super::address_form::{Problem, address_of};
 use super::age::Age;
 use super::command::{Command, Miner, Shell, Work};
 use super::frame::Frame;
 use super::home::chain_name;
 use super::refused_work::{RefusedWork, advice};
+use super::state::State;
 use super::{Pages, Question, Texts, Visit, html};
 
 #[derive(Template)]
@@ -30,8 +31,15 @@ struct Connect<'a> {
     caution: Option<&'a str>,
     port_test: String,
     waiting: Option<Waiting<'a>>,
-    endpoints: Vec<(&'a str, String)>,
+    endpoints: Vec<Endpoint<'a>>,
     refusals: Vec<Refusals<'a>>,
+}
+
+/// Where miners connect, and how whoever listens there is.
+struct Endpoint<'a> {
+    what: &'a str,
+    address: String,
+    state: Option<State>,
 }
 
 /// What a pool of one chain says when it does not take work, and what that means.
@@ -67,7 +75,10 @@ const SYSTEMS: [System; 3] = [
     System { name: "windows", shell: Shell::Windows },
 ];
 
-pub(super) async fn page(State(pages): State<Arc<Pages>>, Query(question): Query<Question>) -> Response {
+pub(super) async fn page(
+    AxumState(pages): AxumState<Arc<Pages>>,
+    Query(question): Query<Question>,
+) -> Response {
     let visit = pages.visit();
     let address = address_of(&visit, &question.address);
     let facts = match address.as_ref().ok().and_then(Option::as_ref) {
@@ -175,16 +186,32 @@ fn refusals(t: &Texts, chain: Chain) -> Refusals<'_> {
     Refusals { id: chain.name(), chain: chain_name(t, chain), codes }
 }
 
-fn endpoints<'a>(t: &'a Texts, facts: &PoolFacts) -> Vec<(&'a str, String)> {
+fn endpoints<'a>(t: &'a Texts, facts: &PoolFacts) -> Vec<Endpoint<'a>> {
+    let endpoint = |what: &'a str, role: &str, address: &String| Endpoint {
+        what,
+        address: address.clone(),
+        state: listener(facts, role, address).map(|component| State::of_component(t, component.condition)),
+    };
     let mut endpoints = Vec::new();
     if let Some(facts) = &facts.packetcrypt {
-        endpoints.push((t.get("connect.pool_url"), facts.pool_url.clone()));
-        let announcement = facts.announcement_urls.iter().map(|url| (t.get("role.ann_handler"), url.clone()));
-        endpoints.extend(announcement);
-        endpoints.extend(facts.block_urls.iter().map(|url| (t.get("role.blk_handler"), url.clone())));
+        endpoints.push(endpoint(t.get("connect.pool_url"), "master", &facts.pool_url));
+        let announcements = facts.announcement_urls.iter();
+        endpoints.extend(announcements.map(|url| endpoint(t.get("role.ann_handler"), "ann_handler", url)));
+        let blocks = facts.block_urls.iter();
+        endpoints.extend(blocks.map(|url| endpoint(t.get("role.blk_handler"), "blk_handler", url)));
     }
     if let Some(facts) = &facts.nimiq {
-        endpoints.extend(facts.servers.iter().map(|server| (t.get("role.nimiq_server"), server.clone())));
+        let servers = facts.servers.iter();
+        endpoints.extend(servers.map(|server| endpoint(t.get("role.nimiq_server"), "nimiq_server", server)));
     }
     endpoints
+}
+
+/// Which role of a kind listens at an address: the only one, or the one whose name is in it.
+fn listener<'f>(facts: &'f PoolFacts, role: &str, address: &str) -> Option<&'f ComponentState> {
+    let of_kind: Vec<&ComponentState> =
+        facts.components.iter().filter(|component| component.role == role).collect();
+    let named = of_kind.iter().find(|component| address.split('/').any(|part| part == component.name));
+    let only = of_kind.first().filter(|_| of_kind.len() == 1);
+    named.filter(|component| !component.name.is_empty()).or(only).copied()
 }

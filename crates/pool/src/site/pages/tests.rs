@@ -316,6 +316,9 @@ async fn connect_explains_every_code_that_a_miner_may_be_told() {
         assert!(meaning.len() > 60, "{code}: {meaning}");
     }
     assert!(text.contains("curl https://pool.example/master/config.json"), "no port test");
+    let endpoints = part(&text, "endpoint-list", "</dl>");
+    let second = endpoints.split("<dt>").find(|endpoint| endpoint.contains("/ann/second")).unwrap();
+    assert!(second.contains("troubled") && endpoints.matches("works").count() == 4, "{endpoints}");
     let (_, _, text) = get_page("/connect?work=nimiq&system=windows").await;
     assert!(text.contains("Test-NetConnection pool.example -Port 8443"), "{text}");
     assert!(text.contains("wss://pool.example:8443"), "no endpoint");

@@ -37,16 +37,6 @@ pub enum LogFault {
         /// Where it stands.
         file: PathBuf,
     },
-    /// Somebody has changed the record.
-    #[error("{}: line {number}: {fault}", file.display())]
-    Line {
-        /// Which file.
-        file: PathBuf,
-        /// Which line, from 1 on.
-        number: usize,
-        /// What is wrong with it.
-        fault: LineFault,
-    },
 }
 
 /// The record of a pool.
@@ -61,7 +51,8 @@ pub(super) struct Log {
 }
 
 impl Log {
-    /// Opens or begins the record in a folder, and checks all of it. What a crash left of a last line is cut off.
+    /// Opens or begins the record in a folder, and checks all of it. What a crash left of a last line is cut off; a record
+    /// that somebody has changed is set aside, and another one begun.
     pub(super) fn open(folder: &Path) -> Result<Self, LogFault> {
         let (file, key) = (folder.join(FILE), own_key(&folder.join(KEY_FILE))?);
         let failed = |source| LogFault::File { file: file.clone(), source };
@@ -74,18 +65,20 @@ impl Log {
         if whole.len() < text.len() {
             whole_file::write(&file, whole.as_bytes()).map_err(failed)?;
         }
-        let (mut lines, mut place) = (Vec::new(), None);
-        for (index, line) in whole.lines().enumerate() {
-            let checked = line.parse::<SignedLine>().and_then(|line| {
-                let (statement, next) = line.follow(place, None)?;
-                Ok((line, statement, next))
-            });
-            let (line, statement, next) =
-                checked.map_err(|fault| LogFault::Line { file: file.clone(), number: index + 1, fault })?;
-            lines.push((line, statement));
-            place = Some(next);
-        }
-        Ok(Self { file, key, lines, next: place.unwrap_or(Place::FIRST), most: MOST })
+        let (lines, next) = match checked(whole) {
+            Ok(record) => record,
+            Err((number, fault)) => {
+                // Mining does not wait for somebody to look at it, and those who kept a copy see that it was broken off.
+                let aside = folder.join(format!("{FILE}.broken-{}", Moment::now().0));
+                std::fs::rename(&file, &aside).map_err(failed)?;
+                tracing::error!(
+                    file = %file.display(), line = number, %fault, aside = %aside.display(),
+                    "the record of statements was changed; it is set aside, and a new one begins"
+                );
+                (Vec::new(), Place::FIRST)
+            }
+        };
+        Ok(Self { file, key, lines, next, most: MOST })
     }
 
     /// Signs and stores a statement, and gives its number.
@@ -149,6 +142,19 @@ impl Log {
     }
 }
 
+/// The lines of a record, and where it goes on; or which line, from 1 on, does not belong there.
+#[allow(clippy::type_complexity)]
+fn checked(text: &str) -> Result<(Vec<(SignedLine, SignedStatement)>, Place), (usize, LineFault)> {
+    let (mut lines, mut place) = (Vec::new(), None);
+    for (index, line) in text.lines().enumerate() {
+        let line: SignedLine = line.parse().map_err(|fault| (index + 1, fault))?;
+        let (statement, next) = line.follow(place, None).map_err(|fault| (index + 1, fault))?;
+        lines.push((line, statement));
+        place = Some(next);
+    }
+    Ok((lines, place.unwrap_or(Place::FIRST)))
+}
+
 /// The pool's own key for this; a new one if there is none.
 fn own_key(file: &Path) -> Result<PrivateKey, LogFault> {
     let failed = |source| LogFault::File { file: file.to_owned(), source };
@@ -210,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_was_changed_is_not_continued() {
+    fn a_record_that_was_changed_is_set_aside_and_not_continued() {
         let folder = tempfile::tempdir().unwrap();
         let mut log = Log::open(folder.path()).unwrap();
         for number in 1..=3 {
@@ -220,9 +226,15 @@ mod tests {
         let text = std::fs::read_to_string(&file).unwrap();
         let without_second: Vec<&str> =
             text.lines().enumerate().filter(|(index, _)| *index != 1).map(|(_, line)| line).collect();
-        std::fs::write(&file, without_second.join("\n") + "\n").unwrap();
-        let fault = Log::open(folder.path()).unwrap_err().to_string();
-        assert!(fault.contains("line 2") && fault.contains("number 2 follows"), "{fault}");
+        let without_second = without_second.join("\n") + "\n";
+        assert!(matches!(checked(&without_second), Err((2, LineFault::Number { expected: 2, got: 3 }))));
+        std::fs::write(&file, &without_second).unwrap();
+        let mut log = Log::open(folder.path()).unwrap();
+        assert_eq!((numbers(&log), log.add(Moment(9), end(9)).unwrap()), (vec![], 1), "another record");
+        let aside = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+        let aside = aside.filter(|path| path.to_str().unwrap().contains(".broken-"));
+        let kept: Vec<_> = aside.map(|path| std::fs::read_to_string(path).unwrap()).collect();
+        assert_eq!(kept, [without_second]);
         std::fs::write(folder.path().join(KEY_FILE), "secret").unwrap();
         let fault = Log::open(folder.path()).unwrap_err().to_string();
         assert!(fault.contains("64 hexadecimal digits") && !fault.contains("secret"), "{fault}");
