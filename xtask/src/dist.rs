@@ -1,7 +1,9 @@
 //! `cargo xtask dist`: what is handed to operators, in `target/dist`: the program, linked statically where that is wished,
-//! manual, completions, and a Debian package of all that with the systemd units of `deploy/`.
+//! manual, completions, and a Debian package of all that with the systemd units of `deploy/`; what the program is made of,
+//! and the checksum of the package.
 
 mod debian;
+mod materials;
 mod stage;
 
 use std::path::{Path, PathBuf};
@@ -38,15 +40,33 @@ pub enum Packing {
 /// Makes all, and says where it is.
 pub fn run(dist: &Dist) -> anyhow::Result<()> {
     std::env::set_current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))?;
-    println!("package: {}", package(&build(dist)?, dist.is_static, Packing::Small)?.display());
+    let package = package(&build(dist)?, dist.is_static, Packing::Small)?;
+    println!("package: {}", package.display());
+    let folder = package.parent().context("a package is in a folder")?;
+    let name = package.file_name().context("a package has a name")?;
+    let sum =
+        Command::new("sha256sum").arg(name).current_dir(folder).output().context("cannot start sha256sum")?;
+    anyhow::ensure!(sum.status.success(), "sha256sum: {}", String::from_utf8_lossy(&sum.stderr));
+    std::fs::write(folder.join("SHA256SUMS"), sum.stdout)?;
+    println!("its checksum: {}", folder.join("SHA256SUMS").display());
     Ok(())
 }
 
 /// Makes all of a program that is there, and gives back where the package is. To be called in the root of the project.
 pub fn package(program: &Path, is_static: bool, packing: Packing) -> anyhow::Result<PathBuf> {
     let folder = target_folder().join("dist");
-    let stage = stage::fill(program, &folder.join("stage"))?;
+    let target = if is_static { STATIC_TARGET.to_owned() } else { host()? };
+    let stage = stage::fill(program, &materials::document(&target)?, &folder.join("stage"))?;
     debian::package(&stage, program, &folder, is_static, packing)
+}
+
+/// The target that programs are built for here, if nobody says otherwise.
+fn host() -> anyhow::Result<String> {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let said = Command::new(rustc).arg("-vV").output().context("cannot start rustc")?.stdout;
+    let said = String::from_utf8(said)?;
+    let host = said.lines().find_map(|line| line.strip_prefix("host: "));
+    Ok(host.context("rustc does not say for what it builds")?.to_owned())
 }
 
 fn build(dist: &Dist) -> anyhow::Result<PathBuf> {
@@ -57,6 +77,7 @@ fn build(dist: &Dist) -> anyhow::Result<PathBuf> {
         if !answers("musl-gcc", &["--version"]) {
             install_package("a C compiler for static programs", "musl-tools")?;
         }
+        add_target();
         command.args(["--target", STATIC_TARGET]);
         folder.push(STATIC_TARGET);
     }
@@ -67,4 +88,16 @@ fn build(dist: &Dist) -> anyhow::Result<PathBuf> {
     );
     let profile = if dist.profile == "dev" { "debug" } else { &dist.profile };
     Ok(folder.join(profile).join("headframe"))
+}
+
+/// Sees to the standard library for static programs. Where there is no rustup, the compiler says whether it has one.
+fn add_target() {
+    let installed = Command::new("rustup").args(["target", "list", "--installed"]).output();
+    let installed =
+        installed.map(|said| String::from_utf8_lossy(&said.stdout).into_owned()).unwrap_or_default();
+    if installed.lines().all(|target| target != STATIC_TARGET) {
+        println!("installing the target {STATIC_TARGET} with rustup");
+        // Without it the build fails, and says so.
+        let _ = Command::new("rustup").args(["target", "add", STATIC_TARGET]).status();
+    }
 }

@@ -16,8 +16,8 @@ const SHARED: [&str; 2] = ["headframe-.service.d", "headframe-.socket.d"];
 /// Where the units keep everything.
 const DATA: &str = "/var/lib/headframe";
 
-/// Fills `root`, which is emptied before, and gives it back.
-pub fn fill(program: &Path, root: &Path) -> anyhow::Result<PathBuf> {
+/// Fills `root`, which is emptied before, and gives it back; `materials` is what the program is made of.
+pub fn fill(program: &Path, materials: &str, root: &Path) -> anyhow::Result<PathBuf> {
     if root.exists() {
         std::fs::remove_dir_all(root).with_context(|| format!("cannot empty {}", root.display()))?;
     }
@@ -30,6 +30,7 @@ pub fn fill(program: &Path, root: &Path) -> anyhow::Result<PathBuf> {
     }
     units(root)?;
     documents(root)?;
+    put(materials.as_bytes(), &root.join("usr/share/doc/headframe/headframe.cdx.json"))?;
     Ok(root.to_owned())
 }
 

@@ -25,7 +25,11 @@ pub fn run() -> anyhow::Result<()> {
         return Ok(());
     }
     tools()?;
-    let package = dist::package(&programs::headframe()?, false, Packing::Quick)?;
+    let program = programs::headframe()?;
+    let make = || dist::package(&program, false, Packing::Quick);
+    let package = make()?;
+    let bytes = std::fs::read(&package)?;
+    anyhow::ensure!(std::fs::read(make()?)? == bytes, "two packages of one program differ");
     let root = root::fresh()?;
     let machine = match Machine::boot(&root) {
         Ok(machine) => machine,
