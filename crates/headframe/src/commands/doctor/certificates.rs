@@ -49,7 +49,7 @@ fn certificate_of(name: &str, host: Option<String>, certificate: &Path, key: &Pa
             "give `certificate` (the whole chain) and `key` of one certificate, both PEM",
         );
     }
-    let renew = "renew it, and restart the server";
+    let renew = "renew it, and reload the server";
     match validity(certificate) {
         Ok(Validity::Good) if host.as_deref().is_some_and(|host| !is_for(certificate, host)) => {
             let host = host.unwrap_or_default();
