@@ -4,12 +4,14 @@
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 mod sandbox;
+mod whole_pool;
 
 use std::path::Path;
 use std::process::Command;
 
-use sandbox::{Http, Program, eventually};
+use sandbox::{Http, Program, eventually, folder};
 use serde_json::Value;
+use whole_pool::Up;
 
 /// Runs the client; gives what it printed, or its error.
 fn admin(file: &Path, arguments: &[&str]) -> Result<Value, String> {
@@ -134,4 +136,35 @@ fn u8_a_public_admin_api_wants_a_token_that_nobody_guesses() {
     assert!(starts(&[]).contains("`admin.token_file` is missing: the admin API at 192.0.2.1:8079"));
     std::fs::write(&token, "0123456789abcdef0123456789abcdef\n").unwrap();
     assert!(starts(&["--set", &set]).contains("`admin.token_file` is easy to guess"));
+}
+
+/// A round of payouts at once, which the schedule has once a day: miners are paid, and what is under way is compared with
+/// the chain.
+#[test]
+fn u8_nimiq_payouts_are_made_on_order() {
+    let (_folder, path) = folder();
+    let data = path.to_str().unwrap();
+    let up = Up::with(data, &["nimiq_payout.interval=86400", "nimiq_payout.automatic_above=0.1"]);
+    let planned = || up.http.metric(&up.base, "headframe_nimiq_payout_last_plan_timestamp_seconds", "");
+    let order = || {
+        let words = ["admin", "retry", "nimiq-payouts", "--data", data];
+        let output = Command::new(env!("CARGO_BIN_EXE_headframe")).args(words).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    };
+    let first = eventually("the first plan", || planned().filter(|time| *time > 0.0));
+    eventually("another plan", || {
+        order();
+        planned().filter(|time| *time > first)
+    });
+    eventually("the miner to be paid", || {
+        up.extend_nimiq_chain();
+        order();
+        (up.nimiq_paid() > 0).then_some(())
+    });
+    let settled = || up.http.metric(&up.base, "headframe_nimiq_payouts", "state=\"confirmed\"");
+    eventually("that to be booked", || {
+        up.extend_nimiq_chain();
+        order();
+        settled().filter(|payouts| *payouts > 0.0)
+    });
 }

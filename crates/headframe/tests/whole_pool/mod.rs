@@ -24,7 +24,12 @@ pub struct Up {
 
 impl Up {
     pub fn start(data: &str) -> Self {
-        let mut program = Program::headframe(&[
+        Self::with(data, &[])
+    }
+
+    /// The same with other settings.
+    pub fn with(data: &str, settings: &[&str]) -> Self {
+        let usual = [
             "up",
             "--mine",
             "--data",
@@ -47,7 +52,9 @@ impl Up {
             "nimiq_service.settle_after=0",
             "--set",
             "nimiq_payout.interval=10",
-        ]);
+        ];
+        let settings: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
+        let mut program = Program::headframe(&[&usual[..], &settings].concat());
         let url = |line: String| line[line.find("http://").unwrap()..].to_owned();
         let node = url(program.line(&["dev chain:", "pktd", "http://"]));
         let nimiq_node = url(program.line(&["Nimiq dev chain:", "http://"]));
