@@ -89,7 +89,8 @@ pub enum Files {
 }
 
 /// The environment variables that start with `HEADFRAME_` and are no keys of the configuration.
-const OTHER_VARIABLES: &[&str] = &["HEADFRAME_BACKEND", "HEADFRAME_CONFIG", "HEADFRAME_LOG"];
+const OTHER_VARIABLES: &[&str] =
+    &["HEADFRAME_BACKEND", "HEADFRAME_BUILD", "HEADFRAME_CONFIG", "HEADFRAME_LOG"];
 
 impl Config {
     /// Puts all layers together. `file` is the path with its text, `environment` every variable of the process.

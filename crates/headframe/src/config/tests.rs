@@ -156,6 +156,8 @@ fn later_layers_win_and_are_named_when_they_are_wrong() {
             variable("HEADFRAME_MASTER_MINE_OLD_ANNS", "3"),
             variable("HEADFRAME_ANN_HANDLER_MAIN_THREADS", "2"),
             variable("HEADFRAME_LOG", "debug"),
+            // cargo sets it for what it runs.
+            variable("HEADFRAME_BUILD", "0123456789ab"),
             variable("HOME", "/"),
         ]
     };
