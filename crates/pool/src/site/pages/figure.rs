@@ -3,10 +3,10 @@
 use askama::Template;
 use askama::filters::HtmlSafe;
 
-use super::super::facts::{Measured, Moment};
+use super::super::facts::{Amount, Measured, Moment};
 use super::super::texts::Texts;
 use super::age::Age;
-use super::numbers::{Quantity, Shown, duration_text};
+use super::numbers::{Quantity, Shown, duration_text, estimate};
 
 /// What a figure is about; its colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +73,11 @@ impl<'a> Figures<'a> {
         let value = fact.value.map(|value| value.shown(fact.unit));
         let as_of = Some(Age::new(self.t, fact.as_of, self.now));
         Figure { t: self.t, key, id: self.id(key), accent, value, window, as_of }
+    }
+
+    /// Money that is only expected: to three digits, so that it does not look exact.
+    pub fn estimated(self, key: &'static str, accent: Accent, fact: &Measured<Amount>) -> Figure<'a> {
+        Figure { value: fact.value.map(estimate), ..self.measured(key, accent, fact) }
     }
 
     /// A figure that somebody has set, or that is only known in sum.

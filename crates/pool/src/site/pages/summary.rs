@@ -69,7 +69,7 @@ pub fn nimiq_more<'a>(make: Figures<'a>, facts: &NimiqFacts) -> Vec<Figure<'a>> 
         make.measured("difficulty", Accent::Block, &facts.difficulty),
         make.measured("network_speed", Accent::Block, &facts.network_speed),
         make.measured("network_part", Accent::Block, &part_of_network(facts)),
-        make.measured("expected_per_day", Accent::Money, &facts.expected_per_day),
+        make.estimated("expected_per_day", Accent::Money, &facts.expected_per_day),
         make.measured("shares", Accent::Block, &facts.shares),
         make.measured("blocks_found", Accent::Block, &facts.blocks_found),
         make.measured("smart", Accent::Plain, &facts.miners.smart),
