@@ -24,7 +24,8 @@ impl Network {
         Measured::at(hashes / f64::from(BLOCK_SECONDS), Unit::HashesPerSecond, at)
     }
 
-    /// What a million hashes per second earn in a day on average: their part of the blocks' rewards, after the pool's fee.
+    /// What a million hashes per second earn in a day on average: their part of the blocks' rewards, after the pool's fee. Where
+    /// less than that mines the chain they earn all rewards, and not more: the difficulty would follow.
     pub(super) fn expected_per_day(
         &mut self,
         height: Measured<u32>,
@@ -37,8 +38,9 @@ impl Network {
                 _ => block_reward(Height(height.saturating_add(1))),
             };
             self.next_reward = Some((height, reward));
-            let weight = u128::from(EXAMPLE_SPEED * DAY_SECONDS) * u128::from(ShareWeight::PER_HASH);
-            let whole = u128::from(reward.0) * weight / u128::from(work_of_one);
+            let weight = |seconds: u64| u128::from(EXAMPLE_SPEED * seconds * ShareWeight::PER_HASH);
+            let of_block = u128::from(work_of_one).max(weight(BLOCK_SECONDS.into()));
+            let whole = u128::from(reward.0) * weight(DAY_SECONDS) / of_block;
             let kept = u128::from(Part::WHOLE.0.saturating_sub(fee.0));
             let after_fee = whole.saturating_mul(kept) / u128::from(Part::WHOLE.0);
             Amount::luna(i64::try_from(after_fee).unwrap_or(i64::MAX))
@@ -69,6 +71,7 @@ mod tests {
             Some(reward / 10),
             "of a chain ten times as hard"
         );
+        assert_eq!(earned(&mut network, work / 10, Part(0)), Some(reward), "no more than there is");
         let hundredth = Part(Part::WHOLE.0 / 100);
         assert_eq!(earned(&mut network, work, hundredth), Some(reward * 99 / 100));
         assert_eq!(network.expected_per_day(Measured::at(None, Unit::Blocks, at), work, Part(0)).value, None);
