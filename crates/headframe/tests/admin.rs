@@ -147,7 +147,7 @@ fn u8_nimiq_payouts_are_made_on_order() {
     let up = Up::with(data, &["nimiq_payout.interval=86400", "nimiq_payout.automatic_above=0.1"]);
     let planned = || up.http.metric(&up.base, "headframe_nimiq_payout_last_plan_timestamp_seconds", "");
     let order = || {
-        let words = ["admin", "retry", "nimiq-payouts", "--data", data];
+        let words = ["admin", "--data", data, "retry", "nimiq-payouts"];
         let output = Command::new(env!("CARGO_BIN_EXE_headframe")).args(words).output().unwrap();
         assert!(output.status.success(), "{output:?}");
     };

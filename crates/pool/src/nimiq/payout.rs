@@ -71,7 +71,8 @@ pub struct PayoutConfig {
     pub resend: Duration,
     /// Payments that are signed, stored and sent together.
     pub batch: usize,
-    /// Ends the pause before the next round, which is long after a failure.
+    /// Ends the pause before the next round, which is long after a failure; that round pays everybody who is due, whatever the
+    /// schedule says.
     pub rounds: Nudge,
 }
 
@@ -204,20 +205,24 @@ impl Work<PayoutLease> for Rounds {
                     failures.after_failure()
                 }
             };
-            self.config.rounds.pause(pause).await;
+            if self.config.rounds.pause(pause).await {
+                self.schedule.order();
+            }
         }
     }
 }
 
 impl Rounds {
     /// After a good round, until the next one that may have something to do.
-    async fn rest(&self) {
+    async fn rest(&mut self) {
         let end = Instant::now() + RESTING_ROUND_EVERY;
         loop {
-            let was_told = self.config.rounds.pause(self.config.poll).await;
+            if self.config.rounds.pause(self.config.poll).await {
+                self.schedule.order();
+            }
             let is_due = self.schedule.is_due((self.config.duty.clock)());
             // Accounts that do not answer are for the round to complain of.
-            if was_told || is_due || Instant::now() >= end || !self.has_nothing_to_see_to().await {
+            if is_due || Instant::now() >= end || !self.has_nothing_to_see_to().await {
                 return;
             }
         }

@@ -22,6 +22,11 @@ impl Schedule {
         self.number(now).is_none_or(|number| self.last != Some(number))
     }
 
+    /// Somebody wants a run now, whether or not this span has had one.
+    pub(super) fn order(&mut self) {
+        self.last = None;
+    }
+
     /// A run that was due at `now` has succeeded.
     pub(super) fn done(&mut self, now: UnixMillis) {
         self.last = self.number(now);
@@ -47,6 +52,17 @@ mod tests {
             }
         }
         assert_eq!(runs, [25_000, 30_000, 40_000, 50_000]);
+    }
+
+    #[test]
+    fn a_run_that_is_ordered_is_due_once() {
+        let mut schedule = Schedule::new(Duration::from_secs(10));
+        schedule.done(UnixMillis(21_000));
+        assert!(!schedule.is_due(UnixMillis(22_000)));
+        schedule.order();
+        assert!(schedule.is_due(UnixMillis(22_000)));
+        schedule.done(UnixMillis(22_000));
+        assert!(!schedule.is_due(UnixMillis(29_000)) && schedule.is_due(UnixMillis(30_000)));
     }
 
     #[test]
