@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 
 use sandbox::{Http, Program, eventually, folder};
-use serde_json::Value;
+use serde_json::{Value, json};
 use whole_pool::Up;
 
 /// Runs the client; gives what it printed, or its error.
@@ -144,7 +144,10 @@ fn u8_a_public_admin_api_wants_a_token_that_nobody_guesses() {
 fn u8_nimiq_payouts_are_made_on_order() {
     let (_folder, path) = folder();
     let data = path.to_str().unwrap();
-    let up = Up::with(data, &["nimiq_payout.interval=86400", "nimiq_payout.automatic_above=0.1"]);
+    let mut up = Up::with(data, &["nimiq_payout.interval=86400", "nimiq_payout.automatic_above=0.1"]);
+    let line = up.program.line(&["Nimiq service:", "the blocks that pay"]);
+    let pool = line.rsplit("that pay ").next().unwrap().to_owned();
+    eventually("a share to be accepted", || (up.nimiq_shares() > 0.0).then_some(()));
     let planned = || up.http.metric(&up.base, "headframe_nimiq_payout_last_plan_timestamp_seconds", "");
     let order = || {
         let words = ["admin", "--data", data, "retry", "nimiq-payouts"];
@@ -157,6 +160,7 @@ fn u8_nimiq_payouts_are_made_on_order() {
         planned().filter(|time| *time > first)
     });
     eventually("the miner to be paid", || {
+        up.http.nimiq_rpc(&up.nimiq_node, "devchain_extend", &json!([pool, 1]));
         up.extend_nimiq_chain();
         order();
         (up.nimiq_paid() > 0).then_some(())
