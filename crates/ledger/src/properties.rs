@@ -219,12 +219,13 @@ fn damage_segments(folder: &std::path::Path, damage: u16) {
     paths.sort();
     let path = &paths[usize::from(damage) % paths.len()];
     let mut bytes = std::fs::read(path).unwrap();
-    let at = usize::from(damage) % bytes.len();
+    // One that was cut before may be empty.
+    let at = usize::from(damage).checked_rem(bytes.len()).unwrap_or_default();
     match damage % 4 {
         0 => std::fs::remove_file(path).unwrap(),
         1 => std::fs::write(path, &bytes[..at]).unwrap(),
         2 => {
-            bytes[at] ^= 0x10;
+            bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte ^= 0x10);
             std::fs::write(path, &bytes).unwrap();
         }
         _ => {}
