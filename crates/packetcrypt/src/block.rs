@@ -12,6 +12,7 @@ pub mod check;
 pub mod commitment;
 pub mod elements;
 pub mod header;
+pub mod high_nonce;
 pub mod mine;
 pub mod order;
 pub mod proof_tree;

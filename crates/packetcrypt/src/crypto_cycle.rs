@@ -132,6 +132,19 @@ impl Control {
         16 * self.message_units() as usize
     }
 
+    /// Which part of the key stream must be made if of a state that decrypts only the bytes in `kept` will be looked at
+    /// again: in bytes from the message's start, from the start of a block on; empty if none.
+    pub(crate) fn key_stream(self, kept: &Range<usize>) -> Range<usize> {
+        let (start, length) = (DATA + self.data_length(), self.message_length());
+        if self.decrypts() {
+            let end = kept.end.saturating_sub(start).next_multiple_of(16).min(length);
+            let first = kept.start.saturating_sub(start) / KeyStream::BLOCK * KeyStream::BLOCK;
+            first.min(end)..end
+        } else {
+            0..length
+        }
+    }
+
     /// Length of additional data and message together, in units of 16 bytes.
     pub(crate) fn units(self) -> usize {
         (self.data_units() + self.message_units()) as usize
@@ -248,12 +261,9 @@ impl State {
         if control.decrypts() {
             // Additional data and message lie side by side and are whole 16-byte blocks.
             authenticator.update(&self.0[DATA..message.end]);
-            let start = kept.start.saturating_sub(message.start) / KeyStream::BLOCK * KeyStream::BLOCK;
-            let end = kept.end.min(message.end);
-            if let Some(live) = self.0.get_mut(message.start + start..end) {
-                stream.go_to_block((1 + start / KeyStream::BLOCK) as u16);
-                stream.apply(live);
-            }
+            let needed = control.key_stream(&kept);
+            stream.go_to_block((1 + needed.start / KeyStream::BLOCK) as u16);
+            stream.apply(&mut self.0[message.start + needed.start..message.start + needed.end]);
         } else {
             stream.apply(&mut self.0[message.clone()]);
             let tail = message.end.saturating_sub(control.tail_zero_count()).max(message.start);
@@ -311,6 +321,16 @@ impl State {
     }
 }
 
+/// What an update has to do, in bytes. The order is that of the time it takes: a byte of key stream takes twice as long as
+/// one that is authenticated, and more of them can be spared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct UpdateCost {
+    /// Key stream to make.
+    pub key_stream: usize,
+    /// Additional data and message to authenticate.
+    pub authenticated: usize,
+}
+
 /// An expanded seed, from which the state of any nonce is made by copying.
 #[derive(Clone, Debug, Default)]
 pub struct Template(State);
@@ -327,6 +347,16 @@ impl Template {
     pub fn reseed(&mut self, seed: &[u8; 32]) {
         expand_from_block(seed, 0, &mut self.0.0);
         self.0.make_fuzzable();
+    }
+
+    /// What the first update of each of a seed's states has to do, where only what the next one does not overwrite will
+    /// be looked at again. Their keys begin alike, so it is the same for all nonces and all items.
+    pub(crate) fn first_update(seed: &[u8; 32]) -> UpdateCost {
+        let mut start = [0; KeyStream::BLOCK];
+        expand_from_block(seed, 0, &mut start);
+        let random = u32::from_le_bytes(*start[KEY.start..].first_chunk().expect("inside the first block"));
+        let control = Control::fuzzable(random).truncated();
+        UpdateCost { key_stream: control.key_stream(&BEHIND_ITEM).len(), authenticated: 16 * control.units() }
     }
 
     /// The state of a nonce whose 64-bit place is still to be written.

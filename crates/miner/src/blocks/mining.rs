@@ -14,6 +14,7 @@ use packetcrypt::{
     block::{
         Header,
         check::{ProofChecker, ProofClaim, ProofFault},
+        high_nonce::{CANDIDATES, cheapest},
         mine::{BlockJob, Find, SIDE_BY_SIDE},
     },
     check::Rules,
@@ -91,12 +92,13 @@ struct MiningThread<'a> {
 }
 
 impl MiningThread<'_> {
-    /// Tries one high nonce after the other until there is something else to do.
+    /// Tries high nonces until there is something else to do, of some the one whose attempts take the least time.
     fn mine(&mut self, assignment: &Assignment<BlockMiningJob>) {
         let mut nonce = self.first_nonce;
         while !assignment.is_over() {
-            self.mine_header(assignment, Header { nonce, ..assignment.job.header });
-            nonce = nonce.wrapping_add(self.threads);
+            let header = cheapest(&Header { nonce, ..assignment.job.header }, self.threads);
+            self.mine_header(assignment, header);
+            nonce = nonce.wrapping_add(CANDIDATES.wrapping_mul(self.threads));
         }
     }
 

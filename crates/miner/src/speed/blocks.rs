@@ -7,7 +7,7 @@ use std::{
 
 use packetcrypt::{
     AnnouncementHash, BlockHash, CompactTarget, Height,
-    block::{Header, mine::BlockJob},
+    block::{Header, high_nonce::cheapest, mine::BlockJob},
     hash::blake2b_256_many,
 };
 use rand::Rng;
@@ -89,6 +89,7 @@ pub fn measure(trial: &Trial, memory: usize, progress: &Progress<'_>) -> Result<
 
     let (attempts, elapsed) = run(trial, "mining blocks", progress, |number, over| {
         let header = Header { nonce: number as u32, ..Header::from_bytes(&[0x5a; 80]) };
+        let header = cheapest(&header, trial.placement.threads.get() as u32);
         let mut job = BlockJob::new(&header, &prepared.set, &*prepared.announcements, CompactTarget(0));
         let (mut finds, mut attempts) = (Vec::new(), 0);
         for start in (0..=u32::MAX).step_by(ATTEMPTS_TOGETHER as usize) {

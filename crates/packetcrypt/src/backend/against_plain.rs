@@ -85,7 +85,7 @@ fn key_stream_of_every_length_and_start(kernels: impl Kernels) {
             cipher.apply_keystream(&mut block);
             cipher.seek(64 + skip as u32);
             cipher.apply_keystream(&mut state[offset + skip..offset + length]);
-            blocks.push(message, offset, skip, length);
+            blocks.push(message, offset, skip..length);
             expected.push((state, words::<16>(&block)));
         }
         kernels.apply(&mut blocks, &inputs, &mut states, None, &mut Ahead::new(&[]));

@@ -6,6 +6,8 @@
 
 #![allow(clippy::inline_always, reason = "only inside of a backend are they compiled with its instructions")]
 
+use core::ops::Range;
+
 use super::states::{BATCH, ITEM, STATE};
 
 /// The ChaCha20 keys and nonces of a batch, word by word: `key[w][m]` is word `w` of message `m`.
@@ -92,7 +94,7 @@ pub(crate) struct Entries<'a> {
 impl<'a> Entries<'a> {
     /// Some of them.
     #[inline]
-    pub(crate) fn part(&self, range: core::ops::Range<usize>) -> Entries<'a> {
+    pub(crate) fn part(&self, range: Range<usize>) -> Entries<'a> {
         let Self { source, place, words } = *self;
         Entries { source: &source[range.clone()], place: &place[range.clone()], words: &words[range] }
     }
@@ -123,10 +125,11 @@ impl Blocks {
         }
     }
 
-    /// Adds the part `skip .. end` of a message's key stream, in bytes from the message's start at `offset` of
-    /// its state; `skip` is a multiple of 64, `end` of 16. Counters begin at 1 (0 makes the Poly1305 key).
+    /// Adds a part of a message's key stream, in bytes from the message's start at `offset` of its state; it begins at
+    /// a multiple of 64 and ends at one of 16. Counters begin at 1 (0 makes the Poly1305 key).
     #[inline(always)]
-    pub(crate) fn push(&mut self, message: usize, offset: usize, skip: usize, end: usize) {
+    pub(crate) fn push(&mut self, message: usize, offset: usize, part: Range<usize>) {
+        let Range { start: skip, end } = part;
         assert!(message < BATCH && offset + end <= STATE, "key stream inside a state of the batch");
         if skip >= end {
             return;

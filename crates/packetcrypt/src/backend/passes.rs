@@ -63,13 +63,7 @@ impl Passes {
             {
                 states.take_in_from(message + length, m, items[m]);
             }
-            if control.decrypts() {
-                let skip = kept.start.saturating_sub(message) / 64 * 64;
-                let end = kept.end.saturating_sub(message).next_multiple_of(16).min(length);
-                self.blocks.push(m, message, skip, end);
-            } else {
-                self.blocks.push(m, message, 0, length);
-            }
+            self.blocks.push(m, message, control.key_stream(kept));
         }
         kernels.apply(&mut self.blocks, &self.inputs, states, items, ahead);
         for &m in encrypting.as_slice() {

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use packetcrypt::announcement::ANNOUNCEMENT_SIZE;
 use packetcrypt::backend::Backend;
 use packetcrypt::block::Header;
+use packetcrypt::block::high_nonce::cheapest;
 use packetcrypt::block::mine::{BlockJob, MiningSet};
 use packetcrypt::check::{AnnouncementToCheck, Checker, ProofVersion, Rules};
 use packetcrypt::mine::Miner;
@@ -93,7 +94,7 @@ impl Ours {
         let mut finds = Vec::new();
         let mut seconds = 0.0;
         for header in 0..HEADERS {
-            let header = Header::from_bytes(&[header; 80]);
+            let header = cheapest(&Header::from_bytes(&[header; 80]), 1);
             let mut job = BlockJob::on(backend, &header, set, store, CompactTarget(0x1d00_ffff));
             let start = of_this_thread();
             job.attempt(0, LOW_NONCES, &mut finds);
