@@ -28,7 +28,9 @@ pub fn ask_everything(base: &str) -> JoinHandle<()> {
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&run.stdout);
+        // Cut lines: an error of schemathesis itself quotes whole files, and buries what it says.
+        let said: String = said.lines().flat_map(|line| line.chars().take(300).chain(['\n'])).collect();
         println!("{said}");
-        assert!(run.status.success(), "the API is not as its document says:\n{said}");
+        assert!(run.status.success(), "the API is not as its document says, or cannot be asked: see above");
     })
 }
