@@ -1,9 +1,12 @@
 //! Log lines: to standard error, for people, for systemd's journal or as JSON, filtered. And what a long-lived program says of
-//! itself at its start, to standard output.
+//! itself at its start, to standard output. A line that a request causes names it.
 //!
 //! Whoever reads either may go away, as a pipe's reader or a closed terminal does: the program goes on.
 
 mod journal;
+mod requests;
+#[cfg(test)]
+mod written_lines;
 
 use std::fmt;
 use std::io::{IsTerminal, Write};
@@ -15,6 +18,7 @@ use tracing_subscriber::{EnvFilter, Registry};
 
 use crate::cli::{CommandLine, LogFormat};
 use crate::config::Log;
+use requests::{Place, RequestLines};
 
 /// Replaces the filter; there is none where the command line or the environment decides.
 static REPLACE: OnceLock<Replace> = OnceLock::new();
@@ -39,10 +43,16 @@ pub fn start(command_line: &CommandLine) -> anyhow::Result<()> {
     let replace = match command_line.log_format {
         LogFormat::Text if journal::reads_us() => {
             let format = format().without_time().with_level(false).with_ansi(false);
-            begin(builder.event_format(journal::JournalLines(format)))
+            begin(builder.event_format(RequestLines::new(journal::JournalLines(format), Place::End)))
         }
-        LogFormat::Text => begin(builder),
-        LogFormat::Json => begin(builder.json()),
+        LogFormat::Text => {
+            // Said to the format too, since a line with a request is first written into memory.
+            let format = format().with_ansi(std::io::stderr().is_terminal());
+            begin(builder.event_format(RequestLines::new(format, Place::End)))
+        }
+        LogFormat::Json => {
+            begin(builder.json().map_event_format(|json| RequestLines::new(json, Place::Member)))
+        }
     };
     if said.is_none() {
         REPLACE.get_or_init(|| replace);

@@ -167,7 +167,7 @@ async fn follow(client: reqwest::Client, nginx: String, height: u64) -> usize {
 #[test]
 fn limits_and_bans_hit_the_client_and_not_the_proxy() {
     let folder = tempfile::tempdir().unwrap();
-    let (_pool, port, _) = pool(folder.path());
+    let (mut pool, port, _) = pool(folder.path());
     let Some(nginx) = Nginx::start(folder.path(), port) else { return };
     let http = Http::new();
     // The password is wrong, and what the client says of its own address is no help to it.
@@ -192,4 +192,10 @@ fn limits_and_bans_hit_the_client_and_not_the_proxy() {
     });
     assert!(banned.1.contains("banned: "), "{}", banned.1);
     assert_eq!(garbage("192.0.2.4").0, 400);
+
+    let events = format!("{}/paymaker/events", nginx.url);
+    let headers = [("authorization", "Basic eDpiYWQ="), (PRETEND, "192.0.2.5"), ("x-request-id", "mine")];
+    let (status, _, id) = http.post_named(&events, &headers, Vec::new()).unwrap();
+    assert_eq!((status, id.len()), (401, 32), "the id is that of the proxy: {id}");
+    pool.line(&["an upload was refused", &id, "client=192.0.2.5"]);
 }

@@ -48,6 +48,23 @@ fn a_port_that_is_taken_is_named() {
 }
 
 #[test]
+fn m7_a_log_line_names_the_request_that_its_answer_names() {
+    let (_folder, path) = folder();
+    let (mut program, master) = up(&path, &["--listen", "127.0.0.1:0"]);
+    let submit = format!("{}/blk/main/submit?secret=hunter2", master.strip_suffix("/master").unwrap());
+    let headers = [("x-pc-payto", "nobody"), ("x-pc-sver", "1"), ("x-request-id", "of-my-own")];
+    let refused = eventually("the handler to look at shares", || {
+        let answer = Http::new().post_named(&submit, &headers, b"garbage".to_vec())?;
+        (answer.0 == 400).then_some(answer)
+    });
+    let (_, _, id) = refused;
+    assert_eq!(id.len(), 16, "strangers do not choose ids: {id}");
+    let request = format!("request={id} method=POST path=/blk/main/submit client=127.0.0.1");
+    let line = program.line(&["a share was refused", &request]);
+    assert!(!line.contains("hunter2"), "{line}");
+}
+
+#[test]
 fn a_program_whose_messages_nobody_reads_any_more_still_stops() {
     let (_folder, path) = folder();
     let mut child = Command::new(env!("CARGO_BIN_EXE_headframe"))

@@ -3,13 +3,17 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use node::TlsTrust;
+
+use crate::request_context;
 
 /// Time to make a connection.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
 /// How long an unused connection is kept.
 const IDLE_TIME: Duration = Duration::from_secs(20);
+/// What is quoted of an answer, in characters.
+const QUOTED: usize = 300;
 
 /// Why a request brought nothing. The text names all causes, outermost first.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -40,6 +44,17 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// Its body.
     pub body: Bytes,
+}
+
+impl Answer {
+    /// What a log line quotes of it: the beginning of its body, and the request by which its sender's log names it.
+    pub fn said(&self) -> String {
+        let text: String = String::from_utf8_lossy(&self.body).chars().take(QUOTED).collect();
+        match self.headers.get(request_context::HEADER).map(HeaderValue::to_str) {
+            Some(Ok(id)) => format!("{text} (there request={id})"),
+            _ => text,
+        }
+    }
 }
 
 /// The client that all roles of a process share.

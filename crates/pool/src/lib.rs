@@ -9,6 +9,7 @@
 //! * [`admission`]: what each client may cost, and who is banned;
 //! * [`listener`]: the accept loop with its limits on connections, headers, bodies and time;
 //! * [`metrics`] and [`health`]: `/metrics` and `/healthz`;
+//! * [`request_context`]: of which request a log line comes;
 //! * [`outbox`]: events on disk before "accepted" is answered, on their way to the PayMaker;
 //! * `parts`: the tasks of a role, which live and die together;
 //! * [`work_feed`]: the long poll for the next work;
@@ -37,6 +38,7 @@ mod parts;
 pub mod pay_maker;
 mod received_work;
 mod refusals;
+pub mod request_context;
 pub mod site;
 mod whole_file;
 pub mod work_feed;

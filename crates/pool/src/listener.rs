@@ -4,6 +4,7 @@
 //! kept-alive connection may idle), and the time a client may take to read an answer. Bodies are read by the
 //! routes themselves with [`read_body`], which bounds bytes and time. [`Client`] says who asks; it is found in the
 //! extensions of each request, and so is [`Held`], with which a task that takes a connection over keeps its place.
+//! Each request has an id, which its answer and the log lines about it name ([`request_context`]).
 //! Proxies of the operator's may name the client, in a header of each request or, by the PROXY protocol, in front of
 //! all; what anybody else says of itself counts for nothing.
 
@@ -43,6 +44,7 @@ pub use client::{Client, address_group};
 pub use proxies::{Proxies, TrustedProxies};
 
 use crate::metrics::Metrics;
+use crate::request_context::{self, RequestContext};
 use connections::{Place, Places};
 use stall::StallGuard;
 pub use tls::{Tls, TlsFault};
@@ -185,6 +187,7 @@ async fn accept(
     figures: &Figures,
     shutdown: &CancellationToken,
 ) -> Option<(TcpStream, SocketAddr)> {
+    let mut failed = 0_u64;
     loop {
         let accepted = tokio::select! {
             biased;
@@ -192,10 +195,18 @@ async fn accept(
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok(connection) => return Some(connection),
+            Ok(connection) => {
+                if failed > 1 {
+                    tracing::warn!(times = failed, "connections are accepted again");
+                }
+                return Some(connection);
+            }
             Err(error) => {
                 figures.failed.inc();
-                tracing::warn!(%error, "a connection could not be accepted");
+                failed += 1;
+                if failed == 1 {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -282,14 +293,18 @@ impl Connection {
             request.extensions_mut().insert(client);
             request.extensions_mut().insert(place.clone());
             let (router, stops) = (router.clone(), stops.clone());
-            async move {
+            let context = RequestContext::of(&request, client.address, trusted);
+            let id = context.id();
+            RequestContext::within(Some(context), async move {
                 let answer = router.oneshot(request.map(Body::new)).await;
                 let mut answer = answer.map_err(|impossible: Infallible| match impossible {})?;
+                tracing::debug!(status = answer.status().as_u16(), "answered");
+                answer.headers_mut().insert(request_context::HEADER, id);
                 if stops.is_cancelled() && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
                     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
                 Ok::<_, Infallible>(answer)
-            }
+            })
         });
         let buffer = if limits.large_bodies { LARGE_READ_BUFFER_BYTES } else { READ_BUFFER_BYTES };
         let connection = http1::Builder::new()

@@ -49,37 +49,17 @@ fn priority(level: Level) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-    use std::sync::{Arc, Mutex};
-
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::logging::written_lines::{plain, written};
 
     #[test]
     fn a_line_begins_with_its_level_and_has_no_time() {
-        let lines = Lines::default();
-        let format = tracing_subscriber::fmt::format().without_time().with_level(false).with_ansi(false);
-        let writer = lines.clone();
-        let log = tracing_subscriber::fmt().event_format(JournalLines(format));
-        let log = log.with_writer(move || writer.clone()).finish();
-        tracing::subscriber::with_default(log, || {
+        let lines = written(JournalLines(plain()), || {
             tracing::warn!("the disk is nearly full");
             tracing::info!(height = 7, "new work");
         });
-        let written = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
         let own = module_path!();
-        assert_eq!(written, format!("<4>{own}: the disk is nearly full\n<6>{own}: new work height=7\n"));
+        let expected = [format!("<4>{own}: the disk is nearly full"), format!("<6>{own}: new work height=7")];
+        assert_eq!(lines, expected);
     }
 }

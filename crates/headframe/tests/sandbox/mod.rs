@@ -283,13 +283,24 @@ impl Http {
 
     /// Status and body of a post.
     pub fn post(&self, url: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Option<(u16, String)> {
+        self.post_named(url, headers, body).map(|(status, body, _)| (status, body))
+    }
+
+    /// The same, and the id by which the log of a pool names the request; nothing where it is no pool.
+    pub fn post_named(
+        &self,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> Option<(u16, String, String)> {
         self.runtime.block_on(async {
             let mut request = self.client.post(url).body(body);
             for (name, value) in headers {
                 request = request.header(*name, *value);
             }
             let answer = request.send().await.ok()?;
-            Some((answer.status().as_u16(), answer.text().await.ok()?))
+            let id = answer.headers().get("x-request-id").map_or("", |id| id.to_str().unwrap()).to_owned();
+            Some((answer.status().as_u16(), answer.text().await.ok()?, id))
         })
     }
 

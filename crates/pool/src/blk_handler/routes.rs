@@ -20,6 +20,7 @@ use super::admission::Answer;
 use super::{BlockNode, Shared, price};
 use crate::listener::{BodyFault, BodyLimits, Client, drain_body, read_body};
 use crate::received_work;
+use crate::request_context::carry;
 
 const JSON: &str = "application/json";
 const PLAIN: &str = "text/plain; charset=utf-8";
@@ -102,10 +103,10 @@ async fn submit<Node: BlockNode>(shared: &Arc<Shared<Node>>, request: Request) -
     drop(body);
     let admitting = Arc::clone(shared);
     // A task of its own, so that a client that goes away stops nothing half-way.
-    let admission = shared.under_way.spawn(async move {
+    let admission = shared.under_way.spawn(carry(async move {
         let _place = place;
         admitting.admit(headers, post).await
-    });
+    }));
     admission.await.map_err(|fault| {
         tracing::error!(%fault, "looking at a share ended badly");
         Refusal::StorageFailed

@@ -19,6 +19,7 @@ use wire::var_int;
 use super::works::Work;
 use super::{BlockNode, Shared};
 use crate::backoff::Backoff;
+use crate::request_context::carry;
 
 /// After so long a block is not worth repeating any more: the chain has gone on.
 const GIVE_UP: Duration = Duration::from_mins(10);
@@ -74,7 +75,7 @@ impl<Node: BlockNode> Shared<Node> {
         }
         let (shared, work, share) = (Arc::clone(self), Arc::clone(work), Arc::clone(share));
         let submission = async move { shared.submit_until_answered(&work, &share, signatures).await };
-        let submission = self.under_way.spawn(submission);
+        let submission = self.under_way.spawn(carry(submission));
         match tokio::time::timeout(MINER_WAITS, submission).await {
             Ok(Ok(submitted)) => submitted,
             Ok(Err(fault)) => {

@@ -172,8 +172,8 @@ impl Uploader {
         let reply = String::from_utf8_lossy(&answer.body);
         match answer.status {
             StatusCode::OK => {}
-            StatusCode::BAD_REQUEST => return Err(UploadFault::Refused { reply: cut_text(&reply) }),
-            status => return Err(UploadFault::Status { status, reply: cut_text(&reply) }),
+            StatusCode::BAD_REQUEST => return Err(UploadFault::Refused { reply: answer.said() }),
+            status => return Err(UploadFault::Status { status, reply: answer.said() }),
         }
         check_reply(&reply, expected)?;
         let state = if segment.torn { State::Damaged } else { State::Confirmed };
@@ -228,10 +228,6 @@ fn authorization(password: &str) -> HeaderValue {
         .unwrap_or_else(|_| HeaderValue::from_static("Basic eDo="));
     value.set_sensitive(true);
     value
-}
-
-fn cut_text(text: &str) -> String {
-    text.chars().take(300).collect()
 }
 
 #[cfg(test)]

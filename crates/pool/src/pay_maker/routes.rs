@@ -68,6 +68,7 @@ async fn events(shared: &Shared, request: Request) -> Response {
         Verdict::Right => {}
         Verdict::Wrong(delay) => {
             shared.refusals.count(&Refusal::Unauthorized);
+            tracing::info!(code = Refusal::Unauthorized.code(), "an upload was refused");
             tokio::time::sleep(delay).await;
             return unauthorized();
         }

@@ -15,6 +15,7 @@ use super::connection::Connection;
 use super::role::Shared;
 use crate::listener::{Client, Held};
 use crate::received_work;
+use crate::request_context::RequestContext;
 
 /// Bytes read at once: a share of a usual size.
 const READ_BUFFER: usize = 1024;
@@ -56,11 +57,14 @@ async fn answer(
         .max_message_size(LARGEST_CLIENT_MESSAGE)
         .max_frame_size(LARGEST_CLIENT_MESSAGE);
     match shared.door.admit(client) {
-        Ok(admitted) => upgrade.on_upgrade(move |socket| {
-            let tracker = shared.connections.clone();
-            let connection = Connection { shared, socket, client, _place: place, admitted };
-            tracker.track_future(connection.speak())
-        }),
+        Ok(admitted) => {
+            let context = RequestContext::current();
+            upgrade.on_upgrade(move |socket| {
+                let tracker = shared.connections.clone();
+                let connection = Connection { shared, socket, client, _place: place, admitted };
+                tracker.track_future(RequestContext::within(context, connection.speak()))
+            })
+        }
         Err(Reason::Banned) => {
             shared.figures.refused(Reason::Banned.code());
             StatusCode::FORBIDDEN.into_response()

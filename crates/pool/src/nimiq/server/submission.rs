@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::backoff::Backoff;
 use crate::metrics::{Metrics, Original};
+use crate::request_context::carry;
 
 /// Pauses while no node answers.
 const PAUSES: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
@@ -87,7 +88,7 @@ impl Submissions {
 
     fn spawn(&self, block: Block, path: PathBuf, keeping: Option<JoinHandle<()>>) {
         let submissions = self.clone();
-        self.under_way.spawn(async move {
+        self.under_way.spawn(carry(async move {
             let (hash, height) = (block.header.hash(), block.header.height);
             let known = submissions.try_until_known(&block, hash, height).await;
             if let Some(keeping) = keeping {
@@ -97,7 +98,7 @@ impl Submissions {
             if known {
                 forget(&path);
             }
-        });
+        }));
     }
 
     /// Whether it is known what became of the block. After the stop signal there is no further try: the file is for the
