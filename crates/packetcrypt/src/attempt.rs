@@ -6,11 +6,10 @@
 use std::ops::Range;
 
 use crate::WorkHash;
-use crate::crypto_cycle::{BATCH_MAX, BEHIND_ITEM, Batch, BatchPair, PAIR_MAX, Source, State, WHOLE};
+use crate::crypto_cycle::{
+    BATCH_MAX, BEHIND_ITEM, Batch, BatchPair, PAIR_MAX, Source, Start, State, UPDATES, WHOLE,
+};
 use crate::item::{Item, ItemNumber};
-
-/// Items that an attempt takes in.
-const ITEMS: usize = 4;
 
 /// What came of an attempt, beside the state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +27,7 @@ pub fn attempt<Fault>(
     state: &mut State,
     mut update: impl FnMut(&mut State, ItemNumber, Range<usize>) -> Result<(), Fault>,
 ) -> Result<Attempted, Fault> {
-    for _ in 1..ITEMS {
+    for _ in 1..UPDATES {
         let wanted = ItemNumber::wanted_by(state);
         update(state, wanted, BEHIND_ITEM)?;
     }
@@ -47,11 +46,11 @@ pub fn attempt_all<Fault>(
     mut update: impl FnMut(&mut Batch, &[ItemNumber], &Range<usize>) -> Result<(), Fault>,
 ) -> Result<[ItemNumber; BATCH_MAX], Fault> {
     let mut wanted = [ItemNumber::default(); BATCH_MAX];
-    for item in 1..=ITEMS {
+    for item in 1..=UPDATES {
         for (index, number) in wanted[..batch.count()].iter_mut().enumerate() {
             *number = ItemNumber::from_random(batch.item_number(index));
         }
-        let kept = if item < ITEMS { BEHIND_ITEM } else { WHOLE };
+        let kept = if item < UPDATES { BEHIND_ITEM } else { WHOLE };
         let count = batch.count();
         update(batch, &wanted[..count], &kept)?;
     }
@@ -62,11 +61,12 @@ pub fn attempt_all<Fault>(
 /// As [`attempt_all`], for both batches of a pair; `item_of` gives the items of a table.
 pub fn attempt_in_turns<'a>(
     batches: &mut BatchPair,
+    start: &Start<'_>,
     work_hashes: &mut [WorkHash; PAIR_MAX],
     item_of: impl Fn(ItemNumber) -> &'a Item,
 ) -> [ItemNumber; PAIR_MAX] {
     let mut wanted = [ItemNumber::default(); PAIR_MAX];
-    batches.update(ITEMS, Source::Table, |_, index, number| {
+    batches.run(start, Source::Table, |_, index, number| {
         wanted[index] = ItemNumber::from_random(number);
         item_of(wanted[index])
     });

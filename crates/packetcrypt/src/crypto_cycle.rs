@@ -13,6 +13,7 @@
 
 mod batch;
 mod batch_pair;
+mod opening;
 
 use std::fmt;
 use std::ops::Range;
@@ -23,13 +24,17 @@ use crate::authenticator::Authenticator;
 use crate::hash::{KeyStream, blake2b_256, expand_from_block};
 
 pub use batch::{BATCH_MAX, Batch};
-pub use batch_pair::{BatchPair, PAIR_MAX, Source};
+pub use batch_pair::{BatchPair, PAIR_MAX, Source, Start};
+pub use opening::Opening;
 
 /// Bytes of a state.
 pub const STATE_SIZE: usize = 2048;
 
 /// Bytes that an update copies into the state: an announcement, or an item of an announcement's table.
 pub const ITEM_SIZE: usize = 1024;
+
+/// Items that an attempt takes in, one after the other.
+pub const UPDATES: usize = 4;
 
 const NONCE: Range<usize> = 0..12;
 const CONTROL: Range<usize> = 12..16;
@@ -80,6 +85,8 @@ impl Control {
     const LENGTH_AT_LEAST_32: u32 = 1 << 22;
     const FAILED: u32 = 1 << 24;
     const VERSION: u32 = 0xfe00_0000;
+    /// Most additional data, in bytes.
+    const DATA_MAX: usize = 7 * 16;
     const FAILED_AND_VERSION: u32 = Self::FAILED | Self::VERSION;
 
     /// The control word in a state's bytes 12..16.
@@ -335,6 +342,13 @@ pub(crate) struct UpdateCost {
 #[derive(Clone, Debug, Default)]
 pub struct Template(State);
 
+#[cfg(test)]
+impl From<State> for Template {
+    fn from(state: State) -> Self {
+        Self(state)
+    }
+}
+
 impl Template {
     /// Expands a seed.
     pub fn new(seed: &[u8; 32]) -> Self {
@@ -357,6 +371,11 @@ impl Template {
         let random = u32::from_le_bytes(*start[KEY.start..].first_chunk().expect("inside the first block"));
         let control = Control::fuzzable(random).truncated();
         UpdateCost { key_stream: control.key_stream(&BEHIND_ITEM).len(), authenticated: 16 * control.units() }
+    }
+
+    /// `ITEM_NO` of the first item, which no nonce changes.
+    pub fn first_item_number(&self) -> u64 {
+        self.0.item_number()
     }
 
     /// The state of a nonce whose 64-bit place is still to be written.

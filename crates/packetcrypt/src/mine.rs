@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::announcement::{attempt_seed, hash_table_seed};
 use crate::attempt::attempt_in_turns;
 use crate::backend::Backend;
-use crate::crypto_cycle::{BatchPair, PAIR_MAX, Template};
-use crate::item::{BadProgram, Recipe, Table, TableFault, Workshop, table_cost};
+use crate::crypto_cycle::{BatchPair, Opening, PAIR_MAX, Start, Template};
+use crate::item::{BadProgram, ItemNumber, Recipe, Table, TableFault, Workshop, table_cost};
 use crate::merkle::Tree;
 use crate::rand_hash::TooLong;
 use crate::target::HashThreshold;
@@ -175,12 +175,13 @@ impl Miner {
         recipe.replace(&hash_table_seed(tree.root(), &proof_table_seed), workshop)?;
         table.fill(recipe, workshop, stop)?;
 
-        let attempts = Template::new(attempt_seed(&header.hash_with_root(tree.root())));
+        let template = Template::new(attempt_seed(&header.hash_with_root(tree.root())));
+        let first_item = table.item(ItemNumber::from_random(template.first_item_number()));
         Ok(AnnouncementJob {
             header: header.clone(),
             soft_nonce_max,
             threshold,
-            attempts,
+            opening: Opening::new(&template, first_item),
             table,
             tree,
             batches,
@@ -194,7 +195,7 @@ pub struct AnnouncementJob<'m> {
     header: AnnouncementHeader,
     soft_nonce_max: u32,
     threshold: HashThreshold,
-    attempts: Template,
+    opening: Opening,
     table: &'m Table,
     tree: &'m Tree,
     batches: &'m mut BatchPair,
@@ -213,9 +214,10 @@ impl AnnouncementJob<'_> {
         let mut work_hashes = [WorkHash::default(); PAIR_MAX];
         for first in soft_nonces.clone().step_by(PAIR_MAX) {
             let nonces = first..soft_nonces.end.min(first + BATCH);
-            self.batches.start(&self.attempts, nonces.len(), |index| u64::from(first) + index as u64);
+            let nonce_of = |index| u64::from(first) + index as u64;
+            let start = Start { opening: &self.opening, count: nonces.len(), nonce_of: &nonce_of };
             let item_of = |number| self.table.item(number);
-            let fourth_items = attempt_in_turns(self.batches, &mut work_hashes, item_of);
+            let fourth_items = attempt_in_turns(self.batches, &start, &mut work_hashes, item_of);
             for (index, soft_nonce) in nonces.enumerate() {
                 if self.threshold.is_met_by(&work_hashes[index].0) {
                     let branch = self.tree.branch(fourth_items[index]);

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use packetcrypt::announcement::ANNOUNCEMENT_SIZE;
 use packetcrypt::backend::Backend;
 use packetcrypt::check::{AnnouncementToCheck, Checker, ProofVersion, Rules};
-use packetcrypt::crypto_cycle::{BATCH_MAX, BEHIND_ITEM, Batch, Template, WHOLE};
+use packetcrypt::crypto_cycle::{BATCH_MAX, BEHIND_ITEM, Batch, Opening, Template, WHOLE};
 use packetcrypt::hash::{blake2b_256, blake2b_256_many, blake2b_512, blake2b_512_many, expand};
 use packetcrypt::item::{ItemNumber, Recipe, Table, Workshop};
 use packetcrypt::mine::Miner;
@@ -90,8 +90,9 @@ fn attempts(backend: Backend, count: usize) -> Vec<WorkHash> {
     let items: Vec<_> =
         (0..BATCH_MAX).map(|number| Box::new(noise::<ANNOUNCEMENT_SIZE>(1, number))).collect();
     let mut batch = Batch::new(backend);
-    batch.start(&Template::new(&[count as u8; 32]), count, |index| index as u64);
-    for kept in [BEHIND_ITEM, BEHIND_ITEM, BEHIND_ITEM, WHOLE] {
+    let opening = Opening::new(&Template::new(&[count as u8; 32]), &items[0]);
+    batch.start(&opening, count, |index| index as u64);
+    for kept in [BEHIND_ITEM, BEHIND_ITEM, WHOLE] {
         let numbers: Vec<_> =
             (0..count).map(|index| batch.item_number(index) as usize % items.len()).collect();
         batch.update(|index| &items[numbers[index]], &kept);

@@ -6,9 +6,9 @@ use core::ops::Range;
 
 use super::ahead::Ahead;
 use super::blocks::{Blocks, Inputs, SingleBlocks};
-use super::kernels::{DIGEST_LANES, ITEM_LANES, Items, Kernels, Message, TAG_LANES, Tail, Words};
+use super::kernels::{DIGEST_LANES, ITEM_LANES, Kernels, Message, TAG_LANES, Tail, Words};
 use super::passes::Passes;
-use super::states::{STATE, States};
+use super::states::{STATE, States, Texts};
 use super::wide_machine::WideMachine;
 use super::wide_program::WideProgram;
 use crate::instruction::PROGRAM_LENGTH_MAX;
@@ -27,7 +27,7 @@ impl Kernels for Absent {
         _: &mut Passes,
         _: &mut States,
         _: usize,
-        _: Option<&Items<'_>>,
+        _: Texts<'_>,
         _: &Range<usize>,
         _: &mut Ahead<'_>,
     ) {
@@ -38,11 +38,15 @@ impl Kernels for Absent {
         match self {}
     }
 
-    fn apply(self, _: &mut Blocks, _: &Inputs, _: &mut States, _: Option<&Items<'_>>, _: &mut Ahead<'_>) {
+    fn apply(self, _: &mut Blocks, _: &Inputs, _: &mut States, _: Texts<'_>, _: &mut Ahead<'_>) {
         match self {}
     }
 
     fn tags(self, _: &States, _: &[Message<'_>; TAG_LANES], _: &Tail, _: &mut Ahead<'_>) -> [Words; 2] {
+        match self {}
+    }
+
+    fn tags_of_same(self, _: &[u8], _: &Tail, _: &mut Ahead<'_>) -> [Words; 2] {
         match self {}
     }
 

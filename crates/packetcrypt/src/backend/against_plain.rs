@@ -8,13 +8,13 @@ use ::poly1305::universal_hash::KeyInit;
 use super::ahead::Ahead;
 use super::batch::Batch;
 use super::blocks::{Blocks, Inputs};
-use super::kernels::{DIGEST_LANES, ITEM_LANES, Kernels, Message, TAG_LANES, Tail};
-use super::states::{BATCH, DATA, STATE, States};
+use super::kernels::{DIGEST_LANES, ITEM_LANES, Kernels, Message, TAG_LANES, Tail, Words};
+use super::states::{BATCH, DATA, STATE, States, Texts};
 use super::wide_machine::WideMachine;
 use super::wide_program::{WINDOWS, WideProgram};
 use super::{Avx2, Avx512};
 use crate::WorkHash;
-use crate::crypto_cycle::{BEHIND_ITEM, ITEM_PART, ITEM_SIZE, State, Template, WHOLE};
+use crate::crypto_cycle::{BEHIND_ITEM, ITEM_PART, ITEM_SIZE, Opening, State, Template, WHOLE};
 use crate::hash::{blake2b_256, blake2b_512, expand};
 use crate::instruction::{Group, Opcode, PROGRAM_LENGTH_MAX};
 use crate::rand_gen::Generator;
@@ -46,8 +46,10 @@ macro_rules! on_every_backend {
 on_every_backend! {
     key_stream_of_every_length_and_start
     tags_of_every_length_beside_every_other
+    tags_of_one_text_of_every_length_under_different_keys
     digests_of_every_length_in_use
     passes_with_every_control_word
+    first_updates_with_every_control_word
     attempts_of_batches_of_every_size
     multiplications_of_extreme_numbers
     generated_programs_on_neighbouring_and_on_scattered_items
@@ -85,10 +87,10 @@ fn key_stream_of_every_length_and_start(kernels: impl Kernels) {
             cipher.apply_keystream(&mut block);
             cipher.seek(64 + skip as u32);
             cipher.apply_keystream(&mut state[offset + skip..offset + length]);
-            blocks.push(message, offset, skip..length);
+            blocks.push(message, offset, skip..length, 0);
             expected.push((state, words::<16>(&block)));
         }
-        kernels.apply(&mut blocks, &inputs, &mut states, None, &mut Ahead::new(&[]));
+        kernels.apply(&mut blocks, &inputs, &mut states, Texts::InPlace, &mut Ahead::new(&[]));
         let messages = 1 + length / 16 % BATCH;
         kernels.blocks(&inputs, messages, &mut blocks_alone);
         for (message, (state, block)) in expected.iter().enumerate() {
@@ -106,31 +108,58 @@ fn tags_of_every_length_beside_every_other(kernels: impl Kernels) {
         // Numbers of all ones come closest to the modulus, and make every carry.
         let all_ones = round % 5 == 4;
         let mut tail = Tail::default();
-        let mut expected = Vec::new();
+        let mut expected: Vec<[u8; 16]> = Vec::new();
         let messages = std::array::from_fn(|lane| {
             *states.state_mut(lane) =
                 if all_ones { [0xff; STATE] } else { noise(4, round * TAG_LANES + lane) };
             let key: [u8; 32] = if all_ones { [0xff; 32] } else { noise(5, round * TAG_LANES + lane) };
             let lengths: [u8; 16] = if round % 3 == 0 { [0xff; 16] } else { noise(6, round + lane) };
-            let word =
-                |bytes: &[u8], k: usize| u64::from_le_bytes(bytes[8 * k..8 * k + 8].try_into().unwrap());
-            for half in 0..2 {
-                tail.r[half].0[lane] = word(&key, half);
-                tail.s[half].0[lane] = word(&key, 2 + half);
-                tail.lengths[half].0[lane] = word(&lengths, half);
-            }
+            tail.set(lane, &key, &lengths);
             let blocks = 1 + (round + lane * (round / 125 + 1) * 17) % 125;
             let mut text = states.state(lane)[DATA..DATA + 16 * blocks].to_vec();
             text.extend(lengths);
-            expected.push(Poly1305::new(&key.into()).compute_unpadded(&text));
+            expected.push(Poly1305::new(&key.into()).compute_unpadded(&text).into());
             Message { state: lane, blocks, item: None }
         });
-        let [low, high] = kernels.tags(&states, &messages, &tail, &mut Ahead::new(&[]));
-        for (lane, expected) in expected.iter().enumerate() {
-            let tag = [low.0[lane].to_le_bytes(), high.0[lane].to_le_bytes()].concat();
-            assert_eq!(tag[..], expected[..], "round {round}, lane {lane}");
+        let tags = kernels.tags(&states, &messages, &tail, &mut Ahead::new(&[]));
+        assert_eq!(bytes_of(tags).as_slice(), expected, "round {round}");
+    }
+}
+
+fn tags_of_one_text_of_every_length_under_different_keys(kernels: impl Kernels) {
+    for blocks in 1..=125 {
+        for all_ones in [false, true] {
+            let text: [u8; STATE] = if all_ones { [0xff; STATE] } else { noise(4, blocks) };
+            let text = &text[..16 * blocks];
+            let mut tail = Tail::default();
+            let mut expected: Vec<[u8; 16]> = Vec::new();
+            for lane in 0..TAG_LANES {
+                let key: [u8; 32] = if all_ones { [0xff; 32] } else { noise(5, blocks * TAG_LANES + lane) };
+                let lengths: [u8; 16] = if all_ones { [0xff; 16] } else { noise(6, lane) };
+                tail.set(lane, &key, &lengths);
+                let whole = [text, &lengths].concat();
+                expected.push(Poly1305::new(&key.into()).compute_unpadded(&whole).into());
+            }
+            let tags = kernels.tags_of_same(text, &tail, &mut Ahead::new(&[]));
+            assert_eq!(bytes_of(tags).as_slice(), expected, "{blocks} blocks");
         }
     }
+}
+
+impl Tail {
+    /// Sets the one-time key and the length block of a lane.
+    fn set(&mut self, lane: usize, key: &[u8; 32], lengths: &[u8; 16]) {
+        let word = |bytes: &[u8], k: usize| u64::from_le_bytes(*bytes[8 * k..].first_chunk().unwrap());
+        for half in 0..2 {
+            self.r[half].0[lane] = word(key, half);
+            self.s[half].0[lane] = word(key, 2 + half);
+            self.lengths[half].0[lane] = word(lengths, half);
+        }
+    }
+}
+
+fn bytes_of([low, high]: [Words; 2]) -> [[u8; 16]; TAG_LANES] {
+    std::array::from_fn(|lane| (u128::from(low.0[lane]) | u128::from(high.0[lane]) << 64).to_le_bytes())
 }
 
 fn digests_of_every_length_in_use(kernels: impl Kernels) {
@@ -147,22 +176,24 @@ fn digests_of_every_length_in_use(kernels: impl Kernels) {
     }
 }
 
+/// Message length, decryption, additional data: all that MAKE_FUZZABLE can choose; the zero counts in turn.
+fn every_control_word() -> Vec<u32> {
+    let controls = (0..2048u32).map(|k| (k & 63) << 17 | (k & 64) << 17 | (k >> 7 & 1) << 12 | k >> 8 << 13);
+    controls.map(|control| control | control >> 5 & 0xf0f).collect()
+}
+
 fn passes_with_every_control_word<K: Kernels>(_: K) {
     let mut batch = Batch::<K>::new().expect("there are kernels");
-    let template = Template::new(&[8; 32]);
-    // Message length, decryption, additional data: all that MAKE_FUZZABLE can choose; the zero counts in turn.
-    let controls = (0..2048u32).map(|k| (k & 63) << 17 | (k & 64) << 17 | (k >> 7 & 1) << 12 | k >> 8 << 13);
-    let controls: Vec<u32> = controls.map(|control| control | control >> 5 & 0xf0f).collect();
+    let controls = every_control_word();
     for kept in [WHOLE, BEHIND_ITEM, ITEM_PART] {
         for (round, controls) in controls.chunks(BATCH).enumerate() {
-            batch.start(&template, controls.len(), |index| (round * BATCH + index) as u64);
             let mut plain = Vec::new();
             for (index, control) in controls.iter().enumerate() {
-                let state = batch.state_mut(index);
-                *state = noise(9, round * BATCH + index);
+                let mut state: [u8; STATE] = noise(9, round * BATCH + index);
                 state[16..20].copy_from_slice(&control.to_le_bytes());
-                plain.push(State::from(*state));
+                plain.push(State::from(state));
             }
+            batch.copy_from(plain.iter().map(State::as_bytes));
             batch.crypt(&kept);
             for (index, state) in plain.iter_mut().enumerate() {
                 state.make_fuzzable();
@@ -175,6 +206,30 @@ fn passes_with_every_control_word<K: Kernels>(_: K) {
     }
 }
 
+fn first_updates_with_every_control_word<K: Kernels>(_: K) {
+    let mut batch = Batch::<K>::new().expect("there are kernels");
+    for (round, control) in every_control_word().into_iter().enumerate() {
+        let (mut bytes, count) = (noise::<STATE>(12, round), 1 + round % BATCH);
+        bytes[16..20].copy_from_slice(&control.to_le_bytes());
+        let item = noise(13, round);
+        let opening = Opening::new(&Template::from(State::from(bytes)), &item);
+        let nonce = |index: usize| (index * index * round) as u64;
+        batch.start(&opening, count, nonce, &[]);
+        for index in 0..count {
+            bytes[..8].copy_from_slice(&nonce(index).to_le_bytes());
+            let mut plain = State::from(bytes);
+            plain.update(&item);
+            let (ours, theirs) = (batch.state(index), plain.as_bytes());
+            assert!(ours[..32] == theirs[..32], "header, control {control:08x}");
+            assert!(ours[BEHIND_ITEM] == theirs[BEHIND_ITEM], "control {control:08x}");
+            let mut opened = State::default();
+            opening.start(nonce(index), &mut opened);
+            assert!(opened.as_bytes()[..32] == theirs[..32], "plain header, control {control:08x}");
+            assert!(opened.as_bytes()[BEHIND_ITEM] == theirs[BEHIND_ITEM], "plain, control {control:08x}");
+        }
+    }
+}
+
 fn attempts_of_batches_of_every_size<K: Kernels>(_: K) {
     let mut batch = Batch::<K>::new().expect("there are kernels");
     let items: Vec<[u8; ITEM_SIZE]> = (0..300).map(|number| noise(10, number)).collect();
@@ -182,12 +237,14 @@ fn attempts_of_batches_of_every_size<K: Kernels>(_: K) {
     for count in 1..=BATCH {
         let template = Template::new(&[count as u8; 32]);
         let nonce = |index: usize| (index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (count % 60);
-        batch.start(&template, count, nonce);
+        let first_item = item_of(template.first_item_number());
+        batch.start(&Opening::new(&template, first_item), count, nonce, &[]);
         let mut plain = vec![State::default(); count];
         for (index, state) in plain.iter_mut().enumerate() {
             template.start(nonce(index), state);
+            state.update(first_item);
         }
-        for kept in [BEHIND_ITEM, BEHIND_ITEM, BEHIND_ITEM, WHOLE] {
+        for kept in [BEHIND_ITEM, BEHIND_ITEM, WHOLE] {
             let numbers: Vec<u64> = plain.iter().map(State::item_number).collect();
             batch.update(|index| item_of(numbers[index]), &kept, &[]);
             for state in &mut plain {
@@ -209,14 +266,14 @@ fn multiplications_of_extreme_numbers<K: Kernels>(_: K) {
     let mut batch = Batch::<K>::new().expect("there are kernels");
     let extremes =
         [[0; 32], [0xff; 32], [0x80; 32], [0x7f; 32], noise(11, 0), noise(11, 1), noise(11, 2), [1; 32]];
-    batch.start(&Template::default(), BATCH, |index| index as u64);
     let mut plain = Vec::new();
     for index in 0..BATCH {
-        let state = batch.state_mut(index);
+        let mut state = [0; STATE];
         state[..32].copy_from_slice(&extremes[index % 8]);
         state[32..64].copy_from_slice(&extremes[index / 8]);
-        plain.push(State::from(*state));
+        plain.push(State::from(state));
     }
+    batch.copy_from(plain.iter().map(State::as_bytes));
     Batch::multiply_scalars(&mut [&mut batch]);
     for (index, state) in plain.iter_mut().enumerate() {
         state.multiply_scalars();

@@ -9,9 +9,9 @@ use core::ops::Range;
 
 use super::ahead::Ahead;
 use super::blocks::{Blocks, Inputs, SingleBlocks};
-use super::kernels::{DIGEST_LANES, ITEM_LANES, Items, Kernels, Message, TAG_LANES, Tail, Words};
+use super::kernels::{DIGEST_LANES, ITEM_LANES, Kernels, Message, TAG_LANES, Tail, Words};
 use super::passes::Passes;
-use super::states::{STATE, States};
+use super::states::{STATE, States, Texts};
 use super::wide_machine::WideMachine;
 use super::wide_program::WideProgram;
 use crate::base_multiplication;
@@ -31,7 +31,7 @@ impl Kernels for Avx2 {
         passes: &mut Passes,
         states: &mut States,
         count: usize,
-        items: Option<&Items<'_>>,
+        texts: Texts<'_>,
         kept: &Range<usize>,
         ahead: &mut Ahead<'_>,
     ) {
@@ -41,14 +41,14 @@ impl Kernels for Avx2 {
             passes: &mut Passes,
             states: &mut States,
             count: usize,
-            items: Option<&Items<'_>>,
+            texts: Texts<'_>,
             kept: &Range<usize>,
             ahead: &mut Ahead<'_>,
         ) {
-            passes.crypt(kernels, states, count, items, kept, ahead);
+            passes.crypt(kernels, states, count, texts, kept, ahead);
         }
         // SAFETY: there is a value, so the processor has these features.
-        unsafe { crypt(self, passes, states, count, items, kept, ahead) }
+        unsafe { crypt(self, passes, states, count, texts, kept, ahead) }
     }
 
     fn blocks(self, inputs: &Inputs, count: usize, blocks: &mut SingleBlocks) {
@@ -61,11 +61,11 @@ impl Kernels for Avx2 {
         blocks: &mut Blocks,
         inputs: &Inputs,
         states: &mut States,
-        items: Option<&Items<'_>>,
+        texts: Texts<'_>,
         ahead: &mut Ahead<'_>,
     ) {
         // SAFETY: there is a value, so the processor has this feature.
-        unsafe { chacha20::apply(blocks, inputs, states, items, ahead) }
+        unsafe { chacha20::apply(blocks, inputs, states, texts, ahead) }
     }
 
     fn tags(
@@ -77,6 +77,11 @@ impl Kernels for Avx2 {
     ) -> [Words; 2] {
         // SAFETY: there is a value, so the processor has this feature.
         unsafe { poly1305::tags(states, messages, tail, ahead) }
+    }
+
+    fn tags_of_same(self, text: &[u8], tail: &Tail, ahead: &mut Ahead<'_>) -> [Words; 2] {
+        // SAFETY: there is a value, so the processor has this feature.
+        unsafe { poly1305::tags_of_same(text, tail, ahead) }
     }
 
     fn digests<const DIGEST: usize>(

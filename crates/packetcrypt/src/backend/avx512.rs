@@ -11,9 +11,9 @@ use core::ops::Range;
 
 use super::ahead::Ahead;
 use super::blocks::{Blocks, Inputs, SingleBlocks};
-use super::kernels::{DIGEST_LANES, ITEM_LANES, Items, Kernels, Message, TAG_LANES, Tail, Words};
+use super::kernels::{DIGEST_LANES, ITEM_LANES, Kernels, Message, TAG_LANES, Tail, Words};
 use super::passes::Passes;
-use super::states::{BATCH, STATE, States};
+use super::states::{BATCH, STATE, States, Texts};
 use super::wide_machine::WideMachine;
 use super::wide_program::WideProgram;
 use crate::instruction::PROGRAM_LENGTH_MAX;
@@ -42,7 +42,7 @@ impl Kernels for Avx512 {
         passes: &mut Passes,
         states: &mut States,
         count: usize,
-        items: Option<&Items<'_>>,
+        texts: Texts<'_>,
         kept: &Range<usize>,
         ahead: &mut Ahead<'_>,
     ) {
@@ -52,14 +52,14 @@ impl Kernels for Avx512 {
             passes: &mut Passes,
             states: &mut States,
             count: usize,
-            items: Option<&Items<'_>>,
+            texts: Texts<'_>,
             kept: &Range<usize>,
             ahead: &mut Ahead<'_>,
         ) {
-            passes.crypt(kernels, states, count, items, kept, ahead);
+            passes.crypt(kernels, states, count, texts, kept, ahead);
         }
         // SAFETY: there is a value, so the processor has these features.
-        unsafe { crypt(self, passes, states, count, items, kept, ahead) }
+        unsafe { crypt(self, passes, states, count, texts, kept, ahead) }
     }
 
     fn read_headers(self, states: &States, count: usize, inputs: &mut Inputs) -> [u32; BATCH] {
@@ -77,11 +77,11 @@ impl Kernels for Avx512 {
         blocks: &mut Blocks,
         inputs: &Inputs,
         states: &mut States,
-        items: Option<&Items<'_>>,
+        texts: Texts<'_>,
         ahead: &mut Ahead<'_>,
     ) {
         // SAFETY: there is a value, so the processor has these features.
-        unsafe { chacha20::apply(blocks, inputs, states, items, ahead) }
+        unsafe { chacha20::apply(blocks, inputs, states, texts, ahead) }
     }
 
     fn tags(
@@ -93,6 +93,11 @@ impl Kernels for Avx512 {
     ) -> [Words; 2] {
         // SAFETY: there is a value, so the processor has these features.
         unsafe { poly1305::tags(states, messages, tail, ahead) }
+    }
+
+    fn tags_of_same(self, text: &[u8], tail: &Tail, ahead: &mut Ahead<'_>) -> [Words; 2] {
+        // SAFETY: there is a value, so the processor has these features.
+        unsafe { poly1305::tags_of_same(text, tail, ahead) }
     }
 
     fn digests<const DIGEST: usize>(

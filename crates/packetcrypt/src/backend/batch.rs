@@ -3,10 +3,10 @@
 use core::ops::Range;
 
 use super::ahead::Ahead;
-use super::kernels::{DIGEST_LANES, Items, Kernels};
+use super::kernels::{DIGEST_LANES, Kernels};
 use super::passes::Passes;
-use super::states::{BATCH, DATA, ITEM, STATE, States};
-use crate::crypto_cycle::{Control, ITEM_SIZE, SHARED_SECRET, Template, WorkHash};
+use super::states::{BATCH, DATA, ITEM, STATE, States, Texts};
+use crate::crypto_cycle::{BEHIND_ITEM, Control, ITEM_SIZE, Opening, SHARED_SECRET, WorkHash};
 
 const CONTROL: Range<usize> = 12..16;
 const KEY: usize = 16;
@@ -33,22 +33,25 @@ impl<K: Kernels> Batch<K> {
         self.states.state(index)
     }
 
-    #[cfg(test)]
-    pub(crate) fn state_mut(&mut self, index: usize) -> &mut [u8; STATE] {
-        self.states.state_mut(index)
-    }
-
-    /// CC_INIT with `count` nonces; what the first update overwrites anyway is not written.
-    pub(crate) fn start(&mut self, template: &Template, count: usize, nonce_of: impl Fn(usize) -> u64) {
+    /// CC_INIT with `count` nonces and the first CC_UPDATE; meanwhile the items `ahead` are fetched.
+    pub(crate) fn start(
+        &mut self,
+        opening: &Opening,
+        count: usize,
+        nonce_of: impl Fn(usize) -> u64,
+        ahead: &[&[u8; ITEM_SIZE]],
+    ) {
         assert!(count <= BATCH, "at most {BATCH} states in a batch");
         self.count = count;
-        let template = template.as_bytes();
+        let (bytes, parts) = (opening.as_bytes(), opening.parts_to_copy());
         for index in 0..count {
             let state = self.states.state_mut(index);
-            state[..ITEM.start].copy_from_slice(&template[..ITEM.start]);
-            state[ITEM.end..].copy_from_slice(&template[ITEM.end..]);
+            for part in &parts {
+                state[part.clone()].copy_from_slice(&bytes[part.clone()]);
+            }
             state[..8].copy_from_slice(&nonce_of(index).to_le_bytes());
         }
+        self.pass(Texts::Same(bytes), &BEHIND_ITEM, ahead);
     }
 
     /// As many states as there are in `sources`, copied.
@@ -71,12 +74,12 @@ impl<K: Kernels> Batch<K> {
         for (index, item) in items[..self.count].iter_mut().enumerate() {
             *item = item_of(index);
         }
-        self.pass(Some(&items), kept, ahead);
+        self.pass(Texts::InItems(&items), kept, ahead);
     }
 
     /// MAKE_FUZZABLE and CRYPT of each state.
     pub(crate) fn crypt(&mut self, kept: &Range<usize>) {
-        self.pass(None, kept, &[]);
+        self.pass(Texts::InPlace, kept, &[]);
     }
 
     /// MAKE_FUZZABLE and CRYPT of copies of these states, each with its number greater by `difference`; meanwhile what is
@@ -106,17 +109,17 @@ impl<K: Kernels> Batch<K> {
             }
             items[index] = source[ITEM.start..].first_chunk().expect("an item inside the state");
         }
-        self.pass(Some(&items), kept, ahead);
+        self.pass(Texts::InItems(&items), kept, ahead);
     }
 
-    fn pass(&mut self, items: Option<&Items<'_>>, kept: &Range<usize>, ahead: &[&[u8; ITEM_SIZE]]) {
+    fn pass(&mut self, texts: Texts<'_>, kept: &Range<usize>, ahead: &[&[u8; ITEM_SIZE]]) {
         for index in 0..self.count {
             let state = self.states.state_mut(index);
             let random = u32::from_le_bytes([state[KEY], state[KEY + 1], state[KEY + 2], state[KEY + 3]]);
             state[CONTROL].copy_from_slice(&Control::fuzzable(random).word().to_le_bytes());
         }
         let (states, ahead) = (&mut self.states, &mut Ahead::new(ahead));
-        self.kernels.crypt(&mut self.passes, states, self.count, items, kept, ahead);
+        self.kernels.crypt(&mut self.passes, states, self.count, texts, kept, ahead);
     }
 
     /// CC_SMUL of each state of one or two batches, which share an inversion.

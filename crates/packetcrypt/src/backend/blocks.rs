@@ -8,7 +8,7 @@
 
 use core::ops::Range;
 
-use super::states::{BATCH, ITEM, STATE};
+use super::states::{BATCH, STATE};
 
 /// The ChaCha20 keys and nonces of a batch, word by word: `key[w][m]` is word `w` of message `m`.
 #[repr(C, align(64))]
@@ -83,7 +83,7 @@ struct End {
 
 /// Neighbouring entries of the list.
 pub(crate) struct Entries<'a> {
-    /// Message in the low bits, [`IN_ITEM`], and from [`COUNTER_SHIFT`] on the block counter.
+    /// Message in the low bits, [`ELSEWHERE`], and from [`COUNTER_SHIFT`] on the block counter.
     pub source: &'a [u32],
     /// Where the block goes, in bytes from the first state.
     pub place: &'a [u32],
@@ -100,8 +100,8 @@ impl<'a> Entries<'a> {
     }
 }
 
-/// Bit of [`Entries::source`]: the text that the block goes over lies inside the item.
-pub(crate) const IN_ITEM: u32 = BATCH as u32;
+/// Bit of [`Entries::source`]: the text that the block goes over does not lie in the state.
+pub(crate) const ELSEWHERE: u32 = BATCH as u32;
 /// Where in [`Entries::source`] the block counter begins.
 pub(crate) const COUNTER_SHIFT: u32 = 8;
 /// Most entries that a backend runs at a time.
@@ -126,9 +126,10 @@ impl Blocks {
     }
 
     /// Adds a part of a message's key stream, in bytes from the message's start at `offset` of its state; it begins at
-    /// a multiple of 64 and ends at one of 16. Counters begin at 1 (0 makes the Poly1305 key).
+    /// a multiple of 64 and ends at one of 16. Counters begin at 1 (0 makes the Poly1305 key). Whole 64 bytes that end before
+    /// `elsewhere` have their text [elsewhere](super::states::Texts::end).
     #[inline(always)]
-    pub(crate) fn push(&mut self, message: usize, offset: usize, part: Range<usize>) {
+    pub(crate) fn push(&mut self, message: usize, offset: usize, part: Range<usize>, elsewhere: usize) {
         let Range { start: skip, end } = part;
         assert!(message < BATCH && offset + end <= STATE, "key stream inside a state of the batch");
         if skip >= end {
@@ -136,9 +137,9 @@ impl Blocks {
         }
         let first_source = message as u32 | (1 + skip as u32 / 64) << COUNTER_SHIFT;
         let first_place = (message * STATE + offset + skip) as u32;
-        let inside_item = (ITEM.end.saturating_sub(offset + skip) / 64) as u32;
+        let elsewhere = (elsewhere.saturating_sub(offset + skip) / 64) as u32;
         let source_of =
-            |k: u32| first_source + (k << COUNTER_SHIFT) + if k < inside_item { IN_ITEM } else { 0 };
+            |k: u32| first_source + (k << COUNTER_SHIFT) + if k < elsewhere { ELSEWHERE } else { 0 };
         let place_of = |k: u32| first_place + 64 * k;
         let (whole, last_words) = ((end - skip) / 64, (end - skip) % 64 / 4);
         // Written are always as many entries as a message can have; those too many are written over by the next.

@@ -10,7 +10,7 @@ use core::ops::Range;
 use super::ahead::Ahead;
 use super::blocks::{Blocks, Inputs, SingleBlocks};
 use super::passes::Passes;
-use super::states::{BATCH, STATE, States};
+use super::states::{BATCH, STATE, States, Texts};
 use super::wide_machine::WideMachine;
 use super::wide_program::WideProgram;
 use crate::crypto_cycle::ITEM_SIZE;
@@ -34,7 +34,7 @@ pub(crate) trait Kernels: Copy {
         passes: &mut Passes,
         states: &mut States,
         count: usize,
-        items: Option<&Items<'_>>,
+        texts: Texts<'_>,
         kept: &Range<usize>,
         ahead: &mut Ahead<'_>,
     );
@@ -57,14 +57,13 @@ pub(crate) trait Kernels: Copy {
     /// unspecified.
     fn blocks(self, inputs: &Inputs, count: usize, blocks: &mut SingleBlocks);
 
-    /// Makes all blocks of the list, and writes to the states what they and the texts come to. The text of a block
-    /// that lies inside an item is read there, if there are `items`.
+    /// Makes all blocks of the list, and writes to the states what they and the texts come to.
     fn apply(
         self,
         blocks: &mut Blocks,
         inputs: &Inputs,
         states: &mut States,
-        items: Option<&Items<'_>>,
+        texts: Texts<'_>,
         ahead: &mut Ahead<'_>,
     );
 
@@ -76,6 +75,9 @@ pub(crate) trait Kernels: Copy {
         tail: &Tail,
         ahead: &mut Ahead<'_>,
     ) -> [Words; 2];
+
+    /// Poly1305 tags of one text, a multiple of 16 bytes, under eight keys, as low and high words.
+    fn tags_of_same(self, text: &[u8], tail: &Tail, ahead: &mut Ahead<'_>) -> [Words; 2];
 
     /// BLAKE2b digests of sixteen messages of equal, non-zero length, of as many bytes (1 to 64) as the places have.
     fn digests<const DIGEST: usize>(

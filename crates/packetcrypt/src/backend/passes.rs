@@ -9,8 +9,8 @@ use core::ops::Range;
 
 use super::ahead::Ahead;
 use super::blocks::{Blocks, Inputs, SingleBlocks};
-use super::kernels::{Items, Kernels, Message, TAG_LANES, Tail};
-use super::states::{BATCH, DATA, ITEM, States};
+use super::kernels::{Kernels, Message, TAG_LANES, Tail};
+use super::states::{BATCH, DATA, ITEM, States, Texts};
 use crate::crypto_cycle::Control;
 
 /// Byte offsets of a state's fields.
@@ -36,36 +36,38 @@ impl Passes {
         }
     }
 
-    /// CRYPT of the first `count` states, whose control words are legal (made by MAKE_FUZZABLE), with the `items` in
-    /// them if there are any. Of what is decrypted, only the bytes in `kept` will be looked at again.
+    /// CRYPT of the first `count` states, whose control words are legal (made by MAKE_FUZZABLE), and whose texts are
+    /// where `texts` says. Of what is decrypted, only the bytes in `kept` will be looked at again.
     #[inline(always)]
     pub(crate) fn crypt(
         &mut self,
         kernels: impl Kernels,
         states: &mut States,
         count: usize,
-        items: Option<&Items<'_>>,
+        texts: Texts<'_>,
         kept: &Range<usize>,
         ahead: &mut Ahead<'_>,
     ) {
-        for (m, item) in items.into_iter().flatten().enumerate().take(count) {
-            states.take_in(m, item);
+        if let Texts::InItems(items) = texts {
+            for (m, item) in items.iter().enumerate().take(count) {
+                states.take_in(m, item);
+            }
         }
         self.read_headers(kernels, states, count);
         kernels.blocks(&self.inputs, count, &mut self.first_blocks);
         let (decrypting, encrypting) = self.by_length(count);
-        self.authenticate(kernels, states, &decrypting, items, ahead);
+        self.authenticate(kernels, states, &decrypting, texts, ahead);
         for m in 0..count {
             let control = self.controls[m];
             let (message, length) = (DATA + control.data_length(), control.message_length());
-            if let Some(items) = items
+            if let Texts::InItems(items) = texts
                 && kept.start < ITEM.end
             {
                 states.take_in_from(message + length, m, items[m]);
             }
-            self.blocks.push(m, message, control.key_stream(kept));
+            self.blocks.push(m, message, control.key_stream(kept), texts.end());
         }
-        kernels.apply(&mut self.blocks, &self.inputs, states, items, ahead);
+        kernels.apply(&mut self.blocks, &self.inputs, states, texts, ahead);
         for &m in encrypting.as_slice() {
             let control = self.controls[usize::from(m)];
             let end = DATA + control.data_length() + control.message_length();
@@ -74,7 +76,7 @@ impl Passes {
                     (u128::from_le_bytes(*last) & u128::MAX >> (8 * control.tail_zero_count())).to_le_bytes();
             }
         }
-        self.authenticate(kernels, states, &encrypting, None, ahead);
+        self.authenticate(kernels, states, &encrypting, Texts::InPlace, ahead);
         ahead.fetch_rest();
     }
 
@@ -115,22 +117,21 @@ impl Passes {
         (decrypting, encrypting)
     }
 
-    /// Puts the tags of the listed states where their keys were. Of texts that have not been enciphered yet, what
-    /// belongs to the `items` is read there.
+    /// Puts the tags of the listed states where their keys were.
     #[inline(always)]
     fn authenticate(
         &self,
         kernels: impl Kernels,
         states: &mut States,
         order: &Order,
-        items: Option<&Items<'_>>,
+        texts: Texts<'_>,
         ahead: &mut Ahead<'_>,
     ) {
         for group in order.as_slice().chunks(TAG_LANES) {
             let mut tail = Tail::default();
             // Lanes without a message repeat the last one.
             let message_of = |lane: usize| usize::from(group[lane.min(group.len() - 1)]);
-            let messages = core::array::from_fn(|lane| {
+            let messages: [_; TAG_LANES] = core::array::from_fn(|lane| {
                 let m = message_of(lane);
                 let control = self.controls[m];
                 let key = |k: usize| {
@@ -141,9 +142,15 @@ impl Passes {
                     tail.s[half].0[lane] = key(4 + 2 * half);
                 }
                 [tail.lengths[0].0[lane], tail.lengths[1].0[lane]] = control.authenticated_lengths();
-                Message { state: m, blocks: control.units(), item: items.map(|items| items[m]) }
+                let item = if let Texts::InItems(items) = texts { Some(items[m]) } else { None };
+                Message { state: m, blocks: control.units(), item }
             });
-            let tags = kernels.tags(states, &messages, &tail, ahead);
+            let tags = match texts {
+                Texts::Same(text) => {
+                    kernels.tags_of_same(&text[DATA..DATA + 16 * messages[0].blocks], &tail, ahead)
+                }
+                Texts::InPlace | Texts::InItems(_) => kernels.tags(states, &messages, &tail, ahead),
+            };
             for (lane, &m) in group.iter().enumerate() {
                 let state = states.state_mut(m.into());
                 state[KEY..KEY + 8].copy_from_slice(&tags[0].0[lane].to_le_bytes());

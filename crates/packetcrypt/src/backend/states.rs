@@ -105,12 +105,41 @@ impl Text {
     }
 }
 
-/// What to add to a block's place, counted from the first state at `base`, to come to its text: for each message that
-/// of blocks in its state, then for each message that of blocks inside its item.
-pub(crate) fn texts_of_blocks(base: *const u8, items: Option<&Items<'_>>) -> [*const u8; 2 * BATCH] {
-    let mut texts = [base; 2 * BATCH];
-    for (message, item) in items.into_iter().flatten().enumerate() {
-        texts[BATCH + message] = item.as_ptr().wrapping_sub(ITEM.start + message * STATE);
+/// Where the texts of a pass are read.
+#[derive(Clone, Copy)]
+pub(crate) enum Texts<'a> {
+    /// In the states.
+    InPlace,
+    /// In the items of the states, and what lies behind these in the states.
+    InItems(&'a Items<'a>),
+    /// All states have this one, but for the header. What is behind its last whole block is read in the states.
+    Same(&'a [u8; STATE]),
+}
+
+impl Texts<'_> {
+    /// Up to which byte of a state whole blocks are read elsewhere.
+    #[inline(always)]
+    pub(crate) fn end(self) -> usize {
+        match self {
+            Self::InPlace => 0,
+            Self::InItems(_) => ITEM.end,
+            Self::Same(_) => STATE,
+        }
     }
-    texts
+
+    /// What to add to a block's place, counted from the first state at `base`, to come to its text: for each message that
+    /// of blocks in its state, then for each message that of blocks elsewhere.
+    pub(crate) fn of_blocks(self, base: *const u8) -> [*const u8; 2 * BATCH] {
+        let mut texts = [base; 2 * BATCH];
+        for (message, text) in texts[BATCH..].iter_mut().enumerate() {
+            match self {
+                Self::InPlace => {}
+                Self::InItems(items) => {
+                    *text = items[message].as_ptr().wrapping_sub(ITEM.start + message * STATE);
+                }
+                Self::Same(same) => *text = same.as_ptr().wrapping_sub(message * STATE),
+            }
+        }
+        texts
+    }
 }

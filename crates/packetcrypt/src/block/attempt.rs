@@ -6,7 +6,7 @@
 use crate::WorkHash;
 use crate::announcement::ANNOUNCEMENT_SIZE;
 use crate::crypto_cycle::{
-    BATCH_MAX, BEHIND_ITEM, Batch, BatchPair, PAIR_MAX, Source, State, Template, WHOLE,
+    BATCH_MAX, BEHIND_ITEM, Batch, BatchPair, Opening, PAIR_MAX, Source, Start, State, Template, WHOLE,
 };
 
 use super::commitment::AnnouncementCount;
@@ -73,12 +73,15 @@ impl Attempt {
         mut take: impl FnMut(u32, Outcome),
     ) {
         const EMPTY: &[u8; ANNOUNCEMENT_SIZE] = &[0; ANNOUNCEMENT_SIZE];
+        let first_number = self.template.first_item_number();
+        let Some(first) = announcements.get(count.index_of(first_number)) else { return };
+        let opening = Opening::new(&self.template, first);
         let nonce2 = |index: usize| start.wrapping_add(index as u32);
-        batches.start(&self.template, attempts, |index| nonce2(index).into());
-        let mut numbers = [[0; PROOF_ANNOUNCEMENTS]; PAIR_MAX];
+        let start = Start { opening: &opening, count: attempts, nonce_of: &|index| nonce2(index).into() };
+        let mut numbers = [[first_number; PROOF_ANNOUNCEMENTS]; PAIR_MAX];
         let mut complete = [true; PAIR_MAX];
         let fetch_place = |number| announcements.fetch_place(count.index_of(number));
-        batches.update(PROOF_ANNOUNCEMENTS, Source::Store(&fetch_place), |position, index, number| {
+        batches.run(&start, Source::Store(&fetch_place), |position, index, number| {
             numbers[index][position] = number;
             announcements.get(count.index_of(number)).unwrap_or_else(|| {
                 complete[index] = false;

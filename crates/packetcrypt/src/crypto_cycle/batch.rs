@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::{ITEM_SIZE, SHARED_SECRET, STATE_SIZE, State, Template, WorkHash};
+use super::{ITEM_SIZE, Opening, SHARED_SECRET, STATE_SIZE, State, WorkHash};
 use crate::backend::ahead::Ahead;
 use crate::backend::{Avx2, Avx512, Backend, batch};
 use crate::base_multiplication;
@@ -77,19 +77,33 @@ impl Batch {
         u64::from_le_bytes(*self.state(index)[super::TAG].first_chunk().expect("8 of 16 bytes"))
     }
 
-    /// `CC_INIT` with `count` nonces, in place of what was there. Bytes that an update overwrites may be anything
-    /// until the first one.
-    pub fn start(&mut self, template: &Template, count: usize, nonce_of: impl Fn(usize) -> u64) {
+    /// `CC_INIT` with `count` nonces and the first `CC_UPDATE`, in place of what was there; of what the next update
+    /// overwrites the bytes behind the header may be anything.
+    pub fn start(&mut self, opening: &Opening, count: usize, nonce_of: impl Fn(usize) -> u64) {
+        self.start_fetching(opening, count, nonce_of, &[]);
+    }
+
+    /// As [`Batch::start`]; meanwhile the items `ahead` are fetched into the caches.
+    pub(super) fn start_fetching(
+        &mut self,
+        opening: &Opening,
+        count: usize,
+        nonce_of: impl Fn(usize) -> u64,
+        ahead: &[&[u8; ITEM_SIZE]],
+    ) {
         assert!(count <= BATCH_MAX, "at most {BATCH_MAX} states in a batch");
         match &mut self.0 {
             Lanes::Plain(states, plain_count) => {
                 *plain_count = count;
+                let mut ahead = Ahead::new(ahead);
                 for (index, state) in states[..count].iter_mut().enumerate() {
-                    template.start(nonce_of(index), state);
+                    ahead.fetch_item();
+                    opening.start(nonce_of(index), state);
                 }
+                ahead.fetch_rest();
             }
-            Lanes::Avx2(batch) => batch.start(template, count, nonce_of),
-            Lanes::Avx512(batch) => batch.start(template, count, nonce_of),
+            Lanes::Avx2(batch) => batch.start(opening, count, nonce_of, ahead),
+            Lanes::Avx512(batch) => batch.start(opening, count, nonce_of, ahead),
         }
     }
 

@@ -3,8 +3,10 @@
 //! Which item a state takes in next is known only when it has taken in the one before, and items lie at random places
 //! of megabytes or gigabytes. A single batch would wait for all of them in every round.
 
+use std::ops::Range;
+
 use super::batch::{BATCH_MAX, Batch};
-use super::{BEHIND_ITEM, ITEM_SIZE, STATE_SIZE, Template, WHOLE, WorkHash};
+use super::{BEHIND_ITEM, ITEM_SIZE, Opening, STATE_SIZE, UPDATES, WHOLE, WorkHash};
 use crate::backend::{Backend, ahead};
 
 /// Most states of a pair.
@@ -18,6 +20,23 @@ pub enum Source<'a> {
     /// Gigabytes, where finding the page takes as long as the rest. The function is told each `ITEM_NO` before its item is
     /// wanted, to ask for what says where that is.
     Store(&'a dyn Fn(u64)),
+}
+
+/// How the attempts of a pair begin.
+pub struct Start<'a> {
+    /// What they have in common.
+    pub opening: &'a Opening,
+    /// How many there are, at most [`PAIR_MAX`].
+    pub count: usize,
+    /// The nonce of each.
+    pub nonce_of: &'a dyn Fn(usize) -> u64,
+}
+
+impl Start<'_> {
+    /// The attempts of the first or of the second batch.
+    fn range_of(&self, which: usize) -> Range<usize> {
+        (which * BATCH_MAX).min(self.count)..((which + 1) * BATCH_MAX).min(self.count)
+    }
 }
 
 /// Up to [`PAIR_MAX`] states.
@@ -43,24 +62,16 @@ impl BatchPair {
         self.0[index / BATCH_MAX].state(index % BATCH_MAX)
     }
 
-    /// `CC_INIT` with `count` nonces, in place of what was there. Bytes that an update overwrites may be anything
-    /// until the first one.
-    pub fn start(&mut self, template: &Template, count: usize, nonce_of: impl Fn(usize) -> u64) {
-        assert!(count <= PAIR_MAX, "at most {PAIR_MAX} states in a pair");
-        let [first, second] = &mut self.0;
-        first.start(template, count.min(BATCH_MAX), &nonce_of);
-        second.start(template, count.saturating_sub(BATCH_MAX), |index| nonce_of(BATCH_MAX + index));
-    }
-
-    /// So many times `CC_UPDATE` of each state. `item_of` gives the item to take in: for the update, the state, and the
-    /// `ITEM_NO` of the state.
-    pub fn update<'a>(
+    /// `CC_INIT` and [`UPDATES`] times `CC_UPDATE` of each state, in place of what was there. The first item is the
+    /// opening's; `item_of` gives the others: for the update, the state, and the `ITEM_NO` of the state.
+    pub fn run<'a>(
         &mut self,
-        updates: usize,
+        start: &Start<'_>,
         source: Source<'_>,
         mut item_of: impl FnMut(usize, usize, u64) -> &'a [u8; ITEM_SIZE],
     ) {
         const NONE: &[u8; ITEM_SIZE] = &[0; ITEM_SIZE];
+        assert!(start.count <= PAIR_MAX, "at most {PAIR_MAX} states in a pair");
         let mut choose = |update: usize, which: usize, batch: &Batch, items: &mut Items<'a>| {
             if let Source::Store(announce) = source {
                 (0..batch.count()).for_each(|index| announce(batch.item_number(index)));
@@ -70,21 +81,25 @@ impl BatchPair {
             }
         };
         let mut items = [[NONE; BATCH_MAX]; 2];
-        for (which, items) in items.iter_mut().enumerate() {
-            choose(0, which, &self.0[which], items);
-        }
-        for update in 0..updates {
-            let is_last = update + 1 == updates;
+        for update in 0..UPDATES {
+            let (is_first, is_last) = (update == 0, update + 1 == UPDATES);
             let kept = if is_last { WHOLE } else { BEHIND_ITEM };
             for which in 0..2 {
                 let other = 1 - which;
-                // The first batch has moved on when it is the other's turn; at the end there is nothing to fetch for it.
-                let fetched = if is_last && which == 1 { 0 } else { self.0[other].count() };
-                let ahead = &items[other][..fetched];
+                // The first batch has moved on when it is the other's turn; at the end there is nothing to fetch for it,
+                // nor at the beginning for the other.
+                let none = is_first && which == 0 || is_last && which == 1;
+                let ahead = &items[other][..if none { 0 } else { self.0[other].count() }];
                 if let Source::Store(_) = source {
                     ahead::find_pages(ahead);
                 }
-                self.0[which].update_fetching(|index| items[which][index], &kept, ahead);
+                if is_first {
+                    let attempts = start.range_of(which);
+                    let nonce_of = |index| (start.nonce_of)(attempts.start + index);
+                    self.0[which].start_fetching(start.opening, attempts.len(), nonce_of, ahead);
+                } else {
+                    self.0[which].update_fetching(|index| items[which][index], &kept, ahead);
+                }
                 if !is_last {
                     choose(update + 1, which, &self.0[which], &mut items[which]);
                 }

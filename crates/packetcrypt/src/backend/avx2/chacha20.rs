@@ -15,8 +15,7 @@ use core::arch::x86_64::{
 
 use crate::backend::ahead::Ahead;
 use crate::backend::blocks::{Blocks, CONSTANTS, COUNTER_SHIFT, Entries, Inputs, SingleBlocks};
-use crate::backend::kernels::Items;
-use crate::backend::states::{BATCH, States, texts_of_blocks};
+use crate::backend::states::{BATCH, States, Texts};
 use rounds::{Matrices, Row, finish, run};
 
 /// Lanes of one register, and blocks that one run of the kernel makes.
@@ -28,11 +27,11 @@ pub(super) fn apply(
     blocks: &mut Blocks,
     inputs: &Inputs,
     states: &mut States,
-    items: Option<&Items<'_>>,
+    texts: Texts<'_>,
     ahead: &mut Ahead<'_>,
 ) {
     let base = states.base_mut();
-    let texts = texts_of_blocks(base, items);
+    let texts = texts.of_blocks(base);
     let begun = Begun::new(inputs);
     let mut matrices = Matrices::new();
     for entries in blocks.take(LANES) {
@@ -41,7 +40,7 @@ pub(super) fn apply(
         ahead.fetch();
         finish(&mut matrices);
         ahead.fetch();
-        // SAFETY: texts and places are those of the list, which `push` keeps inside items and states; behind the last
+        // SAFETY: texts and places are those of the list, which `push` keeps inside states; behind the last
         // state are as many bytes as a block can reach beyond its message.
         unsafe { xor_into_states(&matrices.rows, &entries, inputs, &texts, base) };
     }

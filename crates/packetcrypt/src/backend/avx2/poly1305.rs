@@ -20,6 +20,8 @@ use core::arch::x86_64::{
 
 /// Messages in one run of the kernel.
 const LANES: usize = 4;
+/// Blocks that are taken in for one reduction.
+const CHUNK: usize = 4;
 /// Limbs of a number.
 const LIMBS: usize = 5;
 const LIMB: u64 = (1 << 26) - 1;
@@ -47,58 +49,65 @@ pub(super) fn tags(
 ) -> [Words; 2] {
     let mut tags = [Words([0; TAG_LANES]); 2];
     for (run, messages) in messages.as_chunks::<LANES>().0.iter().enumerate() {
-        let lanes = run * LANES..(run + 1) * LANES;
-        let word = |words: &Words| -> [u64; LANES] {
-            words.0[lanes.clone()].try_into().expect("as many words as lanes")
-        };
-        let (r, lengths) = (tail.r.each_ref().map(word), tail.lengths.each_ref().map(word));
-        let sum = evaluated(states, messages, r, lengths, ahead);
-        let s = tail.s.each_ref().map(word);
-        for (lane, limbs) in sum.lanes().into_iter().enumerate() {
-            let tag = reduced(limbs).wrapping_add(u128::from(s[0][lane]) | u128::from(s[1][lane]) << 64);
-            tags[0].0[lanes.start + lane] = tag as u64;
-            tags[1].0[lanes.start + lane] = (tag >> 64) as u64;
-        }
+        let powers = powers(tail, run);
+        finish(evaluated(states, messages, &powers, ahead), &powers, tail, run, &mut tags);
     }
     tags
 }
 
-/// The polynomials of four messages and their length blocks, at their keys `r`.
+/// Tags of one text under eight keys.
+#[target_feature(enable = "avx2")]
+pub(super) fn tags_of_same(text: &[u8], tail: &Tail, ahead: &mut Ahead<'_>) -> [Words; 2] {
+    let mut tags = [Words([0; TAG_LANES]); 2];
+    for run in 0..TAG_LANES / LANES {
+        let powers = powers(tail, run);
+        finish(evaluated_same(text, &powers, ahead), &powers, tail, run, &mut tags);
+    }
+    tags
+}
+
+/// r^4 to r of the four keys of a run.
+#[target_feature(enable = "avx2")]
+fn powers(tail: &Tail, run: usize) -> [Multiplier; CHUNK] {
+    // The key is clamped as RFC 8439 says.
+    let first = Number::limbs(
+        _mm256_and_si256(load(&tail.r[0], run), _mm256_set1_epi64x(0x0fff_fffc_0fff_ffff)),
+        _mm256_and_si256(load(&tail.r[1], run), _mm256_set1_epi64x(0x0fff_fffc_0fff_fffc)),
+    );
+    let second = first.times(&first.multiplier());
+    let third = second.times(&first.multiplier());
+    let fourth = second.times(&second.multiplier());
+    [fourth.multiplier(), third.multiplier(), second.multiplier(), first.multiplier()]
+}
+
+/// The polynomials of four messages, of which the last factor r is still to be multiplied in.
 #[target_feature(enable = "avx2")]
 fn evaluated(
     states: &States,
     messages: &[Message<'_>; LANES],
-    r: [[u64; LANES]; 2],
-    lengths: [[u64; LANES]; 2],
+    powers: &[Multiplier; CHUNK],
     ahead: &mut Ahead<'_>,
 ) -> Number {
     let blocks = messages.map(|message| message.blocks);
     let longest = blocks.into_iter().max().unwrap_or(0);
     let shortest = blocks.into_iter().min().unwrap_or(0);
-    let chunks = longest.div_ceil(4);
-    let steps = chunks * 4;
-    // The key is clamped as RFC 8439 says.
-    let first = Number::limbs(
-        _mm256_and_si256(load(&r[0]), _mm256_set1_epi64x(0x0fff_fffc_0fff_ffff)),
-        _mm256_and_si256(load(&r[1]), _mm256_set1_epi64x(0x0fff_fffc_0fff_fffc)),
-    );
-    let second = first.times(&first.multiplier());
-    let third = second.times(&first.multiplier());
-    let fourth = second.times(&second.multiplier());
-    let powers = [fourth.multiplier(), third.multiplier(), second.multiplier(), first.multiplier()];
+    let chunks = longest.div_ceil(CHUNK);
+    let steps = chunks * CHUNK;
     // The text of every lane, and where in it the first step is, so that all end at the same step.
     let texts = messages.map(|message| states.text(message));
     let starts = messages.map(|message| 16 * (message.blocks as isize - steps as isize));
-    let begins = load(&blocks.map(|blocks| (steps - blocks) as u64));
-    let all_begun = (steps - shortest).div_ceil(4);
+    let begins = blocks.map(|blocks| (steps - blocks) as u64);
+    // SAFETY: 32 bytes, any alignment.
+    let begins = unsafe { _mm256_loadu_si256(begins.as_ptr().cast()) };
+    let all_begun = (steps - shortest).div_ceil(CHUNK);
     let marker = _mm256_set1_epi64x(MARKER);
     let mut sum = Number([_mm256_setzero_si256(); LIMBS]);
     for chunk in 0..all_begun {
         ahead.fetch();
         // SAFETY: less than a state's length before a text's start.
         let words = unsafe { load_chunk(&texts, &starts.map(|start| start + 64 * chunk as isize)) };
-        sum = sum.taking_in(&powers, |block| {
-            let not_begun = _mm256_cmpgt_epi64(begins, _mm256_set1_epi64x((4 * chunk + block) as i64));
+        sum = sum.taking_in(powers, |block| {
+            let not_begun = _mm256_cmpgt_epi64(begins, _mm256_set1_epi64x((CHUNK * chunk + block) as i64));
             let [low, high] = words[block].map(|word| _mm256_andnot_si256(not_begun, word));
             Number::limbs(low, high).marked(_mm256_andnot_si256(not_begun, marker))
         });
@@ -107,20 +116,54 @@ fn evaluated(
         ahead.fetch();
         // SAFETY: less than a state's length before a text's start.
         let words = unsafe { load_chunk(&texts, &starts.map(|start| start + 64 * chunk as isize)) };
-        sum = sum.taking_in(&powers, |block| {
+        sum = sum.taking_in(powers, |block| {
             let [low, high] = words[block];
             Number::limbs(low, high).marked(marker)
         });
     }
-    let lengths = Number::limbs(load(&lengths[0]), load(&lengths[1])).marked(marker);
-    sum.plus(lengths).times(&first.multiplier())
+    sum
+}
+
+/// One polynomial at four places, of which the last factor r is still to be multiplied in.
+#[target_feature(enable = "avx2")]
+fn evaluated_same(text: &[u8], powers: &[Multiplier; CHUNK], ahead: &mut Ahead<'_>) -> Number {
+    let (blocks, _) = text.as_chunks::<16>();
+    let (first, chunks) = blocks.as_rchunks::<CHUNK>();
+    let mut sum = Number([_mm256_setzero_si256(); LIMBS]);
+    if !first.is_empty() {
+        let missing = CHUNK - first.len();
+        sum = sum.taking_in(powers, |block| match block.checked_sub(missing) {
+            None => Number([_mm256_setzero_si256(); LIMBS]),
+            Some(block) => Number::block_in_all(&first[block]),
+        });
+    }
+    for chunk in chunks {
+        ahead.fetch();
+        sum = sum.taking_in(powers, |block| Number::block_in_all(&chunk[block]));
+    }
+    sum
+}
+
+/// Takes in the lengths of four messages, and puts their tags to the places of a run.
+#[target_feature(enable = "avx2")]
+fn finish(sum: Number, powers: &[Multiplier; CHUNK], tail: &Tail, run: usize, tags: &mut [Words; 2]) {
+    let lengths = Number::limbs(load(&tail.lengths[0], run), load(&tail.lengths[1], run));
+    let [_, _, _, first] = powers;
+    let sum = sum.plus(lengths.marked(_mm256_set1_epi64x(MARKER))).times(first);
+    for (lane, limbs) in (run * LANES..).zip(sum.lanes()) {
+        let [low, high] = [&tail.s[0], &tail.s[1]].map(|words| u128::from(words.0[lane]));
+        let tag = reduced(limbs).wrapping_add(low | high << 64);
+        tags[0].0[lane] = tag as u64;
+        tags[1].0[lane] = (tag >> 64) as u64;
+    }
 }
 
 #[target_feature(enable = "avx2")]
 #[inline]
-fn load(words: &[u64; LANES]) -> __m256i {
+fn load(words: &Words, run: usize) -> __m256i {
+    let lanes = &words.0.as_chunks::<LANES>().0[run];
     // SAFETY: 32 bytes, any alignment.
-    unsafe { _mm256_loadu_si256(words.as_ptr().cast()) }
+    unsafe { _mm256_loadu_si256(lanes.as_ptr().cast()) }
 }
 
 /// Four blocks of each lane, transposed: low and high words of each block.
@@ -129,9 +172,9 @@ fn load(words: &[u64; LANES]) -> __m256i {
 /// Those bytes of the texts can be read.
 #[target_feature(enable = "avx2")]
 #[inline]
-unsafe fn load_chunk(texts: &[Text; LANES], at: &[isize; LANES]) -> [[__m256i; 2]; 4] {
+unsafe fn load_chunk(texts: &[Text; LANES], at: &[isize; LANES]) -> [[__m256i; 2]; CHUNK] {
     let places: [*const u8; LANES] = core::array::from_fn(|lane| texts[lane].at(at[lane]));
-    let mut blocks = [[_mm256_setzero_si256(); 2]; 4];
+    let mut blocks = [[_mm256_setzero_si256(); 2]; CHUNK];
     for pair in 0..2 {
         // SAFETY: the caller's promise.
         let rows = places.map(|place| unsafe { _mm256_loadu_si256(place.wrapping_add(32 * pair).cast()) });
@@ -172,6 +215,17 @@ impl Number {
         ])
     }
 
+    /// The same block of text in all lanes.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn block_in_all(block: &[u8; 16]) -> Self {
+        let [low, high] = [0, 8].map(|at| {
+            let word = block[at..].first_chunk().expect("half a block");
+            _mm256_set1_epi64x(i64::from_le_bytes(*word))
+        });
+        Self::limbs(low, high).marked(_mm256_set1_epi64x(MARKER))
+    }
+
     /// With the marker bit of a whole block, where `marker` has it.
     #[target_feature(enable = "avx2")]
     #[inline]
@@ -192,7 +246,7 @@ impl Number {
     /// The number after four blocks more.
     #[target_feature(enable = "avx2")]
     #[inline]
-    fn taking_in(self, powers: &[Multiplier; 4], block: impl Fn(usize) -> Self) -> Self {
+    fn taking_in(self, powers: &[Multiplier; CHUNK], block: impl Fn(usize) -> Self) -> Self {
         let [fourth, third, second, first] = powers;
         let mut product = [_mm256_setzero_si256(); LIMBS];
         block(0).plus(self).add_product(fourth, &mut product);

@@ -15,8 +15,7 @@ use core::arch::x86_64::{
 
 use crate::backend::ahead::Ahead;
 use crate::backend::blocks::{Blocks, CONSTANTS, COUNTER_SHIFT, Entries, Inputs, SingleBlocks};
-use crate::backend::kernels::Items;
-use crate::backend::states::{BATCH, States, texts_of_blocks};
+use crate::backend::states::{BATCH, States, Texts};
 use rounds::{Matrices, Row, finish, run};
 
 /// Lanes of one register.
@@ -30,11 +29,11 @@ pub(super) fn apply(
     blocks: &mut Blocks,
     inputs: &Inputs,
     states: &mut States,
-    items: Option<&Items<'_>>,
+    texts: Texts<'_>,
     ahead: &mut Ahead<'_>,
 ) {
     let base = states.base_mut();
-    let texts = texts_of_blocks(base, items);
+    let texts = texts.of_blocks(base);
     let begun = Begun::new(inputs);
     let mut matrices = Matrices::new();
     for entries in blocks.take(GROUP) {
@@ -46,7 +45,7 @@ pub(super) fn apply(
         let rows = finish(&matrices, &ahead);
         for (half, rows) in rows.iter().enumerate() {
             let entries = entries.part(half * LANES..(half + 1) * LANES);
-            // SAFETY: texts and places are those of the list, which `push` keeps inside items and states.
+            // SAFETY: texts and places are those of the list, which `push` keeps inside states.
             unsafe { xor_into_states(rows, &entries, inputs, &texts, base) };
         }
     }

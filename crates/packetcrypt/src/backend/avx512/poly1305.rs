@@ -78,13 +78,52 @@ pub(super) fn tags(
     let keys = [Key::new(tail, 0), Key::new(tail, 1)];
     let mut tags = [Words([0; TAG_LANES]), Words([0; TAG_LANES])];
     for (run, (messages, key)) in messages.as_chunks::<LANES>().0.iter().zip(&keys).enumerate() {
-        let sum = evaluated(states, messages, key, ahead);
-        let lengths = Number::from_block(load(&tail.lengths[0], run), load(&tail.lengths[1], run), MARKER);
-        let [_, _, _, first] = &key.powers;
-        let last = Product::zero().plus(lengths.plus(sum), first).folded();
-        last.reduced_plus(tail, run, &mut tags);
+        finish(evaluated(states, messages, key, ahead), key, tail, run, &mut tags);
     }
     tags
+}
+
+/// Tags of one text under eight keys.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma,avx512vbmi2")]
+pub(super) fn tags_of_same(text: &[u8], tail: &Tail, ahead: &mut Ahead<'_>) -> [Words; 2] {
+    let keys = [Key::new(tail, 0), Key::new(tail, 1)];
+    let mut tags = [Words([0; TAG_LANES]), Words([0; TAG_LANES])];
+    for (run, key) in keys.iter().enumerate() {
+        finish(evaluated_same(text, key, ahead), key, tail, run, &mut tags);
+    }
+    tags
+}
+
+/// One polynomial at four places, of which the last factor r is still to be multiplied in.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma,avx512vbmi2")]
+#[inline]
+fn evaluated_same(text: &[u8], key: &Key, ahead: &mut Ahead<'_>) -> Loose {
+    let (blocks, _) = text.as_chunks::<16>();
+    let (first, chunks) = blocks.as_rchunks::<CHUNK>();
+    let mut sum = Loose([_mm256_setzero_si256(); 3]);
+    if !first.is_empty() {
+        let missing = CHUNK - first.len();
+        sum = key.after_chunk(sum, &Product::zero(), |block| match block.checked_sub(missing) {
+            None => Number([_mm256_setzero_si256(); 3]),
+            Some(block) => Number::from_block_in_all(&first[block], MARKER),
+        });
+    }
+    for (number, chunk) in chunks.iter().enumerate() {
+        if number % 2 == 0 {
+            ahead.fetch();
+        }
+        sum = key.after_chunk(sum, &key.markers, |block| Number::from_block_in_all(&chunk[block], 0));
+    }
+    sum
+}
+
+/// Takes in the lengths of four messages, and puts their tags to the places of a run.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma,avx512vbmi2")]
+#[inline]
+fn finish(sum: Loose, key: &Key, tail: &Tail, run: usize, tags: &mut [Words; 2]) {
+    let lengths = Number::from_block(load(&tail.lengths[0], run), load(&tail.lengths[1], run), MARKER);
+    let [_, _, _, first] = &key.powers;
+    Product::zero().plus(lengths.plus(sum), first).folded().reduced_plus(tail, run, tags);
 }
 
 /// The polynomials of four messages, of which the last factor r is still to be multiplied in.
@@ -209,6 +248,17 @@ impl Number {
     fn from_block(low: __m256i, high: __m256i, marker: i64) -> Self {
         let middle = _mm256_shrdi_epi64::<52>(low, high);
         Self([low, middle, _mm256_or_si256(_mm256_srli_epi64::<40>(high), _mm256_set1_epi64x(marker))])
+    }
+
+    /// The same block of text in all lanes.
+    #[target_feature(enable = "avx512f,avx512vl,avx512vbmi2")]
+    #[inline]
+    fn from_block_in_all(block: &[u8; 16], marker: i64) -> Self {
+        let [low, high] = [0, 8].map(|at| {
+            let word = block[at..].first_chunk().expect("half a block");
+            _mm256_set1_epi64x(i64::from_le_bytes(*word))
+        });
+        Self::from_block(low, high, marker)
     }
 
     #[target_feature(enable = "avx512f,avx512vl")]
