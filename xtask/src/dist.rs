@@ -1,8 +1,9 @@
 //! `cargo xtask dist`: what is handed to operators, in `target/dist`: the program, linked statically where that is wished,
 //! manual, completions, and a Debian package of all that with the systemd units of `deploy/`; what the program is made of,
-//! and the checksum of the package.
+//! and the checksum of the package. On wish the container image of `deploy/Dockerfile` instead.
 
 mod debian;
+mod image;
 mod materials;
 mod stage;
 
@@ -26,6 +27,9 @@ pub struct Dist {
     /// Links the program statically (x86-64): it then runs on any Linux
     #[arg(long = "static")]
     is_static: bool,
+    /// Builds the container image of `deploy/Dockerfile` instead, with docker, podman or buildah
+    #[arg(long = "image", conflicts_with_all = ["profile", "is_static"])]
+    is_image: bool,
 }
 
 /// How the files are packed.
@@ -40,6 +44,10 @@ pub enum Packing {
 /// Makes all, and says where it is.
 pub fn run(dist: &Dist) -> anyhow::Result<()> {
     std::env::set_current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))?;
+    if dist.is_image {
+        println!("image: {}", image::build()?);
+        return Ok(());
+    }
     let package = package(&build(dist)?, dist.is_static, Packing::Small)?;
     println!("package: {}", package.display());
     let folder = package.parent().context("a package is in a folder")?;

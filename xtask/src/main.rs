@@ -49,7 +49,7 @@ enum Task {
         #[arg(long, default_value_t = 10)]
         seconds: u64,
     },
-    /// Makes what is handed to operators: program, manual, completions, Debian package
+    /// Makes what is handed to operators: program, manual, completions, Debian package, container image
     Dist(dist::Dist),
     /// Checks the house rules
     Tidy,

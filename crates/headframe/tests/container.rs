@@ -1,5 +1,5 @@
 //! `deploy/Dockerfile`: what a container is started with runs a whole pool, and what asks for its health understands it.
-//! The image itself is built where there is a container engine.
+//! The image itself is built by `cargo xtask dist --image`, where there is a container engine.
 
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
@@ -10,32 +10,40 @@ use std::process::Command;
 
 use sandbox::{Program, eventually, folder, free_ports};
 
-/// The words of an instruction in its JSON form, such as `CMD ["up"]`; the last one is of the image that is handed out.
-fn instruction(name: &str) -> Vec<String> {
+/// An instruction of the image that is handed out, without its name.
+fn instruction(name: &str) -> String {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/Dockerfile");
     let text = std::fs::read_to_string(file).unwrap().replace("\\\n", "");
-    let line = text.lines().rfind(|line| line.starts_with(name)).unwrap();
-    serde_json::from_str(&line[line.find('[').unwrap()..]).unwrap()
+    let last = text.lines().rev().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    last.unwrap().to_owned()
+}
+
+/// The words of an instruction in its JSON form, such as `CMD ["up"]`.
+fn words(name: &str) -> Vec<String> {
+    let instruction = instruction(name);
+    serde_json::from_str(&instruction[instruction.find('[').unwrap()..]).unwrap()
 }
 
 #[test]
 fn the_command_of_the_image_is_a_pool_that_says_of_itself_that_it_is_well() {
-    assert_eq!(instruction("ENTRYPOINT"), ["/usr/bin/headframe"]);
-    let health = instruction("HEALTHCHECK");
+    assert_eq!(words("ENTRYPOINT"), ["/usr/bin/headframe"]);
+    let health = words("HEALTHCHECK");
     assert_eq!(health[..2], ["/usr/bin/headframe", "health"]);
     let (_folder, data) = folder();
     let [http, nimiq] = free_ports();
-    let own = |word: String| {
-        let word = word.replace("/var/lib/headframe", data.to_str().unwrap());
-        word.replace(":8080", &format!(":{http}")).replace(":8443", &format!(":{nimiq}"))
-    };
-    let mut words: Vec<String> = instruction("CMD").into_iter().map(own).collect();
+    let own =
+        |word: String| word.replace(":8080", &format!(":{http}")).replace(":8443", &format!(":{nimiq}"));
+    let mut words: Vec<String> = words("CMD").into_iter().map(own).collect();
     // In a container these ports are nobody else's, and the usual one is asked for.
     for key in ["dev_chain.listen", "nimiq_dev_chain.listen"] {
         words.extend(["--set".to_owned(), format!("{key}=127.0.0.1:0")]);
     }
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let _pool = Program::headframe(&words);
+    // What it keeps is in the volume, whoever writes the configuration.
+    let (key, volume) = ("HEADFRAME_POOL_DATA", instruction("VOLUME"));
+    assert_eq!(instruction("ENV"), format!("{key}={volume}"));
+    let environment = [(key, data.as_os_str())];
+    let _pool = Program::with_environment(Path::new(env!("CARGO_BIN_EXE_headframe")), &words, &environment);
     let mut ask = Command::new(env!("CARGO_BIN_EXE_headframe"));
     ask.args(&health[1..]).env("HEADFRAME_HTTP_LISTEN", format!("127.0.0.1:{http}"));
     let ask = || {
