@@ -111,6 +111,19 @@ fn the_printed_example_passes_the_check() {
 }
 
 #[test]
+fn each_page_of_the_manual_says_of_which_version_it_is_and_not_as_its_date() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = headframe(&["manual", folder.path().to_str().unwrap()]);
+    assert!(output.status.success(), "{output:?}");
+    for page in ["headframe", "headframe-up", "headframe-admin-bans-add"] {
+        let text = std::fs::read_to_string(folder.path().join(format!("{page}.1"))).unwrap();
+        let title = text.lines().find(|line| line.starts_with(".TH ")).unwrap();
+        let version = env!("CARGO_PKG_VERSION");
+        assert_eq!(title, format!(".TH {page} 1 \" \" \"headframe {version}\" Headframe"));
+    }
+}
+
+#[test]
 fn who_to_pay_recomputes_a_distribution_to_the_last_digit_in_any_order() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, lines: &[&str]| {
