@@ -21,6 +21,9 @@ const UPSTREAM: usize = 40;
 /// The header by which the nginx of this test is told whose request it shall be.
 const PRETEND: &str = "x-pretended-address";
 
+/// What it keeps of the Master's documents. It makes this folder, and none above it.
+const CACHE: &str = "/var/cache/headframe-nginx";
+
 struct Nginx {
     _program: Program,
     log: PathBuf,
@@ -59,11 +62,12 @@ impl Nginx {
 fn site(folder: &Path, port: u16, upstream: u16) -> String {
     let handed_out = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/nginx.conf");
     let mut text = std::fs::read_to_string(handed_out).unwrap();
+    assert_eq!(Path::new(CACHE).parent(), Some(Path::new("/var/cache")), "a folder that every system has");
     for (from, to) in [
         ("127.0.0.1:8080;", format!("127.0.0.1:{upstream};")),
         ("listen 80;", format!("listen 127.0.0.1:{port} backlog=4096;")),
         ("    listen [::]:80;\n", String::new()),
-        ("/var/cache/nginx/headframe", folder.join("cache").display().to_string()),
+        (CACHE, folder.join("cache").display().to_string()),
     ] {
         assert!(text.contains(from), "{from}");
         text = text.replace(from, &to);
