@@ -33,6 +33,8 @@ pub enum Mark {
     Stay(String),
     /// `tested: configuration`: it is the file pool.toml from now on, and `headframe config check` finds nothing.
     Configuration,
+    /// `tested: more configuration`: it is added to that file, and its files may be of another machine.
+    MoreConfiguration,
     /// `not tested: REASON`, or `tested: on a machine of its own`: another test does it.
     NotRun,
 }
@@ -44,6 +46,7 @@ impl Mark {
             "tested" => Some(Self::Run),
             "tested: sooner or later" => Some(Self::Eventually),
             "tested: configuration" => Some(Self::Configuration),
+            "tested: more configuration" => Some(Self::MoreConfiguration),
             "tested: on a machine of its own" => Some(Self::NotRun),
             other => {
                 let stays = other.strip_prefix("tested: stays, once it says \"");

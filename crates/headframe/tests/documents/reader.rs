@@ -44,6 +44,10 @@ pub fn read(name: &str, page: &Page) -> Result<(), String> {
     reader.stop()
 }
 
+fn filled_in(text: String) -> String {
+    BLANKS.into_iter().fold(text, |text, (blank, filled)| text.replace(blank, filled))
+}
+
 struct Reader {
     folder: tempfile::TempDir,
     ports: BTreeMap<u16, u16>,
@@ -75,15 +79,17 @@ impl Reader {
     }
 
     fn block(&mut self, block: &Block) -> Result<(), String> {
-        let mut text = self.with_own_ports(&block.text);
+        let text = self.with_own_ports(&block.text);
         match &block.mark {
             Mark::NotRun => Ok(()),
             Mark::Configuration => {
-                for (blank, filled) in BLANKS {
-                    text = text.replace(blank, filled);
-                }
-                std::fs::write(self.folder.path().join("pool.toml"), text).unwrap();
+                std::fs::write(self.configuration(), filled_in(text)).unwrap();
                 self.run("headframe config check pool.toml").map(drop)
+            }
+            Mark::MoreConfiguration => {
+                let before = std::fs::read_to_string(self.configuration()).unwrap();
+                std::fs::write(self.configuration(), before + &filled_in(text)).unwrap();
+                self.run("headframe config check --elsewhere pool.toml").map(drop)
             }
             Mark::Run => self.once(block.is_console, &text),
             Mark::Eventually => {
@@ -99,6 +105,10 @@ impl Reader {
             }
             Mark::Stay(once) => self.start(block.line, &text, once),
         }
+    }
+
+    fn configuration(&self) -> PathBuf {
+        self.folder.path().join("pool.toml")
     }
 
     fn once(&mut self, is_console: bool, text: &str) -> Result<(), String> {
