@@ -1,12 +1,12 @@
 //! Prometheus watches a Nimiq pool whose disks are full, whose node refuses, and whose money is gone.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ledger::UnixMillis;
-use ledger::nimiq::PayoutLease;
 use ledger::nimiq::payout_state::PayoutTurn;
+use ledger::nimiq::{NewShare, PayoutLease};
 use nimiq::transaction::Payment;
-use nimiq::{Height, Luna, Network, PrivateKey, Transaction};
+use nimiq::{BlockHash, Height, Luna, Network, PrivateKey, ShareWeight, Transaction};
 
 use crate::nimiq_pool::client::{Answer, Client};
 use crate::nimiq_pool::node_front::Conduct;
@@ -44,6 +44,8 @@ fn full_disks_and_a_node_that_takes_no_block_make_their_alerts_fire() {
         "AccountsUnreachable",
         "BlocksLost",
         "IntakeStopped",
+        "OutboxGrowing",
+        "EventsSetAside",
     ] {
         prometheus.until_silent(alert);
     }
@@ -57,13 +59,34 @@ fn full_disks_and_a_node_that_takes_no_block_make_their_alerts_fire() {
     prometheus.until_silent("ServiceBehind");
     prometheus.until_silent("DutyNotHeld");
 
-    // The accounts take no shares, which stay with the server.
+    // The accounts take no shares, which stay with the server, and there are more all the time.
     pool.limit_files("server", Some(NO_PAGE));
     client.listen();
-    assert!(matches!(client.share(), Answer::Accepted(_)));
+    let accepted = |client: &mut Client| assert!(matches!(client.share(), Answer::Accepted(_)));
+    accepted(&mut client);
     prometheus.until_fires("AccountsUnreachable", "role", "nimiq_server");
+    eventually("OutboxGrowing to fire", || {
+        accepted(&mut client);
+        // Few shares: they fill what room there is.
+        std::thread::sleep(Duration::from_secs(2));
+        let firing = prometheus.firing("OutboxGrowing");
+        firing.iter().any(|labels| labels["role"] == "nimiq_server").then_some(())
+    });
     pool.limit_files("server", None);
     prometheus.until_silent("AccountsUnreachable");
+    prometheus.until_silent("OutboxGrowing");
+
+    eventually("all shares to be in the accounts", || {
+        let missing =
+            "sum(headframe_nimiq_shares_accepted_total)-sum(headframe_nimiq_shares_delivered_total)";
+        prometheus.asked(missing).filter(|missing| *missing == 0.0)
+    });
+
+    // The accounts have other shares under the numbers that it gives next, as after a wrong backup.
+    give_the_next_numbers_away(&pool);
+    client.listen();
+    accepted(&mut client);
+    prometheus.until_fires("EventsSetAside", "role", "nimiq_server");
 
     // The server cannot write, and takes no share that it cannot keep.
     pool.limit_files("server", Some(NO_SHARE));
@@ -156,9 +179,29 @@ fn pay(pool: &Pool, from: &PrivateKey, to: &PrivateKey, coins: Luna) -> Luna {
     payment.value
 }
 
+/// Stores shares of somebody else under the numbers that come next on the server.
+fn give_the_next_numbers_away(pool: &Pool) {
+    let server = pool.ask("the server", async |accounts| accounts.server("main").await);
+    let last = pool.ask("its last number", async |accounts| accounts.last_server_sequence(server).await);
+    let shares = [1, 2, 3].map(|number: u8| NewShare {
+        server_sequence: last + u64::from(number),
+        address: miner(1),
+        device: 7,
+        previous_block: pool.chain.head().hash,
+        hash: BlockHash([number; 32]),
+        weight: ShareWeight(1 << 20),
+        accepted_at: now(),
+    });
+    pool.ask("shares to be stored", async |accounts| accounts.accept_shares(server, &shares).await);
+}
+
+fn now() -> UnixMillis {
+    UnixMillis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64)
+}
+
 /// Books a payout as expired that could still be mined, as somebody would whose node is on a fork.
 fn give_up(pool: &Pool, id: ledger::nimiq::PayoutId) {
-    let now = UnixMillis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64);
+    let now = now();
     let lease: PayoutLease = eventually("the duty", || {
         let until = now.plus(60_000);
         pool.ask("the duty", async |accounts| accounts.take_lease("a fork", now, until).await)
