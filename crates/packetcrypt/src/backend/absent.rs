@@ -6,7 +6,7 @@ use core::ops::Range;
 
 use super::ahead::Ahead;
 use super::blocks::{Blocks, Inputs, SingleBlocks};
-use super::kernels::{DIGEST_LANES, ITEM_LANES, Kernels, Message, TAG_LANES, Tail, Words};
+use super::kernels::{DIGEST_LANES, ITEM_LANES, Kernels, Message, Tags, Tails};
 use super::passes::Passes;
 use super::states::{STATE, States, Texts};
 use super::wide_machine::WideMachine;
@@ -42,11 +42,11 @@ impl Kernels for Absent {
         match self {}
     }
 
-    fn tags(self, _: &States, _: &[Message<'_>; TAG_LANES], _: &Tail, _: &mut Ahead<'_>) -> [Words; 2] {
+    fn tags(self, _: &States, _: &[Message<'_>], _: &Tails, _: &mut Ahead<'_>, _: &mut Tags) {
         match self {}
     }
 
-    fn tags_of_same(self, _: &[u8], _: &Tail, _: &mut Ahead<'_>) -> [Words; 2] {
+    fn tags_of_same(self, _: &[u8], _: usize, _: &Tails, _: &mut Ahead<'_>, _: &mut Tags) {
         match self {}
     }
 

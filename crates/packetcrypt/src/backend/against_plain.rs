@@ -8,7 +8,7 @@ use ::poly1305::universal_hash::KeyInit;
 use super::ahead::Ahead;
 use super::batch::Batch;
 use super::blocks::{Blocks, Inputs};
-use super::kernels::{DIGEST_LANES, ITEM_LANES, Kernels, Message, TAG_LANES, Tail, Words};
+use super::kernels::{DIGEST_LANES, ITEM_LANES, Kernels, Message, Tags, Tails};
 use super::states::{BATCH, DATA, STATE, States, Texts};
 use super::wide_machine::WideMachine;
 use super::wide_program::{WINDOWS, WideProgram};
@@ -103,63 +103,55 @@ fn key_stream_of_every_length_and_start(kernels: impl Kernels) {
 }
 
 fn tags_of_every_length_beside_every_other(kernels: impl Kernels) {
-    let mut states = States::new();
-    for round in 0..500 {
+    let (mut states, mut tails) = (States::new(), Tails::new());
+    for round in 0..250 {
         // Numbers of all ones come closest to the modulus, and make every carry.
         let all_ones = round % 5 == 4;
-        let mut tail = Tail::default();
-        let mut expected: Vec<[u8; 16]> = Vec::new();
-        let messages = std::array::from_fn(|lane| {
-            *states.state_mut(lane) =
-                if all_ones { [0xff; STATE] } else { noise(4, round * TAG_LANES + lane) };
-            let key: [u8; 32] = if all_ones { [0xff; 32] } else { noise(5, round * TAG_LANES + lane) };
-            let lengths: [u8; 16] = if round % 3 == 0 { [0xff; 16] } else { noise(6, round + lane) };
-            tail.set(lane, &key, &lengths);
-            let blocks = 1 + (round + lane * (round / 125 + 1) * 17) % 125;
-            let mut text = states.state(lane)[DATA..DATA + 16 * blocks].to_vec();
-            text.extend(lengths);
-            expected.push(Poly1305::new(&key.into()).compute_unpadded(&text).into());
-            Message { state: lane, blocks, item: None }
-        });
-        let tags = kernels.tags(&states, &messages, &tail, &mut Ahead::new(&[]));
-        assert_eq!(bytes_of(tags).as_slice(), expected, "round {round}");
+        let (mut messages, mut expected) = (Vec::new(), Vec::new());
+        for place in 0..=round % BATCH {
+            *states.state_mut(place) = if all_ones { [0xff; STATE] } else { noise(4, round * BATCH + place) };
+            let blocks = 1 + (round + place * (round / 125 + 1) * 17) % 125;
+            let text = &states.state(place)[DATA..DATA + 16 * blocks];
+            expected.push(set_tail(&mut tails, place, round, all_ones, text));
+            messages.push(Message { state: place, blocks, item: None });
+        }
+        let mut tags = [[0; BATCH]; 2];
+        kernels.tags(&states, &messages, &tails, &mut Ahead::new(&[]), &mut tags);
+        assert!(bytes_of(&tags)[..messages.len()] == expected, "round {round}");
     }
 }
 
 fn tags_of_one_text_of_every_length_under_different_keys(kernels: impl Kernels) {
+    let mut tails = Tails::new();
     for blocks in 1..=125 {
         for all_ones in [false, true] {
             let text: [u8; STATE] = if all_ones { [0xff; STATE] } else { noise(4, blocks) };
             let text = &text[..16 * blocks];
-            let mut tail = Tail::default();
-            let mut expected: Vec<[u8; 16]> = Vec::new();
-            for lane in 0..TAG_LANES {
-                let key: [u8; 32] = if all_ones { [0xff; 32] } else { noise(5, blocks * TAG_LANES + lane) };
-                let lengths: [u8; 16] = if all_ones { [0xff; 16] } else { noise(6, lane) };
-                tail.set(lane, &key, &lengths);
-                let whole = [text, &lengths].concat();
-                expected.push(Poly1305::new(&key.into()).compute_unpadded(&whole).into());
-            }
-            let tags = kernels.tags_of_same(text, &tail, &mut Ahead::new(&[]));
-            assert_eq!(bytes_of(tags).as_slice(), expected, "{blocks} blocks");
+            let count = 1 + blocks % BATCH;
+            let expected: Vec<_> =
+                (0..count).map(|place| set_tail(&mut tails, place, blocks, all_ones, text)).collect();
+            let mut tags = [[0; BATCH]; 2];
+            kernels.tags_of_same(text, count, &tails, &mut Ahead::new(&[]), &mut tags);
+            assert!(bytes_of(&tags)[..count] == expected, "{blocks} blocks");
         }
     }
 }
 
-impl Tail {
-    /// Sets the one-time key and the length block of a lane.
-    fn set(&mut self, lane: usize, key: &[u8; 32], lengths: &[u8; 16]) {
-        let word = |bytes: &[u8], k: usize| u64::from_le_bytes(*bytes[8 * k..].first_chunk().unwrap());
-        for half in 0..2 {
-            self.r[half].0[lane] = word(key, half);
-            self.s[half].0[lane] = word(key, 2 + half);
-            self.lengths[half].0[lane] = word(lengths, half);
-        }
+/// Sets one-time key and length block of a place, and gives the tag that the text then has.
+fn set_tail(tails: &mut Tails, place: usize, round: usize, all_ones: bool, text: &[u8]) -> [u8; 16] {
+    let key: [u8; 32] = if all_ones { [0xff; 32] } else { noise(5, round * BATCH + place) };
+    let lengths: [u8; 16] = if round.is_multiple_of(3) { [0xff; 16] } else { noise(6, round + place) };
+    let word = |bytes: &[u8], k: usize| u64::from_le_bytes(*bytes[8 * k..].first_chunk().unwrap());
+    for half in 0..2 {
+        tails.r[half][place] = word(&key, half);
+        tails.s[half][place] = word(&key, 2 + half);
+        tails.lengths[half][place] = word(&lengths, half);
     }
+    Poly1305::new(&key.into()).compute_unpadded(&[text, &lengths].concat()).into()
 }
 
-fn bytes_of([low, high]: [Words; 2]) -> [[u8; 16]; TAG_LANES] {
-    std::array::from_fn(|lane| (u128::from(low.0[lane]) | u128::from(high.0[lane]) << 64).to_le_bytes())
+fn bytes_of([low, high]: &Tags) -> [[u8; 16]; BATCH] {
+    std::array::from_fn(|place| (u128::from(low[place]) | u128::from(high[place]) << 64).to_le_bytes())
 }
 
 fn digests_of_every_length_in_use(kernels: impl Kernels) {

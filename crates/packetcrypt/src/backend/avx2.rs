@@ -9,7 +9,7 @@ use core::ops::Range;
 
 use super::ahead::Ahead;
 use super::blocks::{Blocks, Inputs, SingleBlocks};
-use super::kernels::{DIGEST_LANES, ITEM_LANES, Kernels, Message, TAG_LANES, Tail, Words};
+use super::kernels::{DIGEST_LANES, ITEM_LANES, Kernels, Message, Tags, Tails};
 use super::passes::Passes;
 use super::states::{STATE, States, Texts};
 use super::wide_machine::WideMachine;
@@ -71,17 +71,18 @@ impl Kernels for Avx2 {
     fn tags(
         self,
         states: &States,
-        messages: &[Message<'_>; TAG_LANES],
-        tail: &Tail,
+        messages: &[Message<'_>],
+        tails: &Tails,
         ahead: &mut Ahead<'_>,
-    ) -> [Words; 2] {
+        tags: &mut Tags,
+    ) {
         // SAFETY: there is a value, so the processor has this feature.
-        unsafe { poly1305::tags(states, messages, tail, ahead) }
+        unsafe { poly1305::tags(states, messages, tails, ahead, tags) }
     }
 
-    fn tags_of_same(self, text: &[u8], tail: &Tail, ahead: &mut Ahead<'_>) -> [Words; 2] {
+    fn tags_of_same(self, text: &[u8], count: usize, tails: &Tails, ahead: &mut Ahead<'_>, tags: &mut Tags) {
         // SAFETY: there is a value, so the processor has this feature.
-        unsafe { poly1305::tags_of_same(text, tail, ahead) }
+        unsafe { poly1305::tags_of_same(text, count, tails, ahead, tags) }
     }
 
     fn digests<const DIGEST: usize>(

@@ -16,8 +16,6 @@ use super::wide_program::WideProgram;
 use crate::crypto_cycle::ITEM_SIZE;
 use crate::instruction::PROGRAM_LENGTH_MAX;
 
-/// Messages in one call of [`Kernels::tags`].
-pub(crate) const TAG_LANES: usize = 8;
 /// Messages in one call of [`Kernels::digests`].
 pub(crate) const DIGEST_LANES: usize = 16;
 /// Items in one call of [`Kernels::run_program`].
@@ -67,17 +65,19 @@ pub(crate) trait Kernels: Copy {
         ahead: &mut Ahead<'_>,
     );
 
-    /// Poly1305 tags of the texts of eight states, as low and high words.
+    /// Poly1305 tags of some messages, at most [`BATCH`]. Neighbours should have texts of like length. What becomes of the
+    /// other places is unspecified.
     fn tags(
         self,
         states: &States,
-        messages: &[Message<'_>; TAG_LANES],
-        tail: &Tail,
+        messages: &[Message<'_>],
+        tails: &Tails,
         ahead: &mut Ahead<'_>,
-    ) -> [Words; 2];
+        tags: &mut Tags,
+    );
 
-    /// Poly1305 tags of one text, a multiple of 16 bytes, under eight keys, as low and high words.
-    fn tags_of_same(self, text: &[u8], tail: &Tail, ahead: &mut Ahead<'_>) -> [Words; 2];
+    /// Poly1305 tags of `count` messages that have one text, a multiple of 16 bytes; for the rest as [`Kernels::tags`].
+    fn tags_of_same(self, text: &[u8], count: usize, tails: &Tails, ahead: &mut Ahead<'_>, tags: &mut Tags);
 
     /// BLAKE2b digests of sixteen messages of equal, non-zero length, of as many bytes (1 to 64) as the places have.
     fn digests<const DIGEST: usize>(
@@ -103,11 +103,6 @@ pub(crate) trait Kernels: Copy {
 /// The item that each state takes in.
 pub(crate) type Items<'a> = [&'a [u8; ITEM_SIZE]; BATCH];
 
-/// A 64-bit word of each lane.
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-pub(crate) struct Words(pub [u64; TAG_LANES]);
-
 /// What is authenticated of a state: so many blocks of 16 bytes behind its header.
 #[derive(Clone, Copy)]
 pub(crate) struct Message<'a> {
@@ -117,19 +112,36 @@ pub(crate) struct Message<'a> {
     pub item: Option<&'a [u8; ITEM_SIZE]>,
 }
 
-/// What the eight messages need beside their text.
-pub(crate) struct Tail {
-    /// One-time key `r`, clamping still to be done: low and high words.
-    pub r: [Words; 2],
-    /// One-time key `s`: low and high words.
-    pub s: [Words; 2],
-    /// The final length block: low and high words.
-    pub lengths: [Words; 2],
+/// The message of a lane; lanes behind the last message repeat it.
+#[inline(always)]
+pub(crate) fn in_lanes<'a, const LANES: usize>(messages: &[Message<'a>], run: usize) -> [Message<'a>; LANES] {
+    core::array::from_fn(|lane| messages[(run * LANES + lane).min(messages.len() - 1)])
 }
 
-impl Default for Tail {
-    fn default() -> Self {
-        let zero = [Words([0; TAG_LANES]); 2];
-        Self { r: zero, s: zero, lengths: zero }
+/// The same value, of which the compiler does not know that, and so reads what is in it where it lies. What does not change
+/// it would take to registers before a loop, and where there are not enough to the stack, which takes longer.
+#[inline(always)]
+pub(crate) fn in_place<T>(value: &T) -> &T {
+    core::hint::black_box(value)
+}
+
+/// What messages need beside their texts, word by word in the order of the messages: low words, and high words.
+#[repr(C, align(64))]
+pub(crate) struct Tails {
+    /// One-time keys `r`, clamping still to be done.
+    pub r: [[u64; BATCH]; 2],
+    /// One-time keys `s`.
+    pub s: [[u64; BATCH]; 2],
+    /// The final length blocks.
+    pub lengths: [[u64; BATCH]; 2],
+}
+
+impl Tails {
+    pub(crate) fn new() -> Box<Self> {
+        let zero = [[0; BATCH]; 2];
+        Box::new(Self { r: zero, s: zero, lengths: zero })
     }
 }
+
+/// Tags in the order of their messages: low words, and high words.
+pub(crate) type Tags = [[u64; BATCH]; 2];

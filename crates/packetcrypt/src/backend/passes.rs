@@ -9,7 +9,7 @@ use core::ops::Range;
 
 use super::ahead::Ahead;
 use super::blocks::{Blocks, Inputs, SingleBlocks};
-use super::kernels::{Kernels, Message, TAG_LANES, Tail};
+use super::kernels::{Kernels, Message, Tags, Tails};
 use super::states::{BATCH, DATA, ITEM, States, Texts};
 use crate::crypto_cycle::Control;
 
@@ -24,6 +24,8 @@ pub(crate) struct Passes {
     /// Block 0 of the key streams; the first half is a Poly1305 key.
     first_blocks: Box<SingleBlocks>,
     controls: [Control; BATCH],
+    tails: Box<Tails>,
+    tags: Tags,
 }
 
 impl Passes {
@@ -33,6 +35,8 @@ impl Passes {
             blocks: Blocks::new(),
             first_blocks: Box::new([[0; BATCH]; 16]),
             controls: [Control::default(); BATCH],
+            tails: Tails::new(),
+            tags: [[0; BATCH]; 2],
         }
     }
 
@@ -120,42 +124,47 @@ impl Passes {
     /// Puts the tags of the listed states where their keys were.
     #[inline(always)]
     fn authenticate(
-        &self,
+        &mut self,
         kernels: impl Kernels,
         states: &mut States,
         order: &Order,
         texts: Texts<'_>,
         ahead: &mut Ahead<'_>,
     ) {
-        for group in order.as_slice().chunks(TAG_LANES) {
-            let mut tail = Tail::default();
-            // Lanes without a message repeat the last one.
-            let message_of = |lane: usize| usize::from(group[lane.min(group.len() - 1)]);
-            let messages: [_; TAG_LANES] = core::array::from_fn(|lane| {
-                let m = message_of(lane);
-                let control = self.controls[m];
-                let key = |k: usize| {
-                    u64::from(self.first_blocks[k][m]) | u64::from(self.first_blocks[k + 1][m]) << 32
-                };
-                for half in 0..2 {
-                    tail.r[half].0[lane] = key(2 * half);
-                    tail.s[half].0[lane] = key(4 + 2 * half);
-                }
-                [tail.lengths[0].0[lane], tail.lengths[1].0[lane]] = control.authenticated_lengths();
+        let order = order.as_slice();
+        let Some(&first) = order.first() else { return };
+        for (place, &m) in order.iter().enumerate() {
+            self.set_tail(place, m.into());
+        }
+        if let Texts::Same(text) = texts {
+            let text = &text[DATA..DATA + 16 * self.controls[usize::from(first)].units()];
+            kernels.tags_of_same(text, order.len(), &self.tails, ahead, &mut self.tags);
+        } else {
+            let mut messages = [Message { state: 0, blocks: 0, item: None }; BATCH];
+            for (message, &m) in messages.iter_mut().zip(order) {
+                let m = usize::from(m);
                 let item = if let Texts::InItems(items) = texts { Some(items[m]) } else { None };
-                Message { state: m, blocks: control.units(), item }
-            });
-            let tags = match texts {
-                Texts::Same(text) => {
-                    kernels.tags_of_same(&text[DATA..DATA + 16 * messages[0].blocks], &tail, ahead)
-                }
-                Texts::InPlace | Texts::InItems(_) => kernels.tags(states, &messages, &tail, ahead),
-            };
-            for (lane, &m) in group.iter().enumerate() {
-                let state = states.state_mut(m.into());
-                state[KEY..KEY + 8].copy_from_slice(&tags[0].0[lane].to_le_bytes());
-                state[KEY + 8..KEY + 16].copy_from_slice(&tags[1].0[lane].to_le_bytes());
+                *message = Message { state: m, blocks: self.controls[m].units(), item };
             }
+            kernels.tags(states, &messages[..order.len()], &self.tails, ahead, &mut self.tags);
+        }
+        for (place, &m) in order.iter().enumerate() {
+            let state = states.state_mut(m.into());
+            state[KEY..KEY + 8].copy_from_slice(&self.tags[0][place].to_le_bytes());
+            state[KEY + 8..KEY + 16].copy_from_slice(&self.tags[1][place].to_le_bytes());
+        }
+    }
+
+    /// Puts one-time key and lengths of a message to a place of an order.
+    #[inline(always)]
+    fn set_tail(&mut self, place: usize, message: usize) {
+        let blocks = &self.first_blocks;
+        let key = |k: usize| u64::from(blocks[k][message]) | u64::from(blocks[k + 1][message]) << 32;
+        let lengths = self.controls[message].authenticated_lengths();
+        for (half, length) in lengths.into_iter().enumerate() {
+            self.tails.r[half][place] = key(2 * half);
+            self.tails.s[half][place] = key(4 + 2 * half);
+            self.tails.lengths[half][place] = length;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Poly1305 of four messages at once, one message in each 64-bit lane.
+//! Poly1305 of many messages, four at once: one message in each 64-bit lane.
 //!
 //! Numbers modulo 2^130 - 5 are five limbs of 26 bits, since the widest multiplication of lanes takes 32 bits: limbs
 //! of what is multiplied stay below 2^28, those of the key's powers below 2^26 + 2^13, times 5 below 2^29, so a
@@ -9,8 +9,8 @@
 //! be blended afterwards. `docs/performance.md`, "Poly1305", has the figures.
 
 use crate::backend::ahead::Ahead;
-use crate::backend::kernels::{Message, TAG_LANES, Tail, Words};
-use crate::backend::states::{States, Text};
+use crate::backend::kernels::{Message, Tags, Tails, in_lanes, in_place};
+use crate::backend::states::{BATCH, States, Text};
 use core::arch::asm;
 use core::arch::x86_64::{
     __m256i, _mm256_add_epi64, _mm256_and_si256, _mm256_andnot_si256, _mm256_cmpgt_epi64, _mm256_loadu_si256,
@@ -39,40 +39,38 @@ struct Multiplier {
     times_5: [__m256i; LIMBS],
 }
 
-/// Tags of eight messages, as low and high words: four, then the other four.
+/// Tags of some messages.
 #[target_feature(enable = "avx2")]
 pub(super) fn tags(
     states: &States,
-    messages: &[Message<'_>; TAG_LANES],
-    tail: &Tail,
+    messages: &[Message<'_>],
+    tails: &Tails,
     ahead: &mut Ahead<'_>,
-) -> [Words; 2] {
-    let mut tags = [Words([0; TAG_LANES]); 2];
-    for (run, messages) in messages.as_chunks::<LANES>().0.iter().enumerate() {
-        let powers = powers(tail, run);
-        finish(evaluated(states, messages, &powers, ahead), &powers, tail, run, &mut tags);
+    tags: &mut Tags,
+) {
+    for run in 0..messages.len().div_ceil(LANES) {
+        let powers = powers(tails, run);
+        let sum = evaluated(states, &in_lanes(messages, run), &powers, ahead);
+        finish(sum, &powers, tails, run, tags);
     }
-    tags
 }
 
-/// Tags of one text under eight keys.
+/// Tags of some messages that have one text.
 #[target_feature(enable = "avx2")]
-pub(super) fn tags_of_same(text: &[u8], tail: &Tail, ahead: &mut Ahead<'_>) -> [Words; 2] {
-    let mut tags = [Words([0; TAG_LANES]); 2];
-    for run in 0..TAG_LANES / LANES {
-        let powers = powers(tail, run);
-        finish(evaluated_same(text, &powers, ahead), &powers, tail, run, &mut tags);
+pub(super) fn tags_of_same(text: &[u8], count: usize, tails: &Tails, ahead: &mut Ahead<'_>, tags: &mut Tags) {
+    for run in 0..count.div_ceil(LANES) {
+        let powers = powers(tails, run);
+        finish(evaluated_same(text, &powers, ahead), &powers, tails, run, tags);
     }
-    tags
 }
 
 /// r^4 to r of the four keys of a run.
 #[target_feature(enable = "avx2")]
-fn powers(tail: &Tail, run: usize) -> [Multiplier; CHUNK] {
+fn powers(tails: &Tails, run: usize) -> [Multiplier; CHUNK] {
     // The key is clamped as RFC 8439 says.
     let first = Number::limbs(
-        _mm256_and_si256(load(&tail.r[0], run), _mm256_set1_epi64x(0x0fff_fffc_0fff_ffff)),
-        _mm256_and_si256(load(&tail.r[1], run), _mm256_set1_epi64x(0x0fff_fffc_0fff_fffc)),
+        _mm256_and_si256(load(&tails.r[0], run), _mm256_set1_epi64x(0x0fff_fffc_0fff_ffff)),
+        _mm256_and_si256(load(&tails.r[1], run), _mm256_set1_epi64x(0x0fff_fffc_0fff_fffc)),
     );
     let second = first.times(&first.multiplier());
     let third = second.times(&first.multiplier());
@@ -88,15 +86,18 @@ fn evaluated(
     powers: &[Multiplier; CHUNK],
     ahead: &mut Ahead<'_>,
 ) -> Number {
-    let blocks = messages.map(|message| message.blocks);
-    let longest = blocks.into_iter().max().unwrap_or(0);
-    let shortest = blocks.into_iter().min().unwrap_or(0);
+    let longest = messages.iter().map(|message| message.blocks).max().unwrap_or(0);
+    let shortest = messages.iter().map(|message| message.blocks).min().unwrap_or(0);
     let chunks = longest.div_ceil(CHUNK);
     let steps = chunks * CHUNK;
     // The text of every lane, and where in it the first step is, so that all end at the same step.
-    let texts = messages.map(|message| states.text(message));
-    let starts = messages.map(|message| 16 * (message.blocks as isize - steps as isize));
-    let begins = blocks.map(|blocks| (steps - blocks) as u64);
+    let mut texts = [states.text(messages[0]); LANES];
+    let (mut begins, mut starts) = ([0; LANES], [0; LANES]);
+    for (lane, message) in messages.iter().enumerate() {
+        texts[lane] = states.text(*message);
+        begins[lane] = (steps - message.blocks) as u64;
+        starts[lane] = 16 * (message.blocks as isize - steps as isize);
+    }
     // SAFETY: 32 bytes, any alignment.
     let begins = unsafe { _mm256_loadu_si256(begins.as_ptr().cast()) };
     let all_begun = (steps - shortest).div_ceil(CHUNK);
@@ -105,7 +106,7 @@ fn evaluated(
     for chunk in 0..all_begun {
         ahead.fetch();
         // SAFETY: less than a state's length before a text's start.
-        let words = unsafe { load_chunk(&texts, &starts.map(|start| start + 64 * chunk as isize)) };
+        let words = unsafe { load_chunk(&texts, &starts, chunk) };
         sum = sum.taking_in(powers, |block| {
             let not_begun = _mm256_cmpgt_epi64(begins, _mm256_set1_epi64x((CHUNK * chunk + block) as i64));
             let [low, high] = words[block].map(|word| _mm256_andnot_si256(not_begun, word));
@@ -115,7 +116,7 @@ fn evaluated(
     for chunk in all_begun..chunks {
         ahead.fetch();
         // SAFETY: less than a state's length before a text's start.
-        let words = unsafe { load_chunk(&texts, &starts.map(|start| start + 64 * chunk as isize)) };
+        let words = unsafe { load_chunk(&texts, &starts, chunk) };
         sum = sum.taking_in(powers, |block| {
             let [low, high] = words[block];
             Number::limbs(low, high).marked(marker)
@@ -146,34 +147,37 @@ fn evaluated_same(text: &[u8], powers: &[Multiplier; CHUNK], ahead: &mut Ahead<'
 
 /// Takes in the lengths of four messages, and puts their tags to the places of a run.
 #[target_feature(enable = "avx2")]
-fn finish(sum: Number, powers: &[Multiplier; CHUNK], tail: &Tail, run: usize, tags: &mut [Words; 2]) {
-    let lengths = Number::limbs(load(&tail.lengths[0], run), load(&tail.lengths[1], run));
+fn finish(sum: Number, powers: &[Multiplier; CHUNK], tails: &Tails, run: usize, tags: &mut Tags) {
+    let lengths = Number::limbs(load(&tails.lengths[0], run), load(&tails.lengths[1], run));
     let [_, _, _, first] = powers;
     let sum = sum.plus(lengths.marked(_mm256_set1_epi64x(MARKER))).times(first);
     for (lane, limbs) in (run * LANES..).zip(sum.lanes()) {
-        let [low, high] = [&tail.s[0], &tail.s[1]].map(|words| u128::from(words.0[lane]));
-        let tag = reduced(limbs).wrapping_add(low | high << 64);
-        tags[0].0[lane] = tag as u64;
-        tags[1].0[lane] = (tag >> 64) as u64;
+        let s = u128::from(tails.s[0][lane]) | u128::from(tails.s[1][lane]) << 64;
+        let tag = reduced(limbs).wrapping_add(s);
+        tags[0][lane] = tag as u64;
+        tags[1][lane] = (tag >> 64) as u64;
     }
 }
 
 #[target_feature(enable = "avx2")]
 #[inline]
-fn load(words: &Words, run: usize) -> __m256i {
-    let lanes = &words.0.as_chunks::<LANES>().0[run];
+fn load(words: &[u64; BATCH], run: usize) -> __m256i {
+    let lanes = &words.as_chunks::<LANES>().0[run];
     // SAFETY: 32 bytes, any alignment.
     unsafe { _mm256_loadu_si256(lanes.as_ptr().cast()) }
 }
 
-/// Four blocks of each lane, transposed: low and high words of each block.
+/// Four blocks of each lane, from its start on so many chunks further, transposed: low and high words of each block.
 ///
 /// # Safety
 /// Those bytes of the texts can be read.
 #[target_feature(enable = "avx2")]
 #[inline]
-unsafe fn load_chunk(texts: &[Text; LANES], at: &[isize; LANES]) -> [[__m256i; 2]; CHUNK] {
-    let places: [*const u8; LANES] = core::array::from_fn(|lane| texts[lane].at(at[lane]));
+unsafe fn load_chunk(texts: &[Text; LANES], starts: &[isize; LANES], chunk: usize) -> [[__m256i; 2]; CHUNK] {
+    let mut places = [core::ptr::null::<u8>(); LANES];
+    for (place, (text, start)) in places.iter_mut().zip(texts.iter().zip(starts)) {
+        *place = text.at(start + (16 * CHUNK * chunk) as isize);
+    }
     let mut blocks = [[_mm256_setzero_si256(); 2]; CHUNK];
     for pair in 0..2 {
         // SAFETY: the caller's promise.
@@ -247,7 +251,7 @@ impl Number {
     #[target_feature(enable = "avx2")]
     #[inline]
     fn taking_in(self, powers: &[Multiplier; CHUNK], block: impl Fn(usize) -> Self) -> Self {
-        let [fourth, third, second, first] = powers;
+        let [fourth, third, second, first] = in_place(powers);
         let mut product = [_mm256_setzero_si256(); LIMBS];
         block(0).plus(self).add_product(fourth, &mut product);
         block(1).add_product(third, &mut product);

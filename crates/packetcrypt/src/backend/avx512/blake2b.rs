@@ -8,7 +8,7 @@ use core::arch::x86_64::{
     _mm512_unpackhi_epi64, _mm512_unpacklo_epi64,
 };
 
-use crate::backend::kernels::{DIGEST_LANES as LANES, Words};
+use crate::backend::kernels::DIGEST_LANES as LANES;
 
 const BLOCK: usize = 128;
 const IV: [u64; 8] = [
@@ -21,6 +21,11 @@ const IV: [u64; 8] = [
     0x1f83_d9ab_fb41_bd6b,
     0x5be0_cd19_137e_2179,
 ];
+
+/// A word of eight messages.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Words([u64; 8]);
 
 /// The sixteen work words, then the sixteen of the second group: a register each.
 #[repr(C, align(64))]

@@ -1,4 +1,4 @@
-//! Poly1305 of eight messages, four at once: one message in each 64-bit lane of half a register.
+//! Poly1305 of many messages, four at once: one message in each 64-bit lane of half a register.
 //!
 //! Half registers, because multiplications in whole ones make the processor lower its clock for everything else too, and
 //! because four messages are more alike in length than eight.
@@ -18,12 +18,12 @@ use core::arch::x86_64::{
     _mm256_cmpge_epi64_mask, _mm256_cmplt_epu64_mask, _mm256_inserti128_si256, _mm256_load_si256,
     _mm256_madd52hi_epu64, _mm256_madd52lo_epu64, _mm256_mask_add_epi64, _mm256_mask_mov_epi64,
     _mm256_maskz_mov_epi64, _mm256_or_si256, _mm256_set1_epi64x, _mm256_setzero_si256, _mm256_shrdi_epi64,
-    _mm256_slli_epi64, _mm256_srli_epi64, _mm256_store_si256, _mm256_unpackhi_epi64, _mm256_unpacklo_epi64,
+    _mm256_slli_epi64, _mm256_srli_epi64, _mm256_storeu_si256, _mm256_unpackhi_epi64, _mm256_unpacklo_epi64,
 };
 
 use crate::backend::ahead::Ahead;
-use crate::backend::kernels::{Message, TAG_LANES, Tail, Words};
-use crate::backend::states::{States, Text};
+use crate::backend::kernels::{Message, Tags, Tails, in_lanes, in_place};
+use crate::backend::states::{BATCH, States, Text};
 
 /// Messages in one run of the kernel.
 const LANES: usize = 4;
@@ -66,32 +66,29 @@ struct Key {
     markers: Product,
 }
 
-/// Tags of eight messages, as low and high words.
+/// Tags of some messages.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma,avx512vbmi2")]
 pub(super) fn tags(
     states: &States,
-    messages: &[Message<'_>; TAG_LANES],
-    tail: &Tail,
+    messages: &[Message<'_>],
+    tails: &Tails,
     ahead: &mut Ahead<'_>,
-) -> [Words; 2] {
-    // One after the other the powers would wait for themselves; those of two runs fill each other's gaps.
-    let keys = [Key::new(tail, 0), Key::new(tail, 1)];
-    let mut tags = [Words([0; TAG_LANES]), Words([0; TAG_LANES])];
-    for (run, (messages, key)) in messages.as_chunks::<LANES>().0.iter().zip(&keys).enumerate() {
-        finish(evaluated(states, messages, key, ahead), key, tail, run, &mut tags);
+    tags: &mut Tags,
+) {
+    for run in 0..messages.len().div_ceil(LANES) {
+        let key = Key::new(tails, run);
+        let sum = evaluated(states, &in_lanes(messages, run), &key, ahead);
+        finish(sum, &key, tails, run, tags);
     }
-    tags
 }
 
-/// Tags of one text under eight keys.
+/// Tags of some messages that have one text.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma,avx512vbmi2")]
-pub(super) fn tags_of_same(text: &[u8], tail: &Tail, ahead: &mut Ahead<'_>) -> [Words; 2] {
-    let keys = [Key::new(tail, 0), Key::new(tail, 1)];
-    let mut tags = [Words([0; TAG_LANES]), Words([0; TAG_LANES])];
-    for (run, key) in keys.iter().enumerate() {
-        finish(evaluated_same(text, key, ahead), key, tail, run, &mut tags);
+pub(super) fn tags_of_same(text: &[u8], count: usize, tails: &Tails, ahead: &mut Ahead<'_>, tags: &mut Tags) {
+    for run in 0..count.div_ceil(LANES) {
+        let key = Key::new(tails, run);
+        finish(evaluated_same(text, &key, ahead), &key, tails, run, tags);
     }
-    tags
 }
 
 /// One polynomial at four places, of which the last factor r is still to be multiplied in.
@@ -112,6 +109,7 @@ fn evaluated_same(text: &[u8], key: &Key, ahead: &mut Ahead<'_>) -> Loose {
         if number % 2 == 0 {
             ahead.fetch();
         }
+        let key = in_place(key);
         sum = key.after_chunk(sum, &key.markers, |block| Number::from_block_in_all(&chunk[block], 0));
     }
     sum
@@ -120,35 +118,38 @@ fn evaluated_same(text: &[u8], key: &Key, ahead: &mut Ahead<'_>) -> Loose {
 /// Takes in the lengths of four messages, and puts their tags to the places of a run.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma,avx512vbmi2")]
 #[inline]
-fn finish(sum: Loose, key: &Key, tail: &Tail, run: usize, tags: &mut [Words; 2]) {
-    let lengths = Number::from_block(load(&tail.lengths[0], run), load(&tail.lengths[1], run), MARKER);
+fn finish(sum: Loose, key: &Key, tails: &Tails, run: usize, tags: &mut Tags) {
+    let lengths = Number::from_block(load(&tails.lengths[0], run), load(&tails.lengths[1], run), MARKER);
     let [_, _, _, first] = &key.powers;
-    Product::zero().plus(lengths.plus(sum), first).folded().reduced_plus(tail, run, tags);
+    Product::zero().plus(lengths.plus(sum), first).folded().reduced_plus(tails, run, tags);
 }
 
 /// The polynomials of four messages, of which the last factor r is still to be multiplied in.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma,avx512vbmi2")]
 #[inline]
 fn evaluated(states: &States, messages: &[Message<'_>; LANES], key: &Key, ahead: &mut Ahead<'_>) -> Loose {
-    let blocks = messages.map(|message| message.blocks);
-    let longest = blocks.into_iter().max().unwrap_or(0);
-    let shortest = blocks.into_iter().min().unwrap_or(0);
+    let longest = messages.iter().map(|message| message.blocks).max().unwrap_or(0);
+    let shortest = messages.iter().map(|message| message.blocks).min().unwrap_or(0);
     let chunks = longest.div_ceil(CHUNK);
     let steps = chunks * CHUNK;
     // The text of every lane, and where in it the first step is, so that all end at the same step.
-    let texts = messages.map(|message| states.text(message));
-    let starts = messages.map(|message| 16 * (message.blocks as isize - steps as isize));
+    let mut texts = [states.text(messages[0]); LANES];
+    let mut begins = Lanes([0; LANES]);
+    let mut starts = [0; LANES];
+    for (lane, message) in messages.iter().enumerate() {
+        texts[lane] = states.text(*message);
+        begins.0[lane] = (steps - message.blocks) as u64;
+        starts[lane] = 16 * (message.blocks as isize - steps as isize);
+    }
     let all_begun = (steps - shortest).div_ceil(CHUNK);
-    let begins = Lanes(blocks.map(|blocks| (steps - blocks) as u64));
     // SAFETY: `Lanes` is 32 bytes, aligned to 32.
     let begins = unsafe { _mm256_load_si256(begins.0.as_ptr().cast()) };
     let mut sum = Loose([_mm256_setzero_si256(); 3]);
-    // SAFETY, here and below: less than a state's length before a text's start.
-    let load_chunk =
-        |chunk: usize| unsafe { load_chunk(&texts, &starts.map(|start| start + 64 * chunk as isize)) };
     for chunk in 0..all_begun {
         ahead.fetch();
-        let words = load_chunk(chunk);
+        // SAFETY: less than a state's length before a text's start.
+        let words = unsafe { load_chunk(&texts, &starts, chunk) };
+        let key = in_place(key);
         sum = key.after_chunk(sum, &Product::zero(), |block| {
             let step = _mm256_set1_epi64x((CHUNK * chunk + block) as i64);
             let [low, high] = words[block];
@@ -160,7 +161,9 @@ fn evaluated(states: &States, messages: &[Message<'_>; LANES], key: &Key, ahead:
         if chunk % 2 == 0 {
             ahead.fetch();
         }
-        let words = load_chunk(chunk);
+        // SAFETY: as above.
+        let words = unsafe { load_chunk(&texts, &starts, chunk) };
+        let key = in_place(key);
         sum = key.after_chunk(sum, &key.markers, |block| {
             let [low, high] = words[block];
             Number::from_block(low, high, 0)
@@ -176,20 +179,23 @@ struct Lanes([u64; LANES]);
 /// The words of a run's lanes.
 #[target_feature(enable = "avx512f,avx512vl")]
 #[inline]
-fn load(words: &Words, run: usize) -> __m256i {
-    let lanes = &words.0.as_chunks::<LANES>().0[run];
-    // SAFETY: 32 bytes, and they start on a multiple of 32, since `Words` does.
+fn load(words: &[u64; BATCH], run: usize) -> __m256i {
+    let lanes = &words.as_chunks::<LANES>().0[run];
+    // SAFETY: 32 bytes, and they start on a multiple of 32, since they are of `Tails`.
     unsafe { _mm256_load_si256(lanes.as_ptr().cast()) }
 }
 
-/// Four blocks of each lane: low and high words.
+/// Four blocks of each lane, from its start on so many chunks further: low and high words.
 ///
 /// # Safety
 /// Those bytes of the texts can be read.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
 #[inline]
-unsafe fn load_chunk(texts: &[Text; LANES], at: &[isize; LANES]) -> [[__m256i; 2]; CHUNK] {
-    let places: [*const __m128i; LANES] = core::array::from_fn(|lane| texts[lane].at(at[lane]).cast());
+unsafe fn load_chunk(texts: &[Text; LANES], starts: &[isize; LANES], chunk: usize) -> [[__m256i; 2]; CHUNK] {
+    let mut places = [core::ptr::null::<__m128i>(); LANES];
+    for (place, (text, start)) in places.iter_mut().zip(texts.iter().zip(starts)) {
+        *place = text.at(start + (16 * CHUNK * chunk) as isize).cast();
+    }
     let mut blocks = [[_mm256_setzero_si256(); 2]; CHUNK];
     for (number, block) in blocks.iter_mut().enumerate() {
         // SAFETY: the caller's promise.
@@ -204,10 +210,10 @@ unsafe fn load_chunk(texts: &[Text; LANES], at: &[isize; LANES]) -> [[__m256i; 2
 impl Key {
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma,avx512vbmi2")]
     #[inline]
-    fn new(tail: &Tail, run: usize) -> Self {
+    fn new(tails: &Tails, run: usize) -> Self {
         // The key is clamped as RFC 8439 says.
-        let low = _mm256_and_si256(load(&tail.r[0], run), _mm256_set1_epi64x(0x0fff_fffc_0fff_ffff));
-        let high = _mm256_and_si256(load(&tail.r[1], run), _mm256_set1_epi64x(0x0fff_fffc_0fff_fffc));
+        let low = _mm256_and_si256(load(&tails.r[0], run), _mm256_set1_epi64x(0x0fff_fffc_0fff_ffff));
+        let high = _mm256_and_si256(load(&tails.r[1], run), _mm256_set1_epi64x(0x0fff_fffc_0fff_fffc));
         let r = Number::from_block(low, high, 0);
         let first = r.multiplier();
         let r2 = Product::zero().plus(r, &first).folded().carried();
@@ -325,7 +331,7 @@ impl Loose {
     /// Puts the canonical residues plus `s`, modulo 2^128, to the places of a run: the tags' low and high words.
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
     #[inline]
-    fn reduced_plus(self, tail: &Tail, run: usize, tags: &mut [Words; 2]) {
+    fn reduced_plus(self, tails: &Tails, run: usize, tags: &mut Tags) {
         let mask_26 = _mm256_set1_epi64x(LIMB_26);
         let [l0, l1, l2] = self.carried().cut();
         // Below twice the modulus, once what is beyond 2^130 has come round.
@@ -341,14 +347,14 @@ impl Loose {
         let l2 = _mm256_mask_mov_epi64(l2, reached, m2);
         let low = _mm256_or_si256(l0, _mm256_slli_epi64::<52>(l1));
         let high = _mm256_or_si256(_mm256_srli_epi64::<12>(l1), _mm256_slli_epi64::<40>(l2));
-        let sum = _mm256_add_epi64(low, load(&tail.s[0], run));
-        let high = _mm256_add_epi64(high, load(&tail.s[1], run));
+        let sum = _mm256_add_epi64(low, load(&tails.s[0], run));
+        let high = _mm256_add_epi64(high, load(&tails.s[1], run));
         let carry = _mm256_cmplt_epu64_mask(sum, low);
         let high = _mm256_mask_add_epi64(high, carry, high, _mm256_set1_epi64x(1));
         for (words, lanes) in tags.iter_mut().zip([sum, high]) {
-            let places = &mut words.0.as_chunks_mut::<LANES>().0[run];
-            // SAFETY: 32 bytes, and they start on a multiple of 32, since `Words` does.
-            unsafe { _mm256_store_si256(places.as_mut_ptr().cast(), lanes) };
+            let places = &mut words.as_chunks_mut::<LANES>().0[run];
+            // SAFETY: 32 bytes, any alignment.
+            unsafe { _mm256_storeu_si256(places.as_mut_ptr().cast(), lanes) };
         }
     }
 }
