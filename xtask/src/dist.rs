@@ -64,7 +64,7 @@ pub fn run(dist: &Dist) -> anyhow::Result<()> {
 pub fn package(program: &Path, is_static: bool, packing: Packing) -> anyhow::Result<PathBuf> {
     let folder = target_folder().join("dist");
     let target = if is_static { STATIC_TARGET.to_owned() } else { host()? };
-    let stage = stage::fill(program, &materials::document(&target)?, &folder.join("stage"))?;
+    let stage = stage::fill(program, &materials::parts(&target)?, &folder.join("stage"))?;
     debian::package(&stage, program, &folder, is_static, packing)
 }
 

@@ -1,9 +1,12 @@
 //! The files of an installed Headframe, each at its place below one folder.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::Context;
+
+use super::materials::{self, Part};
 
 /// Completions: how `headframe completions` calls the shell, and where the shell looks for them.
 const COMPLETIONS: [(&str, &str); 3] = [
@@ -16,8 +19,8 @@ const SHARED: [&str; 2] = ["headframe-.service.d", "headframe-.socket.d"];
 /// Where the units keep everything.
 const DATA: &str = "/var/lib/headframe";
 
-/// Fills `root`, which is emptied before, and gives it back; `materials` is what the program is made of.
-pub fn fill(program: &Path, materials: &str, root: &Path) -> anyhow::Result<PathBuf> {
+/// Fills `root`, which is emptied before, and gives it back; `parts` is what the program is made of.
+pub fn fill(program: &Path, parts: &BTreeSet<Part>, root: &Path) -> anyhow::Result<PathBuf> {
     if root.exists() {
         std::fs::remove_dir_all(root).with_context(|| format!("cannot empty {}", root.display()))?;
     }
@@ -30,16 +33,25 @@ pub fn fill(program: &Path, materials: &str, root: &Path) -> anyhow::Result<Path
     }
     units(root)?;
     documents(root)?;
-    put(materials.as_bytes(), &root.join("usr/share/doc/headframe/headframe.cdx.json"))?;
+    put(materials::bill(parts)?.as_bytes(), &root.join("usr/share/doc/headframe/headframe.cdx.json"))?;
+    let licenses = root.join("usr/share/doc/headframe/third-party-licenses");
+    put(materials::licenses(parts)?.as_bytes(), &licenses)?;
+    compress(&licenses)?;
     Ok(root.to_owned())
 }
 
 /// What is read, and what is copied from, in the order of the source: so links from one to the other hold.
 fn documents(root: &Path) -> anyhow::Result<()> {
     let installed = root.join("usr/share/doc/headframe");
-    for part in
-        ["README.md", "ARCHITECTURE.md", "docs", "deploy/nginx.conf", "deploy/prometheus", "deploy/grafana"]
-    {
+    for part in [
+        "README.md",
+        "ARCHITECTURE.md",
+        "LICENSE-MIT",
+        "docs",
+        "deploy/nginx.conf",
+        "deploy/prometheus",
+        "deploy/grafana",
+    ] {
         for file in files_below(Path::new(part))? {
             put_file(&file, &installed.join(&file), "0644")?;
         }

@@ -24,12 +24,18 @@ const RIGHTS: [&str; 3] = [
     "headframe headframe 750 /var/lib/headframe",
 ];
 /// That manual, completions and what is copied from are where people and shells look for them.
-const READABLE: [&str; 4] = [
+const READABLE: [&str; 5] = [
     "zcat /usr/share/man/man1/headframe.1.gz /usr/share/man/man1/headframe-up.1.gz",
-    "bash -n /usr/share/bash-completion/completions/headframe",
+    COMPLETION,
     "cat /usr/share/doc/headframe/docs/operators/install.md",
+    "zcat /usr/share/doc/headframe/third-party-licenses.gz",
     "cat /usr/share/doc/headframe/deploy/nginx.conf /usr/share/doc/headframe/deploy/prometheus/alerts.yml",
 ];
+/// What bash makes of `headframe ledger ba` and the tabulator.
+const COMPLETION: &str = r#"bash -e -c '. /usr/share/bash-completion/completions/headframe
+COMP_WORDS=(headframe ledger ba) COMP_CWORD=2
+_headframe headframe ba ledger
+test "${COMPREPLY[*]}" = backup'"#;
 /// What only its owner may read.
 const SECRETS: [&str; 2] = ["/var/lib/headframe/monitor/token", "/var/lib/headframe/nimiq/pool.key"];
 
