@@ -1,6 +1,7 @@
 //! The Debian package in a fresh root, as a machine of its own: systemd is booted there, the package installed, a pool
 //! started from its units, and done with it what operators do.
 
+mod alone;
 mod callers;
 mod changed_root;
 mod guide;
@@ -49,6 +50,7 @@ pub fn run() -> anyhow::Result<()> {
     guide.close()?;
     installed::monitor(&machine)?;
     installed::backup(&machine)?;
+    alone::start(&machine)?;
     installed::remove(&machine)
 }
 

@@ -7,12 +7,13 @@ use std::time::Instant;
 use anyhow::Context;
 use wire::who_to_pay::WhoToPay;
 
+use super::alone::PORTS;
 use super::callers::while_asking;
 use super::guide::Guide;
 use super::machine::{Machine, until};
 
 /// Where the package puts the configuration.
-const CONFIGURATION: &str = "/etc/headframe/pool.toml";
+pub const CONFIGURATION: &str = "/etc/headframe/pool.toml";
 /// Where the pool listens, if nobody says otherwise.
 const PORT: u16 = 8080;
 /// The worst that `systemd-analyze security` may say of a unit, in tenths: 100 is no protection at all.
@@ -204,7 +205,8 @@ pub fn backup(machine: &Machine) -> anyhow::Result<()> {
 pub fn remove(machine: &Machine) -> anyhow::Result<()> {
     machine.run(&["systemctl", "enable", "headframe-up"])?;
     machine.run(&["dpkg", "--purge", "headframe"])?;
-    anyhow::ensure!(machine.get(PORT, "/healthz").is_err(), "the pool runs on");
+    let running = PORTS.iter().find(|port| machine.get(**port, "/healthz").is_ok());
+    anyhow::ensure!(running.is_none(), "a role runs on: {running:?}");
     let left = machine.run(&["find", "/etc/systemd/system", "-name", "headframe-*.service"])?;
     anyhow::ensure!(left.is_empty(), "these stay enabled: {left}");
     machine.run(&["test", "-d", "/var/lib/headframe/pay-maker/ledger"]).map(drop)
