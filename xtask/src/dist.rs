@@ -48,24 +48,27 @@ pub fn run(dist: &Dist) -> anyhow::Result<()> {
         println!("image: {}", image::build()?);
         return Ok(());
     }
-    let package = package(&build(dist)?, dist.is_static, Packing::Small)?;
+    let folder = target_folder().join("dist");
+    let package = package(&build(dist)?, dist.is_static, Packing::Small, &folder)?;
     println!("package: {}", package.display());
-    let folder = package.parent().context("a package is in a folder")?;
     let name = package.file_name().context("a package has a name")?;
-    let sum =
-        Command::new("sha256sum").arg(name).current_dir(folder).output().context("cannot start sha256sum")?;
+    let sum = Command::new("sha256sum")
+        .arg(name)
+        .current_dir(&folder)
+        .output()
+        .context("cannot start sha256sum")?;
     anyhow::ensure!(sum.status.success(), "sha256sum: {}", String::from_utf8_lossy(&sum.stderr));
     std::fs::write(folder.join("SHA256SUMS"), sum.stdout)?;
     println!("its checksum: {}", folder.join("SHA256SUMS").display());
     Ok(())
 }
 
-/// Makes all of a program that is there, and gives back where the package is. To be called in the root of the project.
-pub fn package(program: &Path, is_static: bool, packing: Packing) -> anyhow::Result<PathBuf> {
-    let folder = target_folder().join("dist");
+/// Makes all of a program that is there, in `folder`, and gives back where the package is. To be called in the root of the
+/// project.
+pub fn package(program: &Path, is_static: bool, packing: Packing, folder: &Path) -> anyhow::Result<PathBuf> {
     let target = if is_static { STATIC_TARGET.to_owned() } else { host()? };
     let stage = stage::fill(program, &materials::parts(&target)?, &folder.join("stage"))?;
-    debian::package(&stage, program, &folder, is_static, packing)
+    debian::package(&stage, program, folder, is_static, packing)
 }
 
 /// The target that programs are built for here, if nobody says otherwise.

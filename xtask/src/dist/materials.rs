@@ -75,7 +75,11 @@ pub fn licenses(parts: &BTreeSet<Part>) -> anyhow::Result<String> {
     for Part { name, version, license, .. } in parts.iter().filter(|part| !part.is_own) {
         let folder = folders.get(&(name.clone(), version.clone()));
         let folder = folder.with_context(|| format!("cargo metadata does not know {name} {version}"))?;
-        for text in texts_in(folder)? {
+        let mut found = texts_in(folder)?;
+        if found.is_empty() {
+            found.push("(These bring no text along.)".to_owned());
+        }
+        for text in found {
             texts.entry(text).or_default().insert(format!("{name} {version} ({license})"));
         }
     }

@@ -17,6 +17,7 @@ use machine::Machine;
 
 use super::{answers, in_ci, install_package, programs};
 use crate::dist::{self, Packing};
+use crate::reference::target_folder;
 
 /// Runs it all.
 pub fn run() -> anyhow::Result<()> {
@@ -27,7 +28,9 @@ pub fn run() -> anyhow::Result<()> {
     }
     tools()?;
     let program = programs::headframe()?;
-    let make = || dist::package(&program, false, Packing::Quick);
+    // Not where the package is that is handed out.
+    let folder = target_folder().join("package");
+    let make = || dist::package(&program, false, Packing::Quick, &folder);
     let package = make()?;
     let bytes = std::fs::read(&package)?;
     anyhow::ensure!(std::fs::read(make()?)? == bytes, "two packages of one program differ");
