@@ -138,8 +138,9 @@ impl Blocks {
         let first_source = message as u32 | (1 + skip as u32 / 64) << COUNTER_SHIFT;
         let first_place = (message * STATE + offset + skip) as u32;
         let elsewhere = (elsewhere.saturating_sub(offset + skip) / 64) as u32;
-        let source_of =
-            |k: u32| first_source + (k << COUNTER_SHIFT) + if k < elsewhere { ELSEWHERE } else { 0 };
+        // Arithmetic in place of a comparison, for which compilers widen the numbers: both are small.
+        let is_elsewhere = |k: u32| k.wrapping_sub(elsewhere) >> 31;
+        let source_of = |k: u32| first_source + (k << COUNTER_SHIFT) + ELSEWHERE * is_elsewhere(k);
         let place_of = |k: u32| first_place + 64 * k;
         let (whole, last_words) = ((end - skip) / 64, (end - skip) % 64 / 4);
         // Written are always as many entries as a message can have; those too many are written over by the next.

@@ -100,16 +100,13 @@ impl Passes {
     #[inline(always)]
     fn by_length(&self, count: usize) -> (Order, Order) {
         let by_descending = |control: Control| 127 - control.units();
-        let mut starts = [[0u8; 129]; 2];
+        let mut starts = [[0u8; 128]; 2];
         for &control in &self.controls[..count] {
-            starts[usize::from(!control.decrypts())][by_descending(control) + 1] += 1;
+            starts[usize::from(!control.decrypts())][by_descending(control)] += 1;
         }
         let mut orders = [Order::default(), Order::default()];
         for (order, starts) in orders.iter_mut().zip(&mut starts) {
-            for k in 1..starts.len() {
-                starts[k] += starts[k - 1];
-            }
-            order.count = usize::from(starts[128]);
+            order.count = replace_by_sums(starts).into();
         }
         for (m, control) in self.controls[..count].iter().enumerate() {
             let mode = usize::from(!control.decrypts());
@@ -167,6 +164,21 @@ impl Passes {
             self.tails.lengths[half][place] = length;
         }
     }
+}
+
+/// Puts in the place of each number the sum of those before it, and gives the sum of all. They add up to less than 256.
+#[inline(always)]
+fn replace_by_sums(numbers: &mut [u8; 128]) -> u8 {
+    /// A number times this is eight bytes, each the sum of the number's bytes up to there.
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let mut sum = 0;
+    for bytes in numbers.as_chunks_mut().0 {
+        let number = u64::from_le_bytes(*bytes);
+        let sums = number.wrapping_mul(EACH) + u64::from(sum) * EACH;
+        *bytes = (sums << 8 | u64::from(sum)).to_le_bytes();
+        sum = (sums >> 56) as u8;
+    }
+    sum
 }
 
 /// Some messages of a batch, in an order.
