@@ -26,7 +26,7 @@ pub fn package(
         install_package("dpkg-shlibdeps", "dpkg-dev")?;
     }
     let architecture = said_by(Command::new("dpkg").arg("--print-architecture"))?;
-    let libraries = if is_static { String::new() } else { libraries(program, folder)? };
+    let libraries = if is_static { String::new() } else { libraries(program)? };
     let about = stage.join("DEBIAN");
     for script in SCRIPTS {
         put_file(&Path::new("deploy/debian").join(script), &about.join(script), "0755")?;
@@ -41,8 +41,10 @@ pub fn package(
         Packing::Quick => "-Zzstd",
     };
     build.args([compression, "--root-owner-group", "--build"]).arg(stage).arg(&file);
-    // The time of the last change, not of the build: two builds of one source are equal.
-    build.env("SOURCE_DATE_EPOCH", said_by(Command::new("git").args(["log", "-1", "--format=%ct"]))?);
+    // The time of the last change, not of the build: two builds of one source are equal. An archive of the source has none.
+    if let Ok(time) = said_by(Command::new("git").args(["log", "-1", "--format=%ct"])) {
+        build.env("SOURCE_DATE_EPOCH", time);
+    }
     run(&mut build)?;
     Ok(file)
 }
@@ -69,16 +71,14 @@ fn control(architecture: &str, libraries: &str, kibibytes: u64) -> String {
 }
 
 /// Which packages have the libraries that the program is linked with.
-fn libraries(program: &Path, folder: &Path) -> anyhow::Result<String> {
+fn libraries(program: &Path) -> anyhow::Result<String> {
     // The tool wants to see the source of a package around it.
-    let source = folder.join("source");
-    std::fs::create_dir_all(source.join("debian"))?;
-    std::fs::write(
-        source.join("debian/control"),
-        "Source: headframe\n\nPackage: headframe\nArchitecture: any\n",
-    )?;
+    let source = tempfile::tempdir()?;
+    let about = source.path().join("debian");
+    std::fs::create_dir(&about)?;
+    std::fs::write(about.join("control"), "Source: headframe\n\nPackage: headframe\nArchitecture: any\n")?;
     let program = std::fs::canonicalize(program)?;
-    let said = said_by(Command::new("dpkg-shlibdeps").current_dir(&source).arg("-O").arg(program))?;
+    let said = said_by(Command::new("dpkg-shlibdeps").current_dir(source.path()).arg("-O").arg(program))?;
     let libraries = said.lines().find_map(|line| line.strip_prefix("shlibs:Depends="));
     Ok(libraries.context("dpkg-shlibdeps names no library")?.to_owned())
 }
