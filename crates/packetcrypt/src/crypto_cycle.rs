@@ -338,6 +338,24 @@ pub(crate) struct UpdateCost {
     pub authenticated: usize,
 }
 
+impl UpdateCost {
+    /// Of the first update of a state, where only what the next one does not overwrite will be looked at again.
+    fn of_first(control: Control) -> Self {
+        let control = control.truncated();
+        Self { key_stream: control.key_stream(&BEHIND_ITEM).len(), authenticated: 16 * control.units() }
+    }
+
+    /// Of all first updates that there are, each as likely as the others.
+    pub(crate) fn of_first_updates() -> impl Iterator<Item = Self> {
+        let words = (0..1 << 12).map(|bits| Control(bits << 12));
+        // One of those that differ in nothing that matters.
+        let is_one = |control: &Control| {
+            control.0 & (Control::TRUNCATED | Control::LENGTH_AT_LEAST_32) == Control::LENGTH_AT_LEAST_32
+        };
+        words.filter(is_one).map(Self::of_first)
+    }
+}
+
 /// An expanded seed, from which the state of any nonce is made by copying.
 #[derive(Clone, Debug, Default)]
 pub struct Template(State);
@@ -369,8 +387,7 @@ impl Template {
         let mut start = [0; KeyStream::BLOCK];
         expand_from_block(seed, 0, &mut start);
         let random = u32::from_le_bytes(*start[KEY.start..].first_chunk().expect("inside the first block"));
-        let control = Control::fuzzable(random).truncated();
-        UpdateCost { key_stream: control.key_stream(&BEHIND_ITEM).len(), authenticated: 16 * control.units() }
+        UpdateCost::of_first(Control::fuzzable(random))
     }
 
     /// `ITEM_NO` of the first item, which no nonce changes.

@@ -3,6 +3,8 @@
 //! Rules: `docs/protocol/packetcrypt-announcements.md` 7.3. A hard nonce costs two tables before the first attempt;
 //! after that each soft nonce is one attempt. Version 0 can only be checked, not mined.
 
+pub mod hard_nonce;
+
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,6 +17,7 @@ use crate::merkle::Tree;
 use crate::rand_hash::TooLong;
 use crate::target::HashThreshold;
 use crate::{Announcement, AnnouncementHeader, BlockHash, WorkHash};
+use hard_nonce::{CANDIDATES, Limit};
 
 /// Attempts between two looks at the stop flag: less than a millisecond.
 const BATCH: u32 = PAIR_MAX as u32;
@@ -83,6 +86,8 @@ pub struct Miner {
     table: Table,
     tree: Tree,
     batches: BatchPair,
+    /// The last one that was needed: it takes a moment to make.
+    limit: Option<Limit>,
 }
 
 impl Default for Miner {
@@ -105,6 +110,7 @@ impl Miner {
             table: Table::default(),
             tree: Tree::default(),
             batches: BatchPair::new(backend),
+            limit: None,
         }
     }
 
@@ -115,9 +121,29 @@ impl Miner {
         header: &AnnouncementHeader,
         parent: &BlockHash,
         stop: &AtomicBool,
+        found: impl FnMut(Announcement),
+    ) -> Mined {
+        Self::exhaust(self.prepare(header, parent, stop), stop, found)
+    }
+
+    /// The same with a hard nonce that is [worth it](Self::choose).
+    pub fn mine_chosen(
+        &mut self,
+        header: &AnnouncementHeader,
+        parent: &BlockHash,
+        hard_nonces: impl FnMut() -> u32,
+        stop: &AtomicBool,
+        found: impl FnMut(Announcement),
+    ) -> Mined {
+        Self::exhaust(self.choose(header, parent, hard_nonces, stop), stop, found)
+    }
+
+    fn exhaust(
+        prepared: Result<AnnouncementJob<'_>, Unusable>,
+        stop: &AtomicBool,
         mut found: impl FnMut(Announcement),
     ) -> Mined {
-        let mut job = match self.prepare(header, parent, stop) {
+        let mut job = match prepared {
             Ok(job) => job,
             Err(Unusable::Stopped) => return Mined { attempts: 0, end: End::Stopped },
             Err(fault) => return Mined { attempts: 0, end: End::Unusable(fault) },
@@ -132,10 +158,43 @@ impl Miner {
         Mined { attempts: soft_nonces.end.into(), end: End::Exhausted }
     }
 
+    /// Makes the tables of a header with one of these hard nonces, of which none may come twice: the first that is
+    /// [worth it](hard_nonce). How long that takes depends on how many attempts the work bits allow. Looks at `stop` every
+    /// few milliseconds.
+    pub fn choose(
+        &mut self,
+        header: &AnnouncementHeader,
+        parent: &BlockHash,
+        mut hard_nonces: impl FnMut() -> u32,
+        stop: &AtomicBool,
+    ) -> Result<AnnouncementJob<'_>, Unusable> {
+        let task = Task::of(header)?;
+        let limit = self.limit_for(u64::from(task.soft_nonce_max) + 1);
+        let (header, seed) = loop {
+            let candidates = (0..CANDIDATES).map(|_| hard_nonces());
+            let Some(hard_nonce) = self.cheapest(header, parent, candidates) else { continue };
+            let header = AnnouncementHeader { hard_nonce, ..header.clone() };
+            let seed = match self.grow_tree(&header, parent, stop) {
+                Ok(seed) => seed,
+                Err(fault) if fault.is_of_this_hard_nonce_only() => continue,
+                Err(fault) => return Err(fault),
+            };
+            let Ok(hash_table) = table_cost(&seed, &mut self.workshop) else { continue };
+            let attempts = header.hash_with_root(self.tree.root());
+            if limit.admits(hash_table, Template::first_update(attempt_seed(&attempts))) {
+                break (header, seed);
+            }
+        };
+        self.finish(&header, task, &seed, stop)
+    }
+
+    fn limit_for(&mut self, attempts: u64) -> Limit {
+        let known = self.limit.filter(|limit| limit.attempts() == attempts);
+        *self.limit.insert(known.unwrap_or_else(|| Limit::new(attempts)))
+    }
+
     /// Of these hard nonces for a header, the one whose proof table is made soonest; `None` if no program can be made.
-    ///
-    /// The program of that table depends on header and parent only, and programs differ by a factor of four and more:
-    /// eight candidates take as long as a hundred attempts, and the best of them saves some thousands.
+    /// The program of that table depends on header and parent only, and programs differ by a factor of four and more.
     pub fn cheapest(
         &mut self,
         header: &AnnouncementHeader,
@@ -158,29 +217,44 @@ impl Miner {
         parent: &BlockHash,
         stop: &AtomicBool,
     ) -> Result<AnnouncementJob<'_>, Unusable> {
-        let bad_bits = Unusable::BadBits(header.work_bits);
-        let soft_nonce_max = header.work_bits.soft_nonce_max().ok_or(bad_bits)?;
-        let threshold = HashThreshold::new(header.work_bits).map_err(|_| bad_bits)?;
-        if header.version == 0 {
-            return Err(Unusable::VersionZero);
-        }
-        let Self { workshop, recipe, table, tree, batches } = self;
+        let task = Task::of(header)?;
+        let seed = self.grow_tree(header, parent, stop)?;
+        self.finish(header, task, &seed, stop)
+    }
 
+    /// Makes the tree over the proof table, and gives the seed of the hash table.
+    fn grow_tree(
+        &mut self,
+        header: &AnnouncementHeader,
+        parent: &BlockHash,
+        stop: &AtomicBool,
+    ) -> Result<[u8; 64], Unusable> {
+        let Self { workshop, recipe, table, tree, .. } = self;
         let proof_table_seed = header.hash_with_parent(parent);
         recipe.replace(&proof_table_seed, workshop)?;
         // Of the proof table only the tree is needed.
         table.hand_out(recipe, workshop, stop, |first, items| tree.set_leaves(first, items))?;
         tree.grow_from_leaves();
+        Ok(hash_table_seed(tree.root(), &proof_table_seed))
+    }
 
-        recipe.replace(&hash_table_seed(tree.root(), &proof_table_seed), workshop)?;
+    /// Makes the hash table, when the tree is there.
+    fn finish(
+        &mut self,
+        header: &AnnouncementHeader,
+        task: Task,
+        hash_table_seed: &[u8; 64],
+        stop: &AtomicBool,
+    ) -> Result<AnnouncementJob<'_>, Unusable> {
+        let Self { workshop, recipe, table, tree, batches, .. } = self;
+        recipe.replace(hash_table_seed, workshop)?;
         table.fill(recipe, workshop, stop)?;
 
         let template = Template::new(attempt_seed(&header.hash_with_root(tree.root())));
         let first_item = table.item(ItemNumber::from_random(template.first_item_number()));
         Ok(AnnouncementJob {
             header: header.clone(),
-            soft_nonce_max,
-            threshold,
+            task,
             opening: Opening::new(&template, first_item),
             table,
             tree,
@@ -189,12 +263,31 @@ impl Miner {
     }
 }
 
+/// What the work bits want.
+#[derive(Clone, Copy, Debug)]
+struct Task {
+    soft_nonce_max: u32,
+    threshold: HashThreshold,
+}
+
+impl Task {
+    /// Of a header that can be mined.
+    fn of(header: &AnnouncementHeader) -> Result<Self, Unusable> {
+        let bad_bits = Unusable::BadBits(header.work_bits);
+        let soft_nonce_max = header.work_bits.soft_nonce_max().ok_or(bad_bits)?;
+        let threshold = HashThreshold::new(header.work_bits).map_err(|_| bad_bits)?;
+        if header.version == 0 {
+            return Err(Unusable::VersionZero);
+        }
+        Ok(Self { soft_nonce_max, threshold })
+    }
+}
+
 /// A hard nonce with its tables.
 #[derive(Debug)]
 pub struct AnnouncementJob<'m> {
     header: AnnouncementHeader,
-    soft_nonce_max: u32,
-    threshold: HashThreshold,
+    task: Task,
     opening: Opening,
     table: &'m Table,
     tree: &'m Tree,
@@ -204,7 +297,7 @@ pub struct AnnouncementJob<'m> {
 impl AnnouncementJob<'_> {
     /// All soft nonces that the work bits allow.
     pub fn soft_nonces(&self) -> Range<u32> {
-        0..self.soft_nonce_max + 1
+        0..self.task.soft_nonce_max + 1
     }
 
     /// Tries a range of soft nonces, and hands out the announcements of those that meet the work bits. Soft nonces
@@ -219,7 +312,7 @@ impl AnnouncementJob<'_> {
             let item_of = |number| self.table.item(number);
             let fourth_items = attempt_in_turns(self.batches, &start, &mut work_hashes, item_of);
             for (index, soft_nonce) in nonces.enumerate() {
-                if self.threshold.is_met_by(&work_hashes[index].0) {
+                if self.task.threshold.is_met_by(&work_hashes[index].0) {
                     let branch = self.tree.branch(fourth_items[index]);
                     let mut announcement =
                         Announcement::assemble(&self.header, soft_nonce, &branch, self.tree.root());
@@ -228,5 +321,32 @@ impl AnnouncementJob<'_> {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{CompactTarget, Height};
+
+    #[test]
+    fn with_many_attempts_ahead_a_hard_nonce_is_chosen_for_their_first_update() {
+        let header = AnnouncementHeader {
+            version: 1,
+            hard_nonce: 0,
+            work_bits: CompactTarget(0x1f01_0000),
+            parent_height: Height(200_000),
+            content_type: 0,
+            content_length: 0,
+            content_hash: [0; 32],
+            signing_key: None,
+        };
+        let (mut miner, mut next) = (Miner::new(), 0..);
+        let hard_nonces = || next.next().unwrap();
+        let parent = BlockHash::from_internal([7; 32]);
+        let job = miner.choose(&header, &parent, hard_nonces, &AtomicBool::new(false)).unwrap();
+        let seed = job.header.hash_with_root(job.tree.root());
+        assert_eq!(Template::first_update(attempt_seed(&seed)).key_stream, 0);
+        assert_eq!(job.soft_nonces().len(), 1 << 24);
     }
 }

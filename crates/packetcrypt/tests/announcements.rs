@@ -11,7 +11,8 @@ use packetcrypt::announcement::ANNOUNCEMENT_SIZE;
 use packetcrypt::check::{AnnouncementFault, AnnouncementToCheck, Checker, ProofVersion, Rules};
 use packetcrypt::item::{Recipe, Table, Workshop};
 use packetcrypt::merkle::Tree;
-use packetcrypt::mine::{End, Miner, Unusable};
+use packetcrypt::mine::hard_nonce::CANDIDATES;
+use packetcrypt::mine::{End, Mined, Miner, Unusable};
 use packetcrypt::rand_gen::Generator;
 use packetcrypt::{Announcement, AnnouncementHeader, BlockHash, CompactTarget, Height, SigningKey, WorkHash};
 use proptest::prelude::*;
@@ -288,6 +289,31 @@ fn mining_stops_when_told_and_refuses_what_it_cannot_do() {
     assert_eq!(cut_short.end, End::Stopped);
     let after_the_first = cut_short.attempts - first.unwrap();
     assert!((1..=128).contains(&after_the_first), "within one batch: {after_the_first}");
+}
+
+#[test]
+fn a_chosen_hard_nonce_is_of_those_drawn_last_and_mines_like_any_other() {
+    let (mut miner, mut drawn) = (Miner::new(), 0);
+    let next = || {
+        drawn += 1;
+        drawn
+    };
+    let mut found = Vec::new();
+    let never = AtomicBool::new(false);
+    let mined = miner.mine_chosen(&header(0), &parent(), next, &never, |new| found.push(new));
+    assert_eq!(mined, Mined { attempts: 1024, end: End::Exhausted });
+    let hard_nonce = found[0].hard_nonce();
+    assert!(drawn % CANDIDATES == 0 && (drawn + 1 - CANDIDATES..=drawn).contains(&hard_nonce), "{drawn}");
+    let mut same = Vec::new();
+    Miner::new().mine(&header(hard_nonce), &parent(), &never, |new| same.push(new));
+    assert_eq!(found, same);
+
+    let nothing = |_| panic!("nothing can be found");
+    let stopped = miner.mine_chosen(&header(0), &parent(), || 3, &AtomicBool::new(true), nothing);
+    assert_eq!(stopped, Mined { attempts: 0, end: End::Stopped });
+    let version_0 = AnnouncementHeader { version: 0, ..header(0) };
+    let refused = miner.mine_chosen(&version_0, &parent(), || 3, &never, nothing);
+    assert_eq!(refused.end, End::Unusable(Unusable::VersionZero));
 }
 
 #[test]

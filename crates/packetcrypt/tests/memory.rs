@@ -60,8 +60,9 @@ fn a_miner_keeps_at_most_24_mebibytes_on_every_backend() {
                 signing_key: None,
             };
             let parent = BlockHash::from_internal([7; 32]);
-            miner.cheapest(&header, &parent, 0..8).unwrap();
-            let mut job = miner.prepare(&header, &parent, &AtomicBool::new(false)).unwrap();
+            let mut hard_nonces = hard_nonce..;
+            let next = || hard_nonces.next().unwrap();
+            let mut job = miner.choose(&header, &parent, next, &AtomicBool::new(false)).unwrap();
             job.attempt(0..300, |_| found += 1);
         }
         assert!(found > 0);

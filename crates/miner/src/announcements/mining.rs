@@ -17,9 +17,6 @@ use crate::mining_threads::{Jobs, MiningThreads, Placement};
 /// Pause of a thread whose job cannot be mined, before it looks for another one.
 const AFTER_UNUSABLE_JOB: Duration = Duration::from_secs(1);
 
-/// Hard nonces of which a thread takes the one that is prepared soonest.
-const CANDIDATES: u32 = 8;
-
 /// Hands out hard nonces: each one once, from a random start, so that two machines with the same job do not repeat
 /// each other's work.
 #[derive(Debug)]
@@ -31,10 +28,9 @@ impl HardNonces {
         Self(AtomicU32::new(rand::random()))
     }
 
-    /// The next ones, so many.
-    pub fn take(&self, count: u32) -> impl Iterator<Item = u32> {
-        let first = self.0.fetch_add(count, Relaxed);
-        (0..count).map(move |index| first.wrapping_add(index))
+    /// The next one.
+    pub fn take(&self) -> u32 {
+        self.0.fetch_add(1, Relaxed)
     }
 }
 
@@ -61,13 +57,13 @@ fn mine(jobs: &Jobs<Job>, hard_nonces: &HardNonces, counts: &MiningCounts, found
     let mut miner = Miner::new();
     while let Some(assignment) = jobs.assignment() {
         let job = &assignment.job;
-        let candidates = hard_nonces.take(CANDIDATES);
-        let Some(hard_nonce) = miner.cheapest(&job.header(0), &job.parent, candidates) else { continue };
-        let header = job.header(hard_nonce);
-        let mined = miner.mine(&header, &job.parent, assignment.over(), |announcement| {
+        let announce = |announcement| {
             counts.found.fetch_add(1, Relaxed);
             found(Found::new(announcement, Arc::clone(job)));
-        });
+        };
+        let header = job.header(0);
+        let mined =
+            miner.mine_chosen(&header, &job.parent, || hard_nonces.take(), assignment.over(), announce);
         counts.hard_nonces.fetch_add(1, Relaxed);
         if let End::Unusable(fault) = mined.end
             && !fault.is_of_this_hard_nonce_only()
@@ -92,7 +88,7 @@ mod tests {
     #[test]
     fn hard_nonces_are_handed_out_once_also_when_they_wrap() {
         let nonces = HardNonces(AtomicU32::new(u32::MAX - 1));
-        let taken: HashSet<u32> = (0..2).flat_map(|_| nonces.take(2)).collect();
+        let taken: HashSet<u32> = (0..4).map(|_| nonces.take()).collect();
         assert_eq!(taken, HashSet::from([u32::MAX - 1, u32::MAX, 0, 1]));
     }
 

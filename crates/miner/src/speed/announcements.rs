@@ -85,10 +85,10 @@ pub fn measure(trial: &Trial, target: CompactTarget, progress: &Progress<'_>) ->
         // However short the time, each thread tries one hard nonce.
         let never = AtomicBool::new(false);
         while done.hard_nonces == 0 || !over.load(Relaxed) {
-            let header = job.header(hard_nonces.fetch_add(1, Relaxed));
             let began = processor_time();
             let stop = if done.hard_nonces == 0 { &never } else { over };
-            let mut attempts = match miner.prepare(&header, &job.parent, stop) {
+            let next = || hard_nonces.fetch_add(1, Relaxed);
+            let mut attempts = match miner.choose(&job.header(0), &job.parent, next, stop) {
                 Ok(attempts) => attempts,
                 Err(fault) if fault.is_of_this_hard_nonce_only() => continue,
                 Err(Unusable::Stopped) => break,

@@ -20,10 +20,10 @@ use super::Measure;
 
 /// Hard nonces that are mined: their programs cost a factor of four more or less than the mean.
 const HARD_NONCES: u32 = 32;
-/// Hard nonces of which one is taken, as the miner does.
-const CANDIDATES: u32 = 8;
 /// Difficulty 128: of a hard nonce's 32,768 soft nonces one in 128 makes an announcement.
 const DIFFICULTY_128: CompactTarget = CompactTarget(0x2002_0000);
+/// Difficulty 65,536: a hard nonce has 16,777,216 soft nonces, and tables take no time beside them.
+const DIFFICULTY_65536: CompactTarget = CompactTarget(0x1f01_0000);
 const SOFT_NONCES: u32 = 32_768;
 const DIFFICULTY: f64 = 128.0;
 /// Soft nonces that are tried where only the tables are measured.
@@ -69,10 +69,10 @@ impl Ours {
     /// One measurement.
     pub fn measure(&mut self, measure: Measure, backend: Backend) -> anyhow::Result<f64> {
         Ok(match measure {
-            Measure::Attempts => 1.0 / mining(backend, SOFT_NONCES)?.attempt,
-            Measure::HardNonce => 1e3 * mining(backend, FEW)?.hard_nonce,
+            Measure::Attempts => 1.0 / mining(backend, DIFFICULTY_65536, SOFT_NONCES)?.attempt,
+            Measure::HardNonce => 1e3 * mining(backend, DIFFICULTY_128, FEW)?.hard_nonce,
             Measure::Announcements => {
-                let mined = mining(backend, SOFT_NONCES)?;
+                let mined = mining(backend, DIFFICULTY_128, SOFT_NONCES)?;
                 let soft_nonces = f64::from(SOFT_NONCES);
                 soft_nonces / DIFFICULTY / (mined.hard_nonce + soft_nonces * mined.attempt)
             }
@@ -129,17 +129,20 @@ struct Mined {
     attempt: f64,
 }
 
-/// Mines some hard nonces, so many attempts with each.
-fn mining(backend: Backend, attempts: u32) -> anyhow::Result<Mined> {
+/// Mines some hard nonces, chosen as the miner does, so many attempts with each.
+fn mining(backend: Backend, work_bits: CompactTarget, attempts: u32) -> anyhow::Result<Mined> {
     let (mut miner, stop) = (Miner::on(backend), AtomicBool::new(false));
     let (mut preparing, mut attempting, mut found) = (0.0, 0.0, 0u32);
-    for first in (0..HARD_NONCES).map(|round| CANDIDATES * round) {
-        let mut header = AnnouncementHeader { work_bits: DIFFICULTY_128, ..mined::header(first) };
-        let (parent, start) = (block_hash(mined::PARENT), of_this_thread());
-        if let Some(cheapest) = miner.cheapest(&header, &parent, first..first + CANDIDATES) {
-            header.hard_nonce = cheapest;
-        }
-        let mut job = miner.prepare(&header, &parent, &stop)?;
+    let header = AnnouncementHeader { work_bits, ..mined::header(0) };
+    let parent = block_hash(mined::PARENT);
+    let mut next_hard_nonce = 0;
+    let mut hard_nonces = || {
+        next_hard_nonce += 1;
+        next_hard_nonce
+    };
+    for _ in 0..HARD_NONCES {
+        let start = of_this_thread();
+        let mut job = miner.choose(&header, &parent, &mut hard_nonces, &stop)?;
         let prepared = of_this_thread();
         job.attempt(0..attempts, |_| found += 1);
         attempting += of_this_thread() - prepared;
