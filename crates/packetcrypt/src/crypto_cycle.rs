@@ -15,8 +15,8 @@ mod batch;
 mod batch_pair;
 mod opening;
 
-use std::fmt;
 use std::ops::Range;
+use std::{fmt, hint};
 
 use curve25519_dalek::{MontgomeryPoint, Scalar, scalar::clamp_integer};
 
@@ -143,13 +143,11 @@ impl Control {
     /// again: in bytes from the message's start, from the start of a block on; empty if none.
     pub(crate) fn key_stream(self, kept: &Range<usize>) -> Range<usize> {
         let (start, length) = (DATA + self.data_length(), self.message_length());
-        if self.decrypts() {
-            let end = kept.end.saturating_sub(start).next_multiple_of(16).min(length);
-            let first = kept.start.saturating_sub(start) / KeyStream::BLOCK * KeyStream::BLOCK;
-            first.min(end)..end
-        } else {
-            0..length
-        }
+        let end = kept.end.saturating_sub(start).next_multiple_of(16).min(length);
+        let first = (kept.start.saturating_sub(start) / KeyStream::BLOCK * KeyStream::BLOCK).min(end);
+        // No branch, since it would be guessed wrong every other time.
+        let [first, end] = hint::select_unpredictable(self.decrypts(), [first, end], [0, length]);
+        first..end
     }
 
     /// Length of additional data and message together, in units of 16 bytes.

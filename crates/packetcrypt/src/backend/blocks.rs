@@ -132,9 +132,6 @@ impl Blocks {
     pub(crate) fn push(&mut self, message: usize, offset: usize, part: Range<usize>, elsewhere: usize) {
         let Range { start: skip, end } = part;
         assert!(message < BATCH && offset + end <= STATE, "key stream inside a state of the batch");
-        if skip >= end {
-            return;
-        }
         let first_source = message as u32 | (1 + skip as u32 / 64) << COUNTER_SHIFT;
         let first_place = (message * STATE + offset + skip) as u32;
         let elsewhere = (elsewhere.saturating_sub(offset + skip) / 64) as u32;
@@ -143,7 +140,8 @@ impl Blocks {
         let source_of = |k: u32| first_source + (k << COUNTER_SHIFT) + ELSEWHERE * is_elsewhere(k);
         let place_of = |k: u32| first_place + 64 * k;
         let (whole, last_words) = ((end - skip) / 64, (end - skip) % 64 / 4);
-        // Written are always as many entries as a message can have; those too many are written over by the next.
+        // Written are always as many entries as a message can have, and an end; what is too much is written over by the
+        // next message. Whether there is anything at all would be guessed wrong too often for a branch.
         let Columns { source, place, .. } = &mut *self.columns;
         let entries = self.count..self.count + BLOCKS_MAX;
         let source = &mut source[entries.clone()].as_chunks_mut::<BLOCKS_MAX>().0[0];
@@ -153,11 +151,9 @@ impl Blocks {
             place[k as usize] = place_of(k);
         }
         self.count += whole;
-        if last_words > 0 {
-            let [source, place] = [source_of(whole as u32), place_of(whole as u32)];
-            self.ends[self.end_count] = End { source, place, words: u16::MAX >> (16 - last_words) };
-            self.end_count += 1;
-        }
+        let [source, place] = [source_of(whole as u32), place_of(whole as u32)];
+        self.ends[self.end_count] = End { source, place, words: (1 << last_words) - 1 };
+        self.end_count += usize::from(last_words > 0);
     }
 
     /// Empties the list and gives what was in it, filled up to a multiple of `group` with entries that do nothing.
