@@ -1,6 +1,7 @@
 //! Configurations as operators write them, and what they are told.
 
 use std::fmt::Write;
+use std::os::unix::fs::PermissionsExt;
 
 use super::*;
 
@@ -335,4 +336,32 @@ fn nobody_is_told_unless_somebody_is_named() {
     assert_eq!(config.notify.len(), 1);
     assert_eq!(config.notify[0].server.as_ref().unwrap().host, "::1");
     assert!(load("").unwrap().notify.is_empty());
+}
+
+#[test]
+fn the_key_of_the_pool_is_of_its_address_and_for_its_owner_alone() {
+    const OTHER: &str = "NQ65 HV5A R30G C016 6PXL NQ0H AJQX TRXL F97P";
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pool.key");
+    let key = nimiq::PrivateKey::new(&[7; 32]).public_key().address().to_string();
+    let check = |address: &str, content: &str, mode: u32| {
+        std::fs::write(&file, content).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+        let text = format!("[nimiq]\n{address}[nimiq_payout]\nkey_file = {:?}\n", file.display().to_string());
+        let loaded = Config::load(Some((Path::new("pool.toml"), &text)), [], &[], Files::MustBeHere);
+        loaded.map_err(|problems| problems.0.iter().map(Problem::to_string).collect::<String>()).err()
+    };
+    let seven = "07".repeat(32);
+    assert_eq!(check(&format!("address = {key:?}\n"), &seven, 0o600), None);
+    // On the embedded chain the address is that of the key.
+    assert_eq!(check("", &seven, 0o600), None);
+    let other = check(&format!("address = {OTHER:?}\n"), &seven, 0o600).unwrap();
+    assert!(
+        other.contains(&format!("holds the key of {key}, and that is not `nimiq.address`; write")),
+        "{other}"
+    );
+    let open = check(&format!("address = {key:?}\n"), &seven, 0o640).unwrap();
+    assert!(open.contains("which others may use too (mode 0640); chmod 600 "), "{open}");
+    let no_key = check(&format!("address = {key:?}\n"), "secret", 0o600).unwrap();
+    assert!(no_key.contains("which holds no key: ") && !no_key.contains("secret"), "{no_key}");
 }

@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use pool::admin::{AdminToken, TokenFault};
+use pool::nimiq::payout::signer::key_file::{self, KeyFileFault};
 
 use super::{DRAW, GUESSABLE, Rules, place_in};
 use crate::config::{Config, Secret};
@@ -20,15 +21,40 @@ impl Rules<'_> {
             servers.iter().map(|server| server.certificate.as_deref()),
         );
         self.readable("nimiq_server", "key", servers.iter().map(|server| server.key.as_deref()));
-        if let Some(fault) = config.nimiq_payout.key_file.as_deref().and_then(unreadable) {
-            self.report("nimiq_payout", "key_file", fault, Some(READABLE.to_owned()));
-        }
+        self.pool_key(config);
         let secrets = config.notify.iter().map(|notify| notify.secret_file.as_deref());
         self.readable("notify", "secret_file", secrets);
         self.program("monitor", "restart_command", &config.monitor.restart_command);
         self.admin_token(config);
         self.program("pay_maker", "update_hook", &config.pay_maker.update_hook);
         self.program("nimiq_payout", "signing_command", &config.nimiq_payout.signing_command);
+    }
+
+    /// It is read, so that no pool starts whose blocks pay an account that nobody can pay miners from.
+    fn pool_key(&mut self, config: &Config) {
+        let Some(file) = &config.nimiq_payout.key_file else { return };
+        let names = format!("names {}, which", file.display());
+        let (fault, way_out) = match key_file::read(file) {
+            Ok(key) => {
+                let (own, wanted) = (key.public_key().address(), config.nimiq.address);
+                // On an embedded chain the pool may take the address from the key.
+                if wanted == Some(own) || (wanted.is_none() && config.nimiq_nodes.is_empty()) {
+                    return;
+                }
+                let fault = format!("{names} holds the key of {own}, and that is not `nimiq.address`");
+                (fault, "write that address there, or give the key of the other one".to_owned())
+            }
+            Err(KeyFileFault::Mode { mode, .. }) => (
+                format!("{names} others may use too (mode {mode:04o})"),
+                format!("chmod 600 {}", file.display()),
+            ),
+            Err(KeyFileFault::Content { fault, .. }) => (
+                format!("{names} holds no key: {fault}"),
+                "give one of 64 hexadecimal digits, or the wallet.seed of a node".to_owned(),
+            ),
+            Err(fault) => (unreadable(file).unwrap_or_else(|| fault.to_string()), READABLE.to_owned()),
+        };
+        self.report("nimiq_payout", "key_file", fault, Some(way_out));
     }
 
     /// It is read, since a token that is none, or that anyone would guess, guards nothing.
