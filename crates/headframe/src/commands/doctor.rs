@@ -21,13 +21,15 @@ use crate::config::{Config, Files, Problems};
 
 /// Prints what was found; the exit code is 1 if there is a fault.
 pub async fn run(arguments: &Role) -> anyhow::Result<ExitCode> {
-    let findings = match config::load(&arguments.configuration, Vec::new(), Files::MustBeHere) {
-        Ok(config) => examine(&config).await,
-        Err(error) => match error.downcast::<Problems>() {
-            Ok(problems) => problems.0.iter().map(of_configuration).collect(),
-            Err(error) => return Err(error),
-        },
+    let load = |files| config::load(&arguments.configuration, Vec::new(), files);
+    let mut findings = match load(Files::MustBeHere) {
+        Ok(_) => vec![Finding::good("configuration", "no errors")],
+        Err(error) => error.downcast::<Problems>()?.0.iter().map(of_configuration).collect(),
     };
+    // Where only files are missing, as on a machine that is not the pool's, all else can be looked at.
+    if let Ok(config) = load(Files::MayBeElsewhere) {
+        findings.extend(examine(&config).await);
+    }
     let faults = findings.iter().filter(|finding| finding.is_fault()).count();
     let mut output = std::io::stdout();
     for finding in &findings {
@@ -44,8 +46,7 @@ fn of_configuration(problem: &crate::config::Problem) -> Finding {
 
 /// Everything, the machine first: what is wrong there makes the rest wrong too.
 async fn examine(config: &Config) -> Vec<Finding> {
-    let mut findings = vec![Finding::good("configuration", "no errors")];
-    findings.extend(machine::disk(config));
+    let mut findings = machine::disk(config);
     findings.push(machine::open_files(config));
     let running = ports::examine(config, &mut findings).await;
     findings.extend(certificates::examine(config));

@@ -149,6 +149,16 @@ fn a_key_that_is_not_of_the_pools_account_is_a_fault() {
 }
 
 #[test]
+fn a_file_that_is_not_on_this_machine_hides_nothing_else() {
+    let patient = Patient::new();
+    let node = altered(&patient, |_, _| {});
+    let file = patient.on_nimiq_node(&node.url, "", "[nimiq_payout]\nkey_file = \"/nowhere/pool.key\"");
+    let said = doctor(&file, &[]);
+    said.fault(&["configuration", "/nowhere/pool.key, which cannot be read"], "correct the configuration");
+    said.says(&["ok", "Nimiq node", "gives templates"]);
+}
+
+#[test]
 fn accounts_that_are_no_database_are_a_fault() {
     let patient = Patient::new();
     let node = altered(&patient, |_, _| {});
