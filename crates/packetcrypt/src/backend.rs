@@ -28,6 +28,7 @@ pub(crate) mod blocks;
 pub(crate) mod items;
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "what only kernels use"))]
 pub(crate) mod kernels;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "what only kernels use"))]
 mod passes;
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "what only kernels use"))]
 pub(crate) mod states;
