@@ -238,14 +238,17 @@ async fn what_is_mined_with_gives_way_to_what_is_better_where_memory_is_full() {
     let capacity = setup.shared.store.lock().unwrap().capacity();
     let most = capacity * 9 / 10;
     assert!(setup.step().is_some_and(|count| count > most - 3));
-    for _ in 0..30 {
+    // What gives way is free only when the threads have left it, which takes as long as the machine is busy.
+    for _ in 0..3000 {
         setup.store_made_up(18, bits, 0..2000);
         setup.step_after_rest();
+        let job = setup.planner.current_job().unwrap();
+        let parents: Vec<u32> = job.prepared.parents().keys().map(|parent| parent.0).collect();
+        if parents == [18] && job.prepared.set.commitment().count.get() > most - 3 {
+            return;
+        }
     }
-    let job = setup.planner.current_job().unwrap();
-    let parents: Vec<u32> = job.prepared.parents().keys().map(|parent| parent.0).collect();
-    assert_eq!(parents, [18], "only the better half of what came");
-    assert!(job.prepared.set.commitment().count.get() > most - 3);
+    panic!("something else is mined with than the better half of what came");
 }
 
 #[tokio::test]
