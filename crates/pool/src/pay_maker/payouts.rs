@@ -12,6 +12,7 @@ use ledger::book::{Book, PayoutOutcome, PayoutTable, PayoutTableNumber};
 use node::NodeError;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use wire::who_to_pay::{Portion, WhoToPay};
@@ -88,11 +89,23 @@ impl<N: PayoutNode, B: Book> Payouts<N, B> {
         }
     }
 
-    /// A cycle at once, then one after the other until the stop signal.
-    pub(super) async fn run(mut self, shutdown: CancellationToken) {
+    /// A cycle at once, then one after the other until the stop signal; on a thread of their own, since a table of a
+    /// hundred thousand payees is written, read and compared for many milliseconds at a time, in which a thread of the
+    /// runtime would leave requests waiting.
+    pub(super) async fn run(self, shutdown: CancellationToken) {
         if self.cycle.is_zero() {
             return;
         }
+        let runtime = Handle::current();
+        let cycles = tokio::task::spawn_blocking(move || runtime.block_on(self.cycles(shutdown)));
+        if let Err(fault) = cycles.await
+            && let Ok(panic) = fault.try_into_panic()
+        {
+            std::panic::resume_unwind(panic);
+        }
+    }
+
+    async fn cycles(mut self, shutdown: CancellationToken) {
         while !shutdown.is_cancelled() {
             let next = Instant::now() + self.cycle;
             tokio::select! { () = self.one_cycle(next) => {}, () = shutdown.cancelled() => return }

@@ -1,7 +1,7 @@
 //! A PayMaker on a fake node: what handlers, readers and the node see of it.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, mpsc};
 
 use axum::body::Body;
 use http::header::AUTHORIZATION;
@@ -25,6 +25,8 @@ const THIRD: &str = "pBCoKBuCBYzqiHDwdvqE2pusa7XhdhJSPw";
 const DEFAULT: &str = "pkt1qa6l3hd3ttfrvjjq3ee8vw6rpmhzmhsw69ytecrvad02jqmhz0jxq0rs86s";
 const ERROR: &str = "pkt1qyfjw9x9wcqlkc2w2eq2angjr66wms6xygur9vkk2tpy03ycvj6ns5fqpef";
 const NOW: UnixMillis = UnixMillis(1_600_000_100_000);
+/// So long a test that fails is waited for.
+const OCCUPIED_AT_MOST: Duration = Duration::from_secs(20);
 
 /// A node that takes tables without the addresses that it `refuses`, and nothing while it is `down`.
 #[derive(Clone, Default)]
@@ -38,6 +40,9 @@ struct FakeState {
     refuses: Vec<PktAddress>,
     is_down: bool,
     pays_miner_nothing: bool,
+    /// The next table occupies the thread that brings it until a word comes.
+    occupied_until: Option<mpsc::Receiver<()>>,
+    is_occupied: bool,
     table: Vec<(PktAddress, Decimal)>,
 }
 
@@ -57,6 +62,11 @@ impl FakeNode {
 impl PayoutNode for FakeNode {
     async fn configure(&self, table: &[(PktAddress, Decimal)]) -> Result<(), NodeError> {
         self.calls.fetch_add(1, Ordering::SeqCst);
+        if let Some(word) = self.with(|state| state.occupied_until.take()) {
+            self.with(|state| state.is_occupied = true);
+            let _ = word.recv_timeout(OCCUPIED_AT_MOST);
+            self.with(|state| state.is_occupied = false);
+        }
         self.with(|state| {
             if state.is_down {
                 return Err(NodeError::Unreachable { what: "down".into() });
@@ -438,6 +448,23 @@ impl Running {
         assert_eq!(self.upload(some_work()).await.0, StatusCode::OK);
         self.stop().await;
     }
+}
+
+#[tokio::test]
+async fn requests_are_answered_while_a_table_is_worked_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = FakeNode::default();
+    let (word, occupied_until) = mpsc::channel();
+    node.with(|state| state.occupied_until = Some(occupied_until));
+    // All requests are answered by the one thread of this test.
+    let running = Running::start(config(dir.path()), node).await;
+    running.until(|running| running.node.with(|state| state.is_occupied)).await;
+    let (status, _) = running.get("/whotopay").await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(running.node.with(|state| state.is_occupied && state.table.is_empty()));
+    word.send(()).unwrap();
+    running.until(|running| running.node.part(DEFAULT).is_some()).await;
+    running.stop().await;
 }
 
 #[tokio::test]
