@@ -327,6 +327,7 @@ pub fn rules(config: &Config) -> anyhow::Result<RulesConfig> {
         pool_fee: (!pay_maker.pool_fee.is_zero()).then_some(pay_maker.pool_fee),
         pool_fee_address: pay_maker.pool_fee_address.map(|address| address.to_string()),
         default_address: pay_maker.default_address.map_or_else(|| dev_address("default payee"), Ok)?,
+        most_payees: pay_maker.most_payees,
     })
 }
 

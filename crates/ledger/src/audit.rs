@@ -57,6 +57,7 @@ impl Auditor {
                 *units.entry(address).or_default() += u64::try_from(part).unwrap_or(u64::MAX);
             }
         }
+        self.keep_the_greatest(&mut units);
         if let Some((fee_units, address)) = self.fee() {
             *units.entry(address).or_default() += fee_units;
         }
@@ -64,6 +65,17 @@ impl Auditor {
         *units.entry(self.config.default_address).or_default() += missing;
         units.retain(|_, part| *part > 0);
         units
+    }
+
+    /// R-P23: as long as there are too many, the smallest part goes, and of equal ones that of the last address.
+    fn keep_the_greatest(&self, units: &mut BTreeMap<PktAddress, u64>) {
+        units.retain(|_, part| *part > 0);
+        while units.len() > self.config.most_payees as usize {
+            let smallest = units.iter().min_by_key(|(address, part)| (**part, std::cmp::Reverse(**address)));
+            if let Some(address) = smallest.map(|(address, _)| *address) {
+                units.remove(&address);
+            }
+        }
     }
 
     fn oldest(&self) -> u64 {

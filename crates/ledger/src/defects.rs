@@ -28,6 +28,7 @@ fn config() -> RulesConfig {
         pool_fee: None,
         pool_fee_address: None,
         default_address: POOL.parse().unwrap(),
+        most_payees: 10_000,
     }
 }
 
@@ -314,6 +315,27 @@ fn r_p16_parts_are_whole_units_without_dust() {
         let text = part.to_string();
         assert!(text.len() <= "0.123456789012".len() && !text.contains('e'), "{text}");
     }
+}
+
+#[test]
+fn r_p23_a_block_pays_the_greatest_parts_and_the_default_address_gets_the_others() {
+    let lines =
+        [anns("a", ALICE, START + 1, 300), anns("b", BOB, START + 2, 200), anns("c", CAROL, START + 3, 200)];
+    let limited = |most_payees| {
+        let mut ledger = with(&RulesConfig { most_payees, ..config() });
+        upload(&mut ledger, &lines);
+        document(&ledger)
+    };
+    let (all, two) = (limited(3), limited(2));
+    assert!(!all.warn.iter().any(|warning| warning.contains("no place")), "{:?}", all.warn);
+    assert!(two.warn.iter().any(|warning| warning.contains("no place for 1 more")), "{:?}", two.warn);
+    let [earlier, later] = if address(BOB) < address(CAROL) { [BOB, CAROL] } else { [CAROL, BOB] };
+    for payee in [ALICE, earlier] {
+        assert_eq!(units(&two, payee), units(&all, payee));
+    }
+    assert_eq!(units(&two, later), 0);
+    assert_eq!(units(&two, POOL), units(&all, POOL) + units(&all, later));
+    assert_eq!(two.ann_miner_stats.0.len(), all.ann_miner_stats.0.len(), "what they did is still told");
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Windows → units: whole numbers that sum exactly to [`UNITS`] (11.10.3 and 11.10.4).
+//! Windows → units: whole numbers that sum exactly to [`UNITS`] (11.10.3 and 11.10.4), of no more addresses than a block
+//! has place for (rule R-P23).
 
 use wire::PktAddress;
 
@@ -15,9 +16,21 @@ pub struct Distribution {
     pub payees: Vec<(PktAddress, u64)>,
     /// The newest event that it takes into account; `None` if there is none.
     pub newest_event: Option<UnixMillis>,
+    /// For whom a block has no place.
+    pub left_out: LeftOut,
     pub(crate) period: Period,
     pub(crate) shares: ShareWindow,
     pub(crate) announcements: AnnouncementWindow,
+}
+
+/// Addresses that have earned the smallest parts, where there are more than a block pays. Their parts are in that of the
+/// default address.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// How many.
+    pub addresses: usize,
+    /// What they have earned together.
+    pub units: u64,
 }
 
 impl Distribution {
@@ -29,8 +42,8 @@ impl Distribution {
         shares: ShareWindow,
         announcements: AnnouncementWindow,
     ) -> Self {
-        let payees = split(rules, addresses, &shares, &announcements);
-        Self { payees, newest_event, period, shares, announcements }
+        let (payees, left_out) = split(rules, addresses, &shares, &announcements);
+        Self { payees, newest_event, left_out, period, shares, announcements }
     }
 }
 
@@ -39,7 +52,7 @@ fn split(
     addresses: &Addresses,
     shares: &ShareWindow,
     announcements: &AnnouncementWindow,
-) -> Vec<(PktAddress, u64)> {
+) -> (Vec<(PktAddress, u64)>, LeftOut) {
     let after_fee = rules.units_after_fee();
     let mut units = vec![0u64; addresses.len()];
     for (address, miner) in &shares.miners {
@@ -54,6 +67,7 @@ fn split(
         .filter(|(units, _)| **units > 0)
         .map(|(units, number)| (addresses.get(AddressNumber(number)), *units))
         .collect();
+    let left_out = leave_out(&mut payees, rules.most_payees);
     let paid: u64 = payees.iter().map(|(_, units)| units).sum();
     let fee = rules.fee.map_or(0, |fee| fee.units);
     // Each table pays at most its fraction of what is left after the fee, so this is never negative.
@@ -64,7 +78,17 @@ fn split(
     let fee_address = rules.fee.map(|fee| fee.address);
     payees
         .sort_unstable_by_key(|(address, units)| (Some(*address) != fee_address, u64::MAX - units, *address));
-    payees
+    (payees, left_out)
+}
+
+/// Leaves `most` payees, those with the greatest parts; of equal ones those whose addresses come first.
+fn leave_out(payees: &mut Vec<(PktAddress, u64)>, most: usize) -> LeftOut {
+    if payees.len() <= most {
+        return LeftOut::default();
+    }
+    payees.sort_unstable_by_key(|(address, units)| (u64::MAX - units, *address));
+    let left_out = payees.split_off(most);
+    LeftOut { addresses: left_out.len(), units: left_out.iter().map(|(_, units)| units).sum() }
 }
 
 fn add(payees: &mut Vec<(PktAddress, u64)>, address: PktAddress, units: u64) {

@@ -10,7 +10,7 @@ use wire::{Decimal, EventId};
 use crate::UnixMillis;
 use crate::addresses::AddressNumber;
 use crate::credit::encryptions;
-use crate::distribution::Distribution;
+use crate::distribution::{Distribution, LeftOut};
 use crate::posts::Period;
 use crate::rules::{Rules, UNITS, one_minus};
 use crate::slot::SlotNumber;
@@ -75,7 +75,12 @@ impl Ledger {
         let (shares, announcements) = (&distribution.shares.filling, &distribution.announcements.filling);
         let block_units = self.rules.blocks.worth(UNITS, shares.remaining);
         let announcement_units = self.rules.announcements.worth(UNITS, announcements.remaining);
-        [unpaid("block", shares, block_units), unpaid("ann", announcements, announcement_units)]
+        let left_out = (distribution.left_out.addresses > 0).then(|| {
+            let LeftOut { addresses, units } = distribution.left_out;
+            let percent = Decimal::new(u128::from(units), -10).unwrap_or_default();
+            format!("A block has no place for {addresses} more addresses, paying their [{percent}%] to defaultAddress")
+        });
+        [unpaid("block", shares, block_units), unpaid("ann", announcements, announcement_units), left_out]
             .into_iter()
             .flatten()
             .chain(self.rules.fee_warnings.iter().cloned())

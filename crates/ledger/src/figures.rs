@@ -231,6 +231,7 @@ mod tests {
             pool_fee: None,
             pool_fee_address: None,
             default_address: MINER.parse().unwrap(),
+            most_payees: 10_000,
         });
         let mut ledger = Ledger::new(rules.unwrap());
         let examined = ledger.examine(&lines.join("\n"), UnixMillis(NOW));

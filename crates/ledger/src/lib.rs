@@ -47,7 +47,7 @@ mod defects;
 #[cfg(test)]
 mod properties;
 
-pub use distribution::Distribution;
+pub use distribution::{Distribution, LeftOut};
 pub use durable::{AcceptError, AcceptTimes, Accepted, DurableLedger, LedgerFolder, OpenError, OpenReport};
 pub use event_intake::{Examined, Warnings};
 pub use figures::{PoolFigures, RecentWork};

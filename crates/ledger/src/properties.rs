@@ -25,8 +25,9 @@ fn config() -> impl Strategy<Value = RulesConfig> {
     let constant = || prop::sample::select(constants.to_vec());
     let fraction = prop::sample::select(vec!["0", "0.25", "0.5", "0.3333333333", "1", "1.5", "-1"]);
     let fee = prop::sample::select(vec!["0", "0.2", "0.0000000000001", "0.999999999999", "1", "-0.1"]);
-    (constant(), constant(), fraction, fee, any::<bool>()).prop_map(
-        |(blocks, anns, fraction, fee, has_seed)| {
+    let most_payees = prop::sample::select(vec![1, 2, 4, 10_000]);
+    (constant(), constant(), fraction, fee, any::<bool>(), most_payees).prop_map(
+        |(blocks, anns, fraction, fee, has_seed, most_payees)| {
             let decimal = |text: &str| text.parse().unwrap();
             RulesConfig {
                 has_private_seed: has_seed,
@@ -39,6 +40,7 @@ fn config() -> impl Strategy<Value = RulesConfig> {
                 pool_fee: Some(decimal(fee)),
                 pool_fee_address: Some(ADDRESSES[0].into()),
                 default_address: ADDRESSES[5].parse().unwrap(),
+                most_payees,
             }
         },
     )

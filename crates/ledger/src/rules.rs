@@ -29,8 +29,10 @@ pub struct RulesConfig {
     pub pool_fee: Option<Decimal>,
     /// Who gets the fee.
     pub pool_fee_address: Option<String>,
-    /// Who gets what no window covers, and all roundings.
+    /// Who gets what no window covers, all roundings, and the parts for which a block has no place.
     pub default_address: PktAddress,
+    /// Addresses that a block pays for their work at most (rule R-P23).
+    pub most_payees: u32,
 }
 
 /// Why a configuration cannot be accounted with.
@@ -76,6 +78,7 @@ pub struct Rules {
     pub(crate) fee: Option<Fee>,
     pub(crate) fee_warnings: Vec<String>,
     pub(crate) default_address: PktAddress,
+    pub(crate) most_payees: usize,
 }
 
 /// How far one of the two windows reaches back, and what a credit inside it is worth.
@@ -112,6 +115,7 @@ impl Rules {
             fee,
             fee_warnings,
             default_address: config.default_address,
+            most_payees: config.most_payees as usize,
         })
     }
 

@@ -162,6 +162,7 @@ pub fn wide_rules() -> anyhow::Result<RulesConfig> {
         pool_fee: None,
         pool_fee_address: None,
         default_address: PktAddress::parse(ADDRESS)?,
+        most_payees: 10_000,
     })
 }
 

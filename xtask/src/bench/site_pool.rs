@@ -18,6 +18,8 @@ use super::program::{ADDRESS, PASSWORD, Program, cache_folder, folder, free_addr
 
 /// Addresses of the pool.
 const ADDRESSES: u64 = 100_000;
+/// So many of them a block pays.
+const PAID: u64 = 10_000;
 /// Uploaded events of its last two hours.
 const EVENTS: u64 = 1_000_000;
 /// Time between two of them, in milliseconds.
@@ -103,7 +105,7 @@ impl Website {
             let mut connection = super::load::Connection::open(address)?;
             let facts = connection.get("/api/v1/packetcrypt")?.json()?;
             let payees = facts["payout_table"]["payee_count"].as_u64().unwrap_or_default();
-            anyhow::ensure!(payees > ADDRESSES / 2, "{payees} payees");
+            anyhow::ensure!(payees >= PAID, "{payees} payees");
             Ok(())
         })?;
         Ok(Self { process, address, _folder: folder })

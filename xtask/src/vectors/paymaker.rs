@@ -101,6 +101,7 @@ fn rules_config(config: &Value) -> anyhow::Result<RulesConfig> {
         pool_fee: pay_maker.get("poolFee").map(|_| decimal("poolFee")).transpose()?,
         pool_fee_address: pay_maker["poolFeeAddress"].as_str().map(str::to_owned),
         default_address: pay_maker["defaultAddress"].as_str().context("defaultAddress")?.parse()?,
+        most_payees: 10_000,
     })
 }
 

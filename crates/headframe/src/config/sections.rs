@@ -480,6 +480,7 @@ pub struct PayMaker {
     pub history: Duration,
     pub slot: Duration,
     pub slots_to_keep_events: Option<u32>,
+    pub most_payees: u32,
     pub block_payout_fraction: Decimal,
     pub announcement_window: Decimal,
     pub block_window: Decimal,
@@ -538,6 +539,15 @@ impl Section for PayMaker {
                 "slots",
                 "Drop announcement events that arrive later than this many slots, as the reference does. Without \
                  it everything inside `history` counts, which is what a handler that was cut off needs.",
+            ),
+            most_payees: keys.whole(
+                "most_payees",
+                10_000,
+                1..=MOST_PAYEES,
+                "addresses",
+                "Addresses that a block pays for their work at most: each takes 30 to 43 bytes of its coinbase, which \
+                 every block miner downloads with its work. Where more have earned something, the smallest parts go to \
+                 default_address, and whotopay warns of it.",
             ),
             block_payout_fraction: keys.decimal(
                 "block_payout_fraction",
@@ -631,6 +641,8 @@ impl Section for Mine {
     }
 }
 
+/// Far fewer than a block of 1 MB holds, so that transactions and a proof have room beside them.
+const MOST_PAYEES: u32 = 16_000;
 const PROXY_PROTOCOL: &str = "Whether the trusted proxies begin every connection with a header of the PROXY \
                               protocol (version 1 or 2; nginx: proxy_protocol on, HAProxy: send-proxy-v2). Then one of \
                               theirs without is refused, and so is one of anybody else with.";

@@ -13,7 +13,7 @@ use wire::pkt_address::{AddressFault, ChainAddress};
 use super::{coinbase::coins_for_payees, rules::STEWARD_SCRIPT};
 
 /// Payees at most, so that a coinbase stays far below a block's size.
-pub const MOST_PAYEES: usize = 10_000;
+pub const MOST_PAYEES: usize = 20_000;
 
 /// An output of the coinbase.
 #[derive(Clone, Debug, PartialEq, Eq)]

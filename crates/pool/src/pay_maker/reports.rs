@@ -417,6 +417,11 @@ fn standings(document: &WhoToPay) -> HashMap<PktAddress, Standing> {
         standing.shares = Some(after_fee(&miner.credits));
         standing.last_seen = standing.last_seen.max(Some(UnixMillis(miner.last_seen)));
     }
+    // Whom the next block does not pay at all, since it has no place for more or the node refuses the address.
+    for standing in standings.values_mut().filter(|standing| standing.whole == Part::default()) {
+        standing.announcements = standing.announcements.map(|_| Part::default());
+        standing.shares = standing.shares.map(|_| Part::default());
+    }
     standings
 }
 

@@ -127,6 +127,7 @@ fn rules() -> RulesConfig {
         pool_fee: None,
         pool_fee_address: None,
         default_address: DEFAULT.parse().unwrap(),
+        most_payees: 10_000,
     }
 }
 
@@ -592,6 +593,34 @@ async fn the_site_is_told_of_pool_and_miners() {
     assert!((announcements.0 + shares.0).abs_diff(part.0) <= 2, "the parts are the whole, but for roundings");
     assert_eq!(Some(part.0), units.iter().find(|(address, _)| address == MINER).map(|(_, units)| *units));
     assert_eq!(of(THIRD).await.state, MinerState::Unknown);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn r_p23_whom_a_block_has_no_place_for_is_told_that_it_pays_nothing() {
+    use crate::site::facts::{MinerFacts, PacketCryptFacts, Part};
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(dir.path());
+    let rules = RulesConfig { most_payees: 1, ..config.rules };
+    let running = Running::start(PayMakerConfig { rules, ..config }, FakeNode::default()).await;
+    let lines = [
+        block(1_600_000_000_000),
+        anns(1, MINER, 1_600_000_001_000),
+        anns(2, MINER, 1_600_000_061_000),
+        anns(3, OTHER, 1_600_000_002_000),
+        anns(4, OTHER, 1_600_000_062_000),
+        anns(5, OTHER, 1_600_000_063_000),
+    ];
+    running.upload(lines.join("\n")).await;
+    let of = async |address: &str| -> MinerFacts {
+        let (_, body) = running.get(&format!("/minerfacts?address={address}")).await;
+        serde_json::from_str(&body).unwrap()
+    };
+    let [miner, other] = [of(MINER).await, of(OTHER).await].map(|facts| facts.packetcrypt.unwrap());
+    assert!(other.next_part.unwrap().0 > 0);
+    assert_eq!((miner.next_part, miner.announcements_part), (Some(Part(0)), Some(Part(0))));
+    let facts: PacketCryptFacts = serde_json::from_str(&running.get("/poolfacts").await.1).unwrap();
+    assert!(facts.warnings.iter().any(|warning| warning.contains("no place for 1 more")));
     running.stop().await;
 }
 
