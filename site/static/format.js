@@ -3,7 +3,7 @@
 const PREFIXES = ["", "k", "M", "G", "T", "P", "E"];
 
 /** Three significant digits. */
-function significant(value) {
+export function significant(value) {
   const size = Math.abs(value);
   const decimals = size === 0 || size >= 99.95 ? 0 : size >= 9.995 ? 1 : size >= 0.01 ? 2 : 4;
   const text = value.toFixed(decimals);
@@ -12,7 +12,7 @@ function significant(value) {
 }
 
 /** Digits in groups of three. */
-function grouped(value) {
+export function grouped(value) {
   return String(value).replace(/\B(?=(\d{3})+$)/g, "\u202f");
 }
 

@@ -743,6 +743,10 @@ pub struct AdminArguments {
 pub enum AdminCommand {
     /// Shows what waits, of each role
     Queues,
+    /// Shows how long the stages of the work take, of each role
+    Stages,
+    /// Shows which roles can be started again, and what can be done at once
+    Acts,
     /// Shows, adds and lifts bans
     #[command(subcommand)]
     Bans(BansCommand),

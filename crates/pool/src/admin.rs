@@ -1,14 +1,17 @@
 //! The admin API of a process: what its roles have queued, whom it bans, by which configuration it runs, and the few
-//! things that an operator may have done at once.
+//! things that an operator may have done at once; and a page that shows it.
 //!
 //! | request | answer |
 //! |---|---|
+//! | `GET /admin` | the page ([`page`]) |
 //! | `GET /admin/queues` | what waits, of each role |
+//! | `GET /admin/stages` | how long the stages of the work take, of each role |
 //! | `GET /admin/bans` | the bans that hold, with reason and end |
 //! | `POST /admin/bans` | bans `subject` for `minutes`, because of `reason` |
 //! | `POST /admin/bans/lift` | ends the ban of `subject` |
 //! | `GET /admin/config` | every key with the value that is in force |
 //! | `GET /admin/config/difference` | what the file says by now that is not in force |
+//! | `GET /admin/acts` | the names of what can be started again and of what can be done now |
 //! | `POST /admin/reload` | reads the configuration again, and says what has changed and what waits for a restart |
 //! | `POST /admin/restart` | has the role `role` (and `name`) started again while the others go on |
 //! | `POST /admin/retry` | does `what` now: `payouts`, `nimiq-payouts`, `outboxes` |
@@ -16,12 +19,14 @@
 //!
 //! Posts are JSON, and with `"dry_run": true` say what would be done. Every act, done, refused or only tried, is in the
 //! audit log ([`audit`]) before it is answered. Who may ask is decided in [`gate`]: with a token anybody who shows it,
-//! without one this machine alone, and never a web page.
+//! without one this machine alone, and of web pages only its own.
 
 mod acts;
 mod audit;
 mod fault;
 mod gate;
+mod page;
+mod readings;
 mod token;
 
 #[cfg(test)]
@@ -48,6 +53,7 @@ use crate::nudge::Nudge;
 use acts::Act;
 use audit::AuditLog;
 use fault::Fault;
+use page::PageFile;
 
 /// Something that a role can be told to do now.
 pub struct Retry {
@@ -79,6 +85,8 @@ pub struct Restarts {
 
 /// What the API stands on.
 pub struct AdminConfig {
+    /// The name of the process, for people: `up`, `ann-handler main`.
+    pub process: String,
     /// What a client must show; `None`: it must be on this machine.
     pub token: Option<AdminToken>,
     /// Limits and bans of the process.
@@ -114,24 +122,14 @@ impl Admin {
 }
 
 async fn answer(State(admin): State<Arc<Admin>>, request: Request) -> Response {
-    match admin.answer(request).await {
-        Ok(value) => fault::json(http::StatusCode::OK, &value),
-        Err(fault) => fault.into_response(),
-    }
+    let answer = match PageFile::asked_for(&request) {
+        Some(file) => {
+            gate::admit_to_page(&admin.config, &request).map(|()| file.answer(admin.config.token.is_some()))
+        }
+        None => admin.answer(request).await.map(|value| fault::json(http::StatusCode::OK, &value)),
+    };
+    page::secure(answer.unwrap_or_else(Fault::into_response))
 }
-
-/// Gauges that are queues.
-const QUEUES: &[&str] = &[
-    "posts_waiting",
-    "shares_waiting",
-    "outbox_unconfirmed_events",
-    "long_poll_waiting",
-    "nimiq_hashing_queue_shares",
-    "nimiq_undelivered_shares",
-    "nimiq_payouts",
-    "nimiq_lag_blocks",
-    "connections_open",
-];
 
 impl Admin {
     async fn answer(&self, request: Request) -> Result<Value, Fault> {
@@ -139,7 +137,9 @@ impl Admin {
         let path = request.uri().path().trim_end_matches('/').to_owned();
         let method = request.method().clone();
         match (&method, path.as_str()) {
-            (&Method::GET, "/admin/queues") => Ok(self.queues()),
+            (&Method::GET, "/admin/queues") => Ok(readings::queues(&self.config.metrics)),
+            (&Method::GET, "/admin/stages") => Ok(readings::stages(&self.config.metrics)),
+            (&Method::GET, "/admin/acts") => Ok(acts::known(&self.config)),
             (&Method::GET, "/admin/bans") => Ok(serde_json::json!(self.config.admission.holding())),
             (&Method::GET, "/admin/config") => Ok((self.config.configuration.in_force)()),
             (&Method::GET, "/admin/config/difference") => {
@@ -156,17 +156,6 @@ impl Admin {
             (_, known) if KNOWN.contains(&known) => Err(Fault::method()),
             _ => Err(Fault::unknown(&path, KNOWN)),
         }
-    }
-
-    fn queues(&self) -> Value {
-        let queues = self.config.metrics.gauges(QUEUES).into_iter().map(|reading| {
-            let mut queue: serde_json::Map<String, Value> =
-                reading.labels.into_iter().map(|(key, value)| (key, Value::from(value))).collect();
-            queue.insert("queue".to_owned(), reading.name.into());
-            queue.insert("length".to_owned(), reading.value.into());
-            Value::from(queue)
-        });
-        Value::Array(queues.collect())
     }
 
     /// Does what is asked, or says what it would be; in both cases it is written down.
@@ -188,7 +177,10 @@ impl Admin {
 
 /// What there is, for whoever asks for something else.
 const KNOWN: &[&str] = &[
+    "/admin",
     "/admin/queues",
+    "/admin/stages",
+    "/admin/acts",
     "/admin/bans",
     "/admin/bans/lift",
     "/admin/config",

@@ -17,6 +17,7 @@ mod prometheus_text;
 mod readiness;
 pub mod series;
 pub mod stage;
+mod stage_readings;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -39,6 +40,7 @@ pub use busy::BusyThreads;
 pub(crate) use process::resident_bytes;
 pub use series::Series;
 pub use stage::{Stage, StageTimes};
+pub use stage_readings::StageReading;
 
 use aliases::Aliases;
 use process::ProcessFigures;

@@ -54,6 +54,8 @@ pub async fn run(arguments: &AdminArguments) -> anyhow::Result<()> {
 fn request(command: &AdminCommand) -> (Method, &'static str, Option<Value>) {
     match command {
         AdminCommand::Queues => (Method::GET, "queues", None),
+        AdminCommand::Stages => (Method::GET, "stages", None),
+        AdminCommand::Acts => (Method::GET, "acts", None),
         AdminCommand::Config => (Method::GET, "config", None),
         AdminCommand::ConfigDiff => (Method::GET, "config/difference", None),
         AdminCommand::Audit => (Method::GET, "audit", None),

@@ -31,6 +31,7 @@ impl Pool {
         let token = self.config.admin.token_file.as_deref().map(AdminToken::from_file).transpose()?;
         let folder = self.folder(format!("{FOLDER}/{}", self.process.name().replace(' ', "-")))?;
         let config = AdminConfig {
+            process: self.process.name(),
             token,
             admission: Arc::clone(&self.admission),
             accounts: self.shared_bans.clone(),

@@ -7,6 +7,7 @@
 
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
+mod admin;
 mod api;
 mod audit;
 mod browser;

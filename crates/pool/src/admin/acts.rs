@@ -118,6 +118,25 @@ impl Act {
     }
 }
 
+/// What can be started again and what can be done now, by the names that requests give it.
+pub(super) fn known(config: &AdminConfig) -> Value {
+    let mut retries: Vec<(&str, Vec<&str>)> = Vec::new();
+    for retry in &config.retries {
+        match retries.iter_mut().find(|(what, _)| *what == retry.what) {
+            Some((_, roles)) => roles.push(&retry.role),
+            None => retries.push((retry.what, vec![&retry.role])),
+        }
+    }
+    let restarts = (config.restarts.roles)();
+    let restarts = restarts.iter().map(|role| json!({"role": role.role, "name": role.name}));
+    let retries = retries.iter().map(|(what, roles)| json!({"what": what, "roles": roles}));
+    json!({
+        "process": config.process,
+        "restart": restarts.collect::<Vec<_>>(),
+        "retry": retries.collect::<Vec<_>>(),
+    })
+}
+
 fn subject(text: &str) -> Result<Subject, Fault> {
     text.parse().map_err(|fault: crate::admission::SubjectFault| Fault::bad(fault.to_string()))
 }

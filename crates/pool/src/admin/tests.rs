@@ -12,10 +12,11 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::listener::Client;
+use crate::metrics::Stage;
 
-const TOKEN: &str = "0f9a3c5e7b1d24680f9a3c5e7b1d2468";
+pub(super) const TOKEN: &str = "0f9a3c5e7b1d24680f9a3c5e7b1d2468";
 
-struct Stand {
+pub(super) struct Stand {
     admission: Arc<Admission>,
     payouts: Nudge,
     ordered: mpsc::Receiver<String>,
@@ -24,7 +25,7 @@ struct Stand {
 }
 
 impl Stand {
-    fn new(token: Option<&str>) -> Self {
+    pub(super) fn new(token: Option<&str>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let audit = folder.path().join("audit");
         Self::with_audit(token, &audit, folder)
@@ -33,10 +34,13 @@ impl Stand {
     fn with_audit(token: Option<&str>, audit: &Path, folder: tempfile::TempDir) -> Self {
         let admission = Arc::<Admission>::default();
         let (payouts, metrics) = (Nudge::default(), Metrics::new());
-        metrics.for_role("ann_handler", "main").gauge("posts_waiting", "Posts").set(7);
+        let ann_handler = metrics.for_role("ann_handler", "main");
+        ann_handler.gauge("posts_waiting", "Posts").set(7);
+        ann_handler.stage(Stage::Store).took(Duration::from_millis(2));
         let nudge = payouts.clone();
         let (orders, ordered) = mpsc::channel(1);
         let config = AdminConfig {
+            process: "up".to_owned(),
             token: token.and_then(AdminToken::parse),
             admission: Arc::clone(&admission),
             accounts: None,
@@ -64,10 +68,14 @@ impl Stand {
         Self { admission, payouts, ordered, routes, folder }
     }
 
-    async fn send(&self, from: &str, mut request: Request<Body>) -> (u16, Value) {
+    pub(super) async fn answer(&self, from: &str, mut request: Request<Body>) -> Response {
         let address: IpAddr = from.parse().unwrap();
         request.extensions_mut().insert(Client { address, exempt: address.is_loopback() });
-        let answer = self.routes.clone().oneshot(request).await.unwrap();
+        self.routes.clone().oneshot(request).await.unwrap()
+    }
+
+    async fn send(&self, from: &str, request: Request<Body>) -> (u16, Value) {
+        let answer = self.answer(from, request).await;
         let status = answer.status().as_u16();
         let body = answer.into_body().collect().await.unwrap().to_bytes();
         (status, serde_json::from_slice(&body).unwrap())
@@ -130,8 +138,19 @@ async fn u8_bans_are_listed_added_and_lifted_and_all_of_it_is_written_down() {
 #[tokio::test]
 async fn u8_queues_configuration_and_retry() {
     let stand = Stand::new(None);
-    let queue = json!([{"role": "ann_handler", "name": "main", "queue": "posts_waiting", "length": 7.0}]);
+    let queue = json!([{"role": "ann_handler", "name": "main", "queue": "posts_waiting", "length": 7.0, "unit": "posts"}]);
     assert_eq!(stand.get("/admin/queues").await, (200, queue));
+    let (status, stages) = stand.get("/admin/stages").await;
+    let stage = &stages[0];
+    assert_eq!((status, &stage["role"], &stage["name"]), (200, &json!("ann_handler"), &json!("main")));
+    assert_eq!((&stage["stage"], &stage["count"], &stage["unit"]), (&json!("store"), &json!(1), &json!("s")));
+    assert!((0.001..=0.003).contains(&stage["median"].as_f64().unwrap()), "{stage}");
+    let acts = json!({
+        "process": "up",
+        "restart": [{"role": "ann_handler", "name": "main"}],
+        "retry": [{"what": "payouts", "roles": ["PayMaker"]}],
+    });
+    assert_eq!(stand.get("/admin/acts").await, (200, acts));
     assert_eq!(stand.get("/admin/config").await.1["http.listen"], "127.0.0.1:8080");
     let (status, fault) = stand.get("/admin/config/difference").await;
     assert_eq!((status, fault["message"].as_str()), (503, Some("cannot read it")));
@@ -194,7 +213,7 @@ async fn u8_without_a_token_this_machine_alone_may_ask_and_no_page_for_it() {
         ("10.0.0.1", vec![own]),
         ("127.0.0.1", vec![]),
         ("127.0.0.1", vec![("host", "rebound.example")]),
-        ("127.0.0.1", vec![own, ("origin", "http://127.0.0.1:8079")]),
+        ("127.0.0.1", vec![own, ("origin", "http://127.0.0.1:8080")]),
         ("127.0.0.1", vec![own, ("sec-fetch-site", "cross-site")]),
     ] {
         assert_eq!(stand.send(from, request(&headers)).await.0, 403, "{from} {headers:?}");

@@ -8,8 +8,10 @@ use prometheus_client::metrics::histogram::Histogram;
 
 use super::Metrics;
 
+/// The name of the histogram, without the prefix.
+pub(super) const STAGE_SECONDS: &str = "stage_seconds";
 /// Upper bounds in seconds: from a look into a table to a client that is waited for.
-const BUCKETS: &[f64] =
+pub(super) const BUCKETS: &[f64] =
     &[0.000_01, 0.000_03, 0.000_1, 0.000_3, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0];
 
 /// A stage of the work of a role.
@@ -40,6 +42,21 @@ pub enum Stage {
 }
 
 impl Stage {
+    /// All of them, as work goes through them.
+    pub const ALL: [Self; 11] = [
+        Self::Receive,
+        Self::Wait,
+        Self::Check,
+        Self::Duplicate,
+        Self::Store,
+        Self::Reply,
+        Self::Deliver,
+        Self::Publish,
+        Self::TemplateToClient,
+        Self::Document,
+        Self::Round,
+    ];
+
     /// The value of the label.
     pub const fn name(self) -> &'static str {
         match self {
@@ -78,7 +95,7 @@ impl Metrics {
     /// The times of a stage.
     pub fn stage(&self, stage: Stage) -> StageTimes {
         let of_stage = self.with_label("stage", stage.name());
-        StageTimes(of_stage.histogram("stage_seconds", "Time that a stage of the work takes", BUCKETS))
+        StageTimes(of_stage.histogram(STAGE_SECONDS, "Time that a stage of the work takes", BUCKETS))
     }
 }
 
