@@ -1,11 +1,14 @@
 //! `headframe admin` against a running `up`: it finds it by the data folder, sees what waits, bans and lifts, has things
-//! done at once, and sees what the file says by now; and all that it did is in the audit log, over a restart too.
+//! done at once, and sees what the file says by now; and all that it did is in the audit log, over a restart too. The page
+//! for browsers is served by the same listener, to nobody else's page.
 
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 mod sandbox;
 mod whole_pool;
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 
@@ -51,6 +54,12 @@ fn u8_operators_see_and_act_and_all_of_it_is_written_down() {
         ask(&["queues"]).ok().filter(|queues| queues.to_string().contains("posts_waiting"))
     });
 
+    let stages = ask(&["stages"]).unwrap();
+    assert!(stages.as_array().unwrap().iter().any(|stage| stage["stage"] == "check"), "{stages}");
+    let acts = ask(&["acts"]).unwrap();
+    assert_eq!((&acts["process"], &acts["retry"][0]["what"]), (&"up".into(), &"payouts".into()));
+    assert!(acts["restart"].to_string().contains("ann_handler"), "{acts}");
+
     let ban = ["bans", "add", "198.51.100.0/24", "--minutes", "60", "--reason", "floods"];
     assert_eq!(ask(&[&ban[..], &["--dry-run"]].concat()).unwrap()["would_ban"]["reason"], "floods");
     assert_eq!(ask(&["bans", "list"]).unwrap().as_array().unwrap().len(), 0);
@@ -94,11 +103,7 @@ fn u8_operators_see_and_act_and_all_of_it_is_written_down() {
     assert_eq!(ask(&["config"]).unwrap()["master.mine_old_anns"], "3");
     write(&file, &data, 3);
 
-    // A page in a browser on this machine.
-    let (status, _) = Http::new()
-        .post(&format!("{url}/admin/bans/lift"), &[("origin", "http://evil.example")], b"{}".to_vec())
-        .unwrap();
-    assert_eq!(status, 403);
+    browsers_get_the_page_and_no_other_page_anything(url.strip_prefix("http://").unwrap());
 
     program.kill();
     let mut program = Program::headframe(&["up", "--config", file.to_str().unwrap()]);
@@ -112,6 +117,57 @@ fn u8_operators_see_and_act_and_all_of_it_is_written_down() {
         ["lift", "reload", "reload", "reload", "ban", "retry", "retry", "retry", "ban", "ban", "ban"]
     );
     assert!(audit.as_array().unwrap().iter().all(|act| act["who"] == "127.0.0.1"));
+}
+
+/// Sends a request with exactly these headers; gives the head of the answer, in small letters.
+fn head(address: &str, request: &str, headers: &[&str]) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
+    write!(stream, "{request} HTTP/1.1\r\nconnection: close\r\n{headers}\r\n").unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    String::from_utf8_lossy(&answer).split("\r\n\r\n").next().unwrap().to_lowercase()
+}
+
+fn browsers_get_the_page_and_no_other_page_anything(address: &str) {
+    let host = format!("host: {address}");
+    let (opened, own) = ("sec-fetch-site: none", "sec-fetch-site: same-origin");
+    for path in ["/admin", "/admin/", "/admin/page.js", "/admin/style.css"] {
+        let answer = head(address, &format!("GET {path}"), &[&host, opened]);
+        assert!(answer.starts_with("http/1.1 200"), "{path}: {answer}");
+        for header in [
+            "content-security-policy: default-src 'none'; script-src 'self';",
+            "x-frame-options: deny",
+            "referrer-policy: no-referrer",
+            "cache-control: no-store",
+            "x-content-type-options: nosniff",
+        ] {
+            assert!(answer.contains(header), "{path}: {header} is not in {answer}");
+        }
+    }
+    assert!(head(address, "GET /admin/queues", &[&host, own]).starts_with("http/1.1 200"));
+    let port = address.rsplit(':').next().unwrap();
+    let rebound = format!("host: rebound.example:{port}");
+    for (request, headers) in [
+        ("GET /admin", vec![rebound.as_str(), opened]),
+        ("GET /admin/queues", vec![&rebound, own]),
+        ("GET /admin", vec![&host, "sec-fetch-site: cross-site"]),
+        ("GET /admin/queues", vec![&host, "sec-fetch-site: same-site"]),
+        ("GET /admin/queues", vec![&host, opened]),
+        (
+            "POST /admin/bans/lift",
+            vec![&host, "origin: http://evil.example", "content-type: application/json"],
+        ),
+        ("POST /admin/bans/lift", vec![&host, own, "origin: null", "content-type: application/json"]),
+        ("OPTIONS /admin/bans/lift", vec![&host, "origin: http://evil.example"]),
+    ] {
+        let answer = head(address, request, &headers);
+        assert!(answer.starts_with("http/1.1 403"), "{request} {headers:?}: {answer}");
+        assert!(!answer.contains("access-control"), "{answer}");
+    }
+    let form =
+        head(address, "POST /admin/reload", &[&host, own, "content-type: text/plain", "content-length: 0"]);
+    assert!(form.starts_with("http/1.1 415"), "{form}");
 }
 
 #[test]

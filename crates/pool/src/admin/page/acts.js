@@ -1,6 +1,6 @@
 // An act of the operator's: tried first, shown as it would be, and done only when that is confirmed.
 
-import { ask, Refused } from "./client.js";
+import { ask, NoAnswer } from "./client.js";
 import { make, say, words } from "./words.js";
 
 /** A line of text. */
@@ -19,8 +19,9 @@ export function tell(place, kind, text) {
   say(text);
 }
 
-function reason(error) {
-  return error instanceof Refused ? error.message : words("away.reason");
+/** In words, of the API or of the page. */
+function reason(error, withoutAnswer) {
+  return error instanceof NoAnswer ? withoutAnswer : error.message;
 }
 
 /**
@@ -38,9 +39,8 @@ export async function propose(act) {
     if (place.trial === trial) showProposal(act, act.would(answer));
   } catch (error) {
     if (place.trial !== trial) return;
-    tell(place, "bad", reason(error));
+    tell(place, "bad", reason(error, words("away.reason")));
     from.focus();
-    act.refused?.(error);
   }
 }
 
@@ -72,9 +72,8 @@ async function carryOut(act, button) {
     if (from.isConnected) from.focus();
     await act.after?.(answer);
   } catch (error) {
-    tell(place, "bad", reason(error));
+    tell(place, "bad", reason(error, words("away.act")));
     if (from.isConnected) from.focus();
-    act.refused?.(error);
   }
 }
 

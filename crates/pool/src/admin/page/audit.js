@@ -17,7 +17,7 @@ let isWhole = false;
 /** What the act was about, such as "subject 192.0.2.1, minutes 60". */
 function asked(act) {
   const parts = Object.entries(act.asked ?? {}).filter(([key, value]) => key !== "dry_run" && value !== "");
-  return parts.map(([key, value]) => `${key} ${value}`).join(", ") || words("unknown");
+  return parts.map(([key, value]) => `${key} ${value}`).join(", ");
 }
 
 /** The state with its colour and shape, and the reason of a refusal. */
@@ -34,7 +34,8 @@ function actRow(act, index) {
     fill: (row) => {
       const [state, word, reason] = outcome(act);
       write(row, ".name", called("act", act.act));
-      write(row, ".asked", asked(act));
+      write(row, ".asked", asked(act) || words("unknown"));
+      row.querySelector(".asked").classList.toggle("empty", asked(act) === "");
       row.querySelector(".state").className = `state ${state}`;
       write(row, ".state", word);
       write(row, ".result", reason);

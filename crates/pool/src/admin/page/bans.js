@@ -45,7 +45,7 @@ function showBans() {
   const sought = search.value.trim().toLowerCase();
   const found = all.filter((ban) => `${ban.subject} ${ban.reason}`.toLowerCase().includes(sought));
   const shown = found.slice(0, SHOWN);
-  const counts = { shown: shown.length, count: count(all.length, all.length === 1 ? "ban" : "bans") };
+  const counts = { shown: shown.length, count: count(all.length, "bans") };
   const key = shown.length < all.length ? words("bans.some", counts) : words("bans.count", counts);
   write(place, "#bans-count", key);
   place.querySelector(".none").hidden = all.length > 0;
@@ -117,6 +117,8 @@ export const bans = {
   id: "bans",
   async renew() {
     all = (await ask("bans")).sort((one, other) => other.since_ms - one.since_ms);
+    const banned = new Set(all.map((ban) => ban.subject));
+    for (const subject of lifting.keys()) if (!banned.has(subject)) lifting.delete(subject);
     showBans();
   },
 };

@@ -11,6 +11,9 @@ export class Refused extends Error {
   }
 }
 
+/** Nobody answered, or not in time. */
+export class NoAnswer extends Error {}
+
 /** Whether there is a token to show. */
 export function hasToken() {
   return sessionStorage.getItem(KEPT) !== null;
@@ -25,13 +28,31 @@ export function forgetToken() {
   sessionStorage.removeItem(KEPT);
 }
 
+async function send(what, request) {
+  try {
+    return await fetch(`/admin/${what}`, request);
+  } catch (error) {
+    throw new NoAnswer(error.message);
+  }
+}
+
+/** A refusal that a proxy speaks may be no JSON; an answer that is cut off is none. */
+async function read(answer) {
+  try {
+    return await answer.json();
+  } catch (error) {
+    if (answer.ok) throw new NoAnswer(error.message);
+    return null;
+  }
+}
+
 /** Asks for something, or with a body has something done or tried. */
 export async function ask(what, body) {
   const headers = { accept: "application/json" };
   const token = sessionStorage.getItem(KEPT);
   if (token !== null) headers.authorization = `Bearer ${token}`;
   if (body !== undefined) headers["content-type"] = "application/json";
-  const answer = await fetch(`/admin/${what}`, {
+  const answer = await send(what, {
     method: body === undefined ? "GET" : "POST",
     headers,
     body: JSON.stringify(body),
@@ -40,7 +61,7 @@ export async function ask(what, body) {
     redirect: "error",
     signal: AbortSignal.timeout(TIME_MS),
   });
-  const value = await answer.json().catch(() => null);
+  const value = await read(answer);
   if (!answer.ok) throw new Refused(answer.status, value?.message ?? `${answer.status} ${answer.statusText}`);
   return value;
 }

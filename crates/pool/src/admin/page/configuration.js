@@ -12,10 +12,6 @@ const search = keys.querySelector("input");
 const reload = document.getElementById("reload");
 let all = [];
 
-function amount(number) {
-  return count(number, number === 1 ? "key" : "keys");
-}
-
 function changeRow(change) {
   return {
     key: change.key,
@@ -89,7 +85,7 @@ reload.addEventListener("click", () =>
     would,
     confirm: words("reload.confirm"),
     did: ({ in_force: now, waiting_for_a_restart: waiting }) =>
-      words("reload.done", { now: amount(now.length), waiting: amount(waiting.length) }),
+      words("reload.done", { now: count(now.length, "keys"), waiting: count(waiting.length, "keys") }),
     after: () => document.dispatchEvent(new CustomEvent("acted")),
   }),
 );
@@ -104,7 +100,7 @@ export const configuration = {
     const difference = await ask("config/difference");
     place.querySelector(".none").hidden = difference.length > 0;
     const known = difference.length === 0 ? "difference.none" : "difference.count";
-    write(place, "#difference-count", words(known, { count: amount(difference.length) }));
+    write(place, "#difference-count", words(known, { count: count(difference.length, "keys") }));
     show(place.querySelector("#difference tbody"), difference.map(changeRow));
   },
 };

@@ -3,9 +3,10 @@
 import { age, duration, grouped, significant } from "./format.js";
 import { words } from "./words.js";
 
-/** How many of something there are. */
+/** How many of something there are; the unit is a plural. */
 export function count(value, unit) {
-  return Number.isFinite(value) ? `${grouped(value)}\u00a0${unit}` : words("unknown");
+  if (!Number.isFinite(value)) return words("unknown");
+  return `${grouped(value)}\u00a0${value === 1 ? unit.replace(/s$/, "") : unit}`;
 }
 
 /** A time from microseconds to seconds; `null` is one beyond what the histogram tells apart. */

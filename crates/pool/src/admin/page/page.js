@@ -2,7 +2,7 @@
 
 import { audit } from "./audit.js";
 import { bans } from "./bans.js";
-import { ask, forgetToken, hasToken, keepToken, Refused } from "./client.js";
+import { ask, forgetToken, hasToken, keepToken, NoAnswer, Refused } from "./client.js";
 import { configuration } from "./configuration.js";
 import { queues, stages } from "./figures.js";
 import { countAgesOn, moment } from "./numbers.js";
@@ -41,7 +41,8 @@ async function renewAll(parts) {
     answers();
   } catch (error) {
     if (error instanceof Refused) askForToken(words("token.wrong"));
-    else isAway();
+    else if (error instanceof NoAnswer) isAway();
+    else throw error;
   }
 }
 
@@ -104,7 +105,7 @@ async function tryToken(event) {
   try {
     await ask("acts");
   } catch (error) {
-    if (!(error instanceof Refused)) return refuse(words("away.reason"));
+    if (error instanceof NoAnswer) return refuse(words("away.reason"));
     return refuse(error.status === UNAUTHORIZED ? words("token.wrong") : error.message);
   }
   field.value = "";
