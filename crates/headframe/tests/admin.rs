@@ -122,8 +122,7 @@ fn u8_operators_see_and_act_and_all_of_it_is_written_down() {
 /// Sends a request with exactly these headers; gives the head of the answer, in small letters.
 fn head(address: &str, request: &str, headers: &[&str]) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
-    let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
-    write!(stream, "{request} HTTP/1.1\r\nconnection: close\r\n{headers}\r\n").unwrap();
+    write!(stream, "{request} HTTP/1.1\r\nconnection: close\r\n{}\r\n\r\n", headers.join("\r\n")).unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
     String::from_utf8_lossy(&answer).split("\r\n\r\n").next().unwrap().to_lowercase()
