@@ -43,7 +43,7 @@ impl Portion {
         self.0
     }
 
-    /// As a fraction of 1, with at most twelve decimals (11.10.6).
+    /// As a fraction of 1, with at most twelve decimals (11.10.5).
     pub fn to_decimal(self) -> Decimal {
         // At most 13 digits: within the bounds.
         Decimal::new(u128::from(self.0), -12).unwrap_or_default()

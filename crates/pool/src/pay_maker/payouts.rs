@@ -307,7 +307,7 @@ fn units(document: &WhoToPay) -> Vec<(PktAddress, u64)> {
     document.units.as_ref().map(|units| units.0.clone()).unwrap_or_default()
 }
 
-/// The form that the node takes: parts of 1 with at most twelve decimals (11.10.6).
+/// The form that the node takes: parts of 1 with at most twelve decimals (11.10.5).
 fn parts(units: &[(PktAddress, u64)]) -> Vec<(PktAddress, Decimal)> {
     let part = |units: u64| Portion::from_units(units).unwrap_or_default().to_decimal();
     units.iter().map(|(address, units)| (*address, part(*units))).collect()
